@@ -1,0 +1,1 @@
+"""Values to text: rulesets and configuration files. Deterministic."""

@@ -1,0 +1,1 @@
+"""Protocols we speak ourselves, as bytes in and values out; no sockets here."""
