@@ -1,0 +1,69 @@
+# Everything a checkout can do. `make demo` and `make test` bring a bare Debian 12 to where they can run; see tools/setup.
+
+MAKEFLAGS += --no-print-directory
+VENV      := $(shell tools/setup where)
+CACHE     := $(VENV)/cache
+# A user's PATH does not hold the directories of nft, dnsmasq and the DHCP clients.
+export PATH := $(PATH):/usr/sbin:/sbin
+# Caches live in the environment, so that a checkout we may not write to can be tested too.
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CACHE)/hypothesis
+# Tools of the environment are called as modules: a long path does not fit into a script's first line.
+PYTHON    := "$(VENV)/bin/python"
+LINTERS   := lint-format lint-style lint-types lint-imports
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test coverage bench lint $(LINTERS) format man clean setup-run setup-dev
+
+help: ## show what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+
+demo: setup-run ## share a connection between virtual networks, on this machine, in under 15 seconds
+	@"$(VENV)/bin/icshare" demo $(ARGS)
+
+test: setup-dev ## lint, then run every test; ARGS='-k NAME' runs some
+	@$(MAKE) lint
+	@echo "test: running pytest on $$(nproc) cores"
+	@tools/isolate $(PYTHON) -m pytest -n auto --dist worksteal -o cache_dir="$(CACHE)/pytest" $(ARGS)
+
+coverage: setup-dev ## prove that the tests of the pure core take every branch
+	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
+		--cov --cov-report=term --cov-fail-under=100 tests/unit tests/golden $(ARGS)
+
+bench: setup-dev ## measure on this machine: share to first packet, stop, list, growth with the number of privates
+	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
+
+lint: setup-dev ## format, style, types and the direction of imports
+	@$(MAKE) --keep-going -j $(words $(LINTERS)) --output-sync=target $(LINTERS)
+
+lint-format:
+	@$(PYTHON) -m ruff format --check --quiet --output-format=concise . || { echo 'lint: not formatted as above: run `make format`'; exit 1; }
+	@echo 'lint: format is good'
+
+lint-style:
+	@$(PYTHON) -m ruff check --quiet --output-format=concise .
+	@echo 'lint: style is good'
+
+lint-types:
+	@$(PYTHON) -m mypy --no-error-summary
+	@echo 'lint: types are good'
+
+lint-imports:
+	@out=$$("$(VENV)/bin/lint-imports" --cache-dir "$(CACHE)/imports" 2>&1) || { echo "$$out"; exit 1; }
+	@echo 'lint: imports point inward'
+
+format: setup-dev ## rewrite the code in the project's format
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix --show-fixes .
+
+man: setup-run ## make the man page from the command line's own help
+	@mkdir -p data/man
+	@$(PYTHON) -m icshare.cli.man >data/man/icshare.1.new && mv data/man/icshare.1.new data/man/icshare.1
+
+clean: ## remove the virtual environment and every cache, keep the Debian packages
+	rm -rf "$(VENV)" .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+setup-run setup-dev: setup-%:
+	@tools/setup $*
