@@ -161,12 +161,14 @@ class Rule:
     Attributes:
         family: 4 or 6.
         priority: Smaller is asked first.
+        iif: Name of the incoming link that it is for, "" for any.
         raw: Payload of the RTM_NEWRULE message.
     """
 
     family: int
     priority: int
-    raw: bytes = b""
+    iif: str = ""
+    raw: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +180,11 @@ class Neighbour:
         address: Its IP address.
         mac: Its hardware address, None while unresolved.
         state: NUD_* bits; 0x80 permanent, 0x40 noarp, 0x2 reachable, 0x4 stale.
+        raw: Payload of the RTM_NEWNEIGH message, for exact replay; b"" for an entry that we are about to add.
     """
 
     index: IfIndex
     address: IPv4Address | IPv6Address
     mac: MacAddress | None
     state: int
+    raw: bytes = field(default=b"", compare=False)
