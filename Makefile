@@ -10,6 +10,9 @@ export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CACHE)/hypothesis
 # Tools of the environment are called as modules: a long path does not fit into a script's first line.
+ifneq "$(VENV)" "$(CURDIR)/.venv"
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+endif
 PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
@@ -24,7 +27,7 @@ demo: setup-run ## share a connection between virtual networks, on this machine,
 
 test: setup-dev ## lint, then run every test; ARGS='-k NAME' runs some
 	@$(MAKE) lint
-	@echo "test: running pytest on $$(nproc) cores"
+	@echo "test: running every test"
 	@tools/isolate $(PYTHON) -m pytest -n auto --dist worksteal -o cache_dir="$(CACHE)/pytest" $(ARGS)
 
 coverage: setup-dev ## prove that the tests of the pure core take every branch
