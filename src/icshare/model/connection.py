@@ -130,6 +130,27 @@ class LinkClass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOverride:
+    """What the administrator says about a link, against what it looks like; None and "" leave the matter as found.
+
+    Attributes:
+        media: Media type. Without ``public`` and ``private`` it also brings the roles usual for that type.
+        incoming_only: It only answers calls (a PPP or VPN server's end), so it cannot be shared.
+        public: It may be the public connection, even where Windows' rule says no (a bridge).
+        private: It may be a private connection.
+        bridgeable: It can be a bridge port; no makes it a routed segment of its own.
+        name: Name for people.
+    """
+
+    media: MediaType | None = None
+    incoming_only: bool | None = None
+    public: bool | None = None
+    private: bool | None = None
+    bridgeable: bool | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One connection of the host.
 

@@ -31,22 +31,28 @@ class LinkFacts:
         driver: Name of the device's driver; "" for a virtual link.
         wireless: The link has a ``phy80211`` directory.
         wireless_type: nl80211 interface type (2 station, 3 AP, 6 monitor, ...), None if unknown.
-        first_on_phy: False for a second virtual interface on one radio.
+        four_address: The Wi-Fi link sends frames with four addresses, so a station can be a bridge port.
+        first_on_phy: False for a second station on one radio.
         tun_flags: IFF_TUN 1 or IFF_TAP 2 and others for tun/tap links, None for others.
         tun_owner: Program that holds the tun/tap device, "" if unknown.
         ppp: How a PPP or SLIP link came about, None for others.
         hardware: A device stands behind the link (sysfs ``device``), so it can be absent or broken.
+        atm: The link is an ATM virtual circuit carrying Ethernet (``/proc/net/atm/br2684``).
+        switch: The link is the local port of an Open vSwitch bridge, and so the bridge to everybody else.
     """
 
     devtype: str = ""
     driver: str = ""
     wireless: bool = False
     wireless_type: int | None = None
+    four_address: bool = False
     first_on_phy: bool = True
     tun_flags: int | None = None
     tun_owner: str = ""
     ppp: "PppFacts | None" = None
     hardware: bool = False
+    atm: bool = False
+    switch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

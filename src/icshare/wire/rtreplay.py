@@ -4,8 +4,8 @@ The payload of an RTM_NEW* message goes back nearly as it came, so attributes un
 only what the kernel reports but refuses in a request, and lifetimes shrink by the time that has passed.
 
 Source:
-    ``inet_rtm_newaddr()``, ``inet6_rtm_newaddr()``, ``rtm_to_fib_config()``, ``rtm_to_fib6_config()``, ``fib_nl2rule()``
-    and ``neigh_add()`` of the kernel.
+    ``inet_rtm_newaddr()``, ``inet6_rtm_newaddr()``, ``rtm_to_fib_config()``, ``rtm_to_fib6_config()``,
+    ``fib_nl2rule()`` and ``neigh_add()`` of the kernel.
 """
 
 from struct import Struct
