@@ -4,6 +4,7 @@ One class per *reaction* of the caller, not per module::
 
     IcshareError(message, *, hint=None)
     ├── InvalidRequestError(ValueError)    change the request; nothing was touched
+    │   └── RefusedError                   ... for several reasons, all of them listed
     ├── ConflictError                      valid alone, clashes with this host; nothing was touched
     ├── NotSupportedError                  kernel or tool lacks a feature; the message names it
     ├── PrivilegeError(PermissionError)    a capability is missing; the message names it
@@ -13,6 +14,8 @@ One class per *reaction* of the caller, not per module::
 Messages are lower case without a full stop and say which value and what was expected; ``hint`` says what to
 do about it. A broken invariant of our own is an ``AssertionError``, never one of these.
 """
+
+from collections.abc import Sequence
 
 
 class IcshareError(Exception):
@@ -54,3 +57,15 @@ class HostError(IcshareError, OSError):
 
 class VerificationError(IcshareError):
     """Everything was applied without error, yet the host is not what was asked for."""
+
+
+class RefusedError(InvalidRequestError):
+    """A sharing that must not be: every problem at once. Nothing was touched.
+
+    Attributes:
+        problems: ``(reason, text)`` pairs; the reason is for programs, the text a sentence for people.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]], *, hint: str | None = None) -> None:
+        super().__init__("; ".join(text for _, text in problems), hint=hint)
+        self.problems = tuple(problems)

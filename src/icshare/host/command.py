@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Never
 
 from icshare.errors import HostError, NotSupportedError
 
@@ -164,7 +164,6 @@ def start(
     stdin: Stream = DEVNULL,
     stdout: Stream = DEVNULL,
     stderr: Stream = DEVNULL,
-    pass_fds: Sequence[int] = (),
     new_session: bool = True,
 ) -> Process:
     """Start *argv* in the background and return it; the caller waits for it or kills it.
@@ -177,7 +176,6 @@ def start(
         stdin: A file, `PIPE` or `DEVNULL`; None shares ours.
         stdout: Likewise.
         stderr: Likewise, or `STDOUT`.
-        pass_fds: Descriptors that stay open in the child under the same numbers.
         new_session: Detach it from our terminal, so that Ctrl-C reaches only us.
 
     Raises:
@@ -193,9 +191,23 @@ def start(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            pass_fds=tuple(pass_fds),
             start_new_session=new_session,
         )
+    except OSError as error:
+        raise HostError(f"cannot start {shlex.join(argv)}: {error}") from error
+
+
+def become(argv: Sequence[str]) -> Never:
+    """Replace this process by *argv*, with our own environment and terminal. Does not return.
+
+    Raises:
+        HostError: The kernel refused to start it.
+        NotSupportedError: The program is not installed.
+    """
+    log.debug("exec %s", describe(argv))
+    program = _resolve(argv[0])
+    try:
+        os.execv(program, list(argv))  # noqa: S606 - no shell is the point
     except OSError as error:
         raise HostError(f"cannot start {shlex.join(argv)}: {error}") from error
 

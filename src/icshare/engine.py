@@ -1,0 +1,225 @@
+"""Observe, plan, execute, verify, roll back.
+
+Theory of operation
+-------------------
+`share` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be without us, and lets
+the machine object (`Host.preflight`) before anything is touched. Then it makes the changes one by one; each is on disk, with what takes it
+back, before it is made. A change that fails is the end: what this call has done is taken back in strict reverse, so the host is again
+as it was when the call began, be that unshared or another sharing. At last the host is read and tested; a sharing that does not work is
+no success and is rolled back as well.
+
+`stop` needs nothing but the journal. It takes back what is there, goes on past errors, and reports them all. What could not be taken back
+stays on record, so that it can be tried again.
+
+A process that dies anywhere leaves a journal whose entries are a superset of what was done (an entry is written before its step runs), and every inverse
+is tolerant of finding its work done. So the next `stop` gives back the same host.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from icshare.errors import IcshareError, VerificationError
+from icshare.model.connection import Connection
+from icshare.model.sharing import Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Health
+from icshare.plan.diff import Change, Do, Entry, changes
+from icshare.plan.planner import Plan, Present, make_plan
+from icshare.plan.steps import AnyStep, CreateBridge
+from icshare.plan.transition import in_force, rewind
+from icshare.ports import Host, Journal, Record
+
+log = logging.getLogger(__name__)
+
+Inspector = Callable[[Snapshot], Sequence[Connection]]
+"""Turns a host without us into its connections and their verdicts."""
+
+Progress = Callable[[str], None]
+"""Told, before each change, what is about to be done."""
+
+
+def _silent(_: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A plan and what it takes to get there.
+
+    Attributes:
+        plan: The plan, from a host without us.
+        changes: What has to be done on the host as it is.
+    """
+
+    plan: Plan
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A sharing that was proved to work.
+
+    Attributes:
+        plan: What is in force.
+        changes: What was done; () if the host was as wanted.
+        health: What the self-test found.
+    """
+
+    plan: Plan
+    changes: tuple[Change, ...]
+    health: Health
+
+
+class Engine:
+    """The one way to change what is shared."""
+
+    def __init__(self, host: Host, journal: Journal, inspect: Inspector) -> None:
+        self._host = host
+        self._journal = journal
+        self._inspect = inspect
+
+    def propose(self, sharing: Sharing) -> Proposal:
+        """Return what `share` would do, without doing it.
+
+        Raises:
+            RefusedError: The sharing may not be; carries every problem.
+            ConflictError: It clashes with this host.
+        """
+        return self._propose(sharing, self._journal.load())
+
+    def share(self, sharing: Sharing, progress: Progress = _silent) -> Outcome:
+        """Bring *sharing* into force and prove it.
+
+        Raises:
+            RefusedError: The sharing may not be; nothing was touched.
+            ConflictError: It clashes with this host; nothing was touched.
+            HostError: The machine refused a step; everything was rolled back.
+            VerificationError: It does not work; everything was rolled back.
+        """
+        with self._journal.lock():
+            proposal = self._propose(sharing, self._journal.load())
+            self._host.preflight(proposal.plan)
+            done: list[tuple[Change, Entry | None]] = []
+            try:
+                for change in proposal.changes:
+                    progress(change.describe())
+                    self._make(change, done)
+                health = self._verify(proposal.plan)
+            except BaseException as error:  # cancellation must roll back too
+                self._roll_back(done, error, progress)
+                raise
+            self._journal.complete(proposal.plan)
+            return Outcome(plan=proposal.plan, changes=proposal.changes, health=health)
+
+    def stop(self, progress: Progress = _silent) -> int:
+        """Take everything back.
+
+        Returns:
+            How many steps were taken back; 0 when nothing was shared.
+
+        Raises:
+            ExceptionGroup: Some steps could not be taken back (`HostError` each); the others were.
+        """
+        with self._journal.lock():
+            record = self._journal.load()
+            if record is None:
+                return 0
+            failures: list[IcshareError] = []
+            for entry in sorted(record.entries, key=lambda one: one.rank, reverse=True):
+                step: AnyStep = entry.step.inverse()  # type: ignore[assignment]
+                progress(step.describe())
+                try:
+                    self._run(step)
+                except IcshareError as error:
+                    failures.append(error)
+                else:
+                    self._journal.gone(entry)
+            if failures:
+                raise ExceptionGroup(f"{len(failures)} of {len(record.entries)} steps could not be taken back", failures)
+            self._journal.clear()
+            return len(record.entries)
+
+    def record(self) -> Record | None:
+        """Return what is on record, None when nothing is shared."""
+        return self._journal.load()
+
+    def baseline(self, record: Record | None) -> Snapshot:
+        """Return the host as it would be without us."""
+        observed = self._host.observe()
+        return rewind(observed, [entry.step for entry in record.entries]) if record else observed
+
+    def _propose(self, sharing: Sharing, record: Record | None) -> Proposal:
+        observed = self._host.observe()
+        entries = record.entries if record else ()
+        baseline = rewind(observed, [entry.step for entry in entries])
+        plan = make_plan(sharing, baseline, self._inspect(baseline), self._host.environment, _present(record))
+        return Proposal(plan=plan, changes=changes(entries, plan.steps, observed))
+
+    def _make(self, change: Change, done: list[tuple[Change, Entry | None]]) -> None:
+        if isinstance(change, Do):
+            entry = self._journal.begin(change.step, change.rank)
+            done.append((change, entry))
+            self._run(change.step)
+            for old in change.replaces:
+                self._journal.gone(old)
+        else:
+            done.append((change, None))
+            self._run(change.entry.step.inverse())  # type: ignore[arg-type]
+            self._journal.gone(change.entry)
+
+    def _run(self, step: AnyStep) -> None:
+        log.info("%s", step.describe())
+        try:
+            self._host.run(step)
+        except IcshareError as error:
+            error.add_note(f"while: {step.describe()}")
+            raise
+
+    def _verify(self, plan: Plan) -> Health:
+        observed = self._host.observe()
+        missing = [step.describe() for step in plan.steps if not in_force(observed, step)]
+        if missing:
+            raise VerificationError(f"the host did not keep: {'; '.join(missing)}")
+        health = self._host.check(plan.sharing, plan.segments)
+        if not health.ok:
+            raise VerificationError(
+                "; ".join(check.text for check in health.failures),
+                hint="; ".join(check.remedy for check in health.failures if check.remedy) or None,
+            )
+        return health
+
+    def _roll_back(self, done: Sequence[tuple[Change, Entry | None]], error: BaseException, progress: Progress) -> None:
+        """Return to where this call began; what fails becomes a note of *error*."""
+        for change, entry in reversed(done):
+            progress(f"rolling back: {change.describe()}")
+            try:
+                self._take_back(change, entry)
+            except IcshareError as failure:
+                error.add_note(f"not rolled back: {change.describe()}: {failure}")
+        record = self._journal.load()
+        if record is not None and not record.entries:
+            self._journal.clear()
+
+    def _take_back(self, change: Change, entry: Entry | None) -> None:
+        if isinstance(change, Do):
+            if change.replaces:
+                for old in change.replaces:
+                    self._journal.begin(old.step, old.rank)
+                    self._host.run(old.step)
+            else:
+                self._host.run(change.step.inverse())  # type: ignore[arg-type]
+            if entry is not None:
+                self._journal.gone(entry)
+        else:
+            self._journal.begin(change.entry.step, change.entry.rank)
+            self._host.run(change.entry.step)
+
+
+def _present(record: Record | None) -> Present | None:
+    if record is None:
+        return None
+    bridge = next((entry.step for entry in record.entries if isinstance(entry.step, CreateBridge)), None)
+    members = tuple(name for segment in record.segments for name in segment.members)
+    return Present(members=members, bridge_mac=bridge.mac if bridge else None)
+

@@ -1,0 +1,229 @@
+"""The journal on disk, and the one lock.
+
+Everything lies in one directory (``/run/icshare``): the lock, the journal, dnsmasq's files. The directory must belong to us alone, because what
+the journal says is done with our privileges. A line of the journal is on disk (fsync) before the step it announces runs.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from icshare.errors import ConflictError, HostError, PrivilegeError
+from icshare.plan.diff import Entry
+from icshare.plan.planner import Plan
+from icshare.plan.records import VERSION, Begin, Complete, Gone, Header, State, Summary, decode, encode
+from icshare.plan.steps import AnyStep
+from icshare.ports import Record
+
+MAX_JOURNAL_BYTES = 64 * 1024 * 1024
+
+
+class FileJournal:
+    """The journal of one run directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / "journal"
+        self._fd: int | None = None
+        self._next = 1
+        self._rank = 1
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the one lock of the directory, waiting for another holder to finish.
+
+        Raises:
+            PrivilegeError: The directory cannot be made or written.
+            ConflictError: It is not ours alone.
+        """
+        fd = self._take_lock()
+        try:
+            yield
+        finally:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+            if not self._path.exists():
+                self._remove_directory()
+            os.close(fd)
+
+    def load(self) -> Record | None:
+        """Return what is on record, None when nothing is.
+
+        Raises:
+            HostError: The journal is damaged or of a newer version.
+            ConflictError: It belongs to another network namespace.
+            PrivilegeError: It may not be read.
+        """
+        state = self._read()
+        if state is None:
+            return None
+        self._next = state.next_number
+        self._rank = max((entry.rank for entry in state.entries), default=0) + 1
+        summary = state.summary
+        return Record(
+            sharing=summary.sharing if summary else None,
+            segments=summary.segments if summary else (),
+            notes=summary.notes if summary else (),
+            entries=state.entries,
+            complete=state.complete,
+            since=state.header.since,
+        )
+
+    def begin(self, step: AnyStep, rank: int | None) -> Entry:
+        """Put *step* on record, on disk, before it runs."""
+        if rank is None:
+            rank = self._rank
+        self._rank = max(self._rank, rank + 1)
+        entry = Entry(number=self._next, rank=rank, step=step)
+        self._next += 1
+        self._append(encode(Begin(begin=entry.number, rank=rank, step=step)))
+        return entry
+
+    def gone(self, entry: Entry) -> None:
+        """Note that *entry* is no longer in force."""
+        self._append(encode(Gone(gone=entry.number)))
+
+    def complete(self, plan: Plan) -> None:
+        """Note that *plan* is in force and was verified."""
+        summary = Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes)
+        self._append(encode(Complete(complete=summary)))
+
+    def clear(self) -> None:
+        """Forget everything: nothing is shared any more."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._path.unlink(missing_ok=True)
+        self._next = self._rank = 1
+
+    def _read(self) -> State | None:
+        try:
+            with self._path.open("rb") as file:
+                content = file.read(MAX_JOURNAL_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise PrivilegeError(f"{self._path} may not be read", hint="run it with sudo") from error
+        except OSError as error:
+            raise HostError(f"{self._path} cannot be read: {error.strerror}") from error
+        if len(content) > MAX_JOURNAL_BYTES:
+            raise HostError(f"{self._path} is larger than any journal of ours ({MAX_JOURNAL_BYTES} bytes)")
+        state = decode(content, str(self._path))
+        if state is None or state.header.boot != boot_id():
+            return None
+        if state.header.namespace != network_namespace():
+            raise ConflictError(
+                f"the sharing on record in {self._directory} belongs to another network namespace",
+                hint=f"run icshare there, set ICSHARE_RUN_DIR, or remove {self._directory} if that namespace is gone",
+            )
+        return state
+
+    def _append(self, line: bytes) -> None:
+        if self._fd is None:
+            self._fd = self._open()
+        try:
+            os.write(self._fd, line)
+            os.fsync(self._fd)
+        except OSError as error:
+            raise HostError(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def _open(self) -> int:
+        """Open the journal for appending, beginning it anew when nothing in it is in force, and cutting off a torn last line."""
+        state = self._read()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            fd = os.open(self._path, flags | (os.O_TRUNC if state is None else 0), 0o644)
+        except OSError as error:
+            raise HostError(f"{self._path} cannot be written: {error.strerror}") from error
+        if state is None:
+            header = Header(journal=VERSION, boot=boot_id(), namespace=network_namespace(), since=time.time())
+            os.write(fd, encode(header))
+            _sync_directory(self._directory)
+        else:
+            whole = self._path.read_bytes().rfind(b"\n") + 1
+            os.ftruncate(fd, whole)
+            os.lseek(fd, 0, os.SEEK_END)
+        return fd
+
+    def _take_lock(self) -> int:
+        while True:
+            self._make_directory()
+            path = self._directory / "lock"
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except FileNotFoundError:
+                continue  # the last holder has just removed the directory
+            except OSError as error:
+                raise _denied(error, path) from error
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                if os.fstat(fd).st_ino == path.stat().st_ino:
+                    return fd
+            except FileNotFoundError:
+                pass
+            os.close(fd)  # the last holder removed the file that we waited for
+
+    def _make_directory(self) -> None:
+        try:
+            self._directory.mkdir(mode=0o755, exist_ok=True)
+        except FileNotFoundError as error:
+            raise HostError(f"{self._directory.parent} does not exist", hint="check ICSHARE_RUN_DIR") from error
+        except OSError as error:
+            raise _denied(error, self._directory) from error
+        try:
+            status = self._directory.lstat()
+        except FileNotFoundError:
+            return  # the last holder has just removed it; opening the lock file will tell
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            if os.geteuid() != status.st_uid and os.geteuid() != 0:
+                raise PrivilegeError(f"{self._directory} belongs to another user", hint="run it with sudo")
+            raise ConflictError(
+                f"{self._directory} is not a directory that only we can write to",
+                hint="remove it, or name another with ICSHARE_RUN_DIR",
+            )
+
+    def _remove_directory(self) -> None:
+        (self._directory / "lock").unlink(missing_ok=True)
+        try:
+            self._directory.rmdir()
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST, errno.EBUSY}:
+                raise HostError(f"{self._directory} cannot be removed: {error.strerror}") from error
+
+
+def _denied(error: OSError, path: Path) -> HostError | PrivilegeError:
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
+    return HostError(f"{path} cannot be made: {error.strerror}")
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def boot_id() -> str:
+    """Return the kernel's id of this boot.
+
+    Source:
+        random(4), ``/proc/sys/kernel/random/boot_id``.
+    """
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def network_namespace() -> int:
+    """Return the inode number of this process's network namespace.
+
+    Source:
+        namespaces(7).
+    """
+    return os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 (the link's target matters, not the link)

@@ -1,0 +1,237 @@
+"""The machine itself: `LinuxHost` reads it and takes one step at a time.
+
+Every step is tolerant, so that it may be repeated after a crash: an address that is there, a rule that is gone, a link that was unplugged are no
+errors. What a step finds in the way that it did not expect is one.
+"""
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from icshare.errors import HostError
+from icshare.host import checks, ruleset, sysctl
+from icshare.host.dhcp_probe import send_probe
+from icshare.host.netlink import NetlinkSocket
+from icshare.host.preflight import preflight
+from icshare.host.resolvers import name_servers
+from icshare.host.service import Service, account
+from icshare.host.sysfs import with_facts
+from icshare.model.link import Address, IfIndex, Link, Route
+from icshare.model.names import MacAddress
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Health
+from icshare.plan import steps as s
+from icshare.plan.planner import Environment, Plan
+from icshare.plan.steps import AnyStep, LinkRef
+from icshare.wire import rtchange
+from icshare.wire.netlink import Request
+
+_NUD_PERMANENT = 0x80
+
+
+class LinuxHost:
+    """This machine, in the network namespace of this process."""
+
+    def __init__(self, run_directory: Path) -> None:
+        """Take the directory for dnsmasq's files; nothing is read or made yet."""
+        self._service = Service(run_directory)
+
+    @property
+    def service(self) -> Service:
+        """Our dnsmasq."""
+        return self._service
+
+    @property
+    def environment(self) -> Environment:
+        """Paths and accounts for the planner."""
+        return Environment(files=self._service.files, user=account())
+
+    def observe(self) -> Snapshot:
+        """Read the host.
+
+        Raises:
+            HostError: It could not be read.
+        """
+        with NetlinkSocket() as kernel:
+            links = with_facts(kernel.links())
+            return Snapshot(
+                links=links,
+                addresses=kernel.addresses(),
+                routes=kernel.routes(),
+                rules=kernel.rules(),
+                sysctls=sysctl.read_settings(link.name for link in links),
+                ruleset=ruleset.loaded(),
+                service=self._service.running(),
+                resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
+                boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
+            )
+
+    def preflight(self, plan: Plan) -> None:
+        """Check, without changing anything, what only the machine knows.
+
+        Raises:
+            ConflictError: A port is taken on an address of the segment.
+            NotSupportedError: A tool or kernel feature is missing.
+            PrivilegeError: A capability is missing.
+        """
+        preflight(plan, own={process.pid for process in self._service.processes()})
+
+    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
+        """Test from end to end that a sharing works now."""
+        return checks.check(self.observe(), sharing, segments, self._service)
+
+    def run(self, step: AnyStep) -> None:  # noqa: C901, PLR0912 (one case per kind of step)
+        """Make one change.
+
+        Raises:
+            HostError: The machine refused.
+            NotSupportedError: The kernel or a tool lacks what the step needs.
+            PrivilegeError: A capability is missing.
+        """
+        match step:
+            case s.LoadRuleset():
+                ruleset.load(step.text)
+            case s.DropRuleset():
+                ruleset.drop()
+            case s.StartService():
+                self._service.start(step.text)
+            case s.StopService():
+                self._service.stop()
+            case s.ForgetProbe():
+                pass
+            case _:
+                with NetlinkSocket() as kernel:
+                    _Links(kernel).run(step)
+
+
+class _Links:
+    """The steps that go over rtnetlink."""
+
+    def __init__(self, kernel: NetlinkSocket) -> None:
+        self._kernel = kernel
+
+    def run(self, step: AnyStep) -> None:  # noqa: C901, PLR0912 (one case per kind of step)
+        match step:
+            case s.CreateBridge():
+                self._create_bridge(step)
+            case s.DeleteBridge():
+                if link := self._kernel.find_link(step.name):
+                    if link.kind != "bridge":
+                        raise HostError(f"{step.name} is not the bridge that icshare made")
+                    self._request(rtchange.delete_link(link.index), errno.ENODEV)
+            case s.SetMaster():
+                self._set_master(step)
+            case s.SetUp():
+                if link := self._find(step.link):
+                    self._request(rtchange.set_up(link.index, up=step.up), errno.ENODEV)
+            case s.SetSysctl():
+                if link := self._find(step.link):
+                    sysctl.write_setting(link.name, step.setting, step.value)
+            case s.AddAddress():
+                self._add_address(step)
+            case s.RemoveAddress():
+                self._remove_address(step)
+            case s.AddRoute() | s.RemoveRoute():
+                self._change_route(step)
+            case s.AddRule():
+                self._request(_rule(step, rtchange.add_rule), errno.EEXIST)
+            case s.RemoveRule():
+                self._request(_rule(step, rtchange.delete_rule), errno.ENOENT)
+            case s.ProbeDhcp():
+                ruleset.open_dhcp_window()
+                if link := self._kernel.find_link(step.link):
+                    send_probe(link.name, link.index, MacAddress(link.address))
+            case _:
+                raise AssertionError(step)
+
+    def _find(self, ref: LinkRef) -> Link | None:
+        """Return the link that *ref* means, None when that very device is gone."""
+        if not ref.index:
+            return self._kernel.find_link(ref.name)
+        return next((link for link in self._kernel.links() if link.index == ref.index), None)
+
+    def _request(self, request: Request, *tolerated: int) -> None:
+        try:
+            self._kernel.request(request)
+        except HostError as error:
+            if error.errno not in tolerated:
+                raise
+
+    def _create_bridge(self, step: s.CreateBridge) -> None:
+        link = self._kernel.find_link(step.name)
+        if link is None:
+            self._request(rtchange.create_bridge(step.name, mac=MacAddress(step.mac), mtu=step.mtu))
+        elif link.mtu != step.mtu:
+            self._request(rtchange.set_mtu(link.index, step.mtu))
+
+    def _set_master(self, step: s.SetMaster) -> None:
+        link = self._find(step.link)
+        if link is None:
+            return
+        master = self._kernel.find_link(step.master) if step.master else None
+        if step.master and master is None:
+            raise HostError(f"{step.master} is gone, {step.link} cannot become its port")
+        self._request(rtchange.set_master(link.index, master.index if master else None))
+
+    def _add_address(self, step: s.AddAddress) -> None:
+        link = self._find(step.link)
+        if link is None:
+            return
+        if not step.raw:
+            self._request(rtchange.add_address(link.index, step.address), errno.EEXIST)
+            return
+        elapsed = int(time.clock_gettime(time.CLOCK_BOOTTIME) - step.taken)
+        address = Address(index=link.index, interface=step.address, raw=step.raw)
+        request = rtchange.restore_address(address, elapsed_seconds=max(elapsed, 0))
+        if request is not None:
+            self._request(request, errno.EEXIST)
+
+    def _remove_address(self, step: s.RemoveAddress) -> None:
+        link = self._find(step.link)
+        if link is None:
+            return
+        address = Address(index=link.index, interface=step.address, raw=step.raw)
+        self._request(rtchange.delete_address(address), errno.EADDRNOTAVAIL)
+        if step.served:
+            self._forget_clients(link.index, step)
+
+    def _forget_clients(self, index: IfIndex, step: s.RemoveAddress) -> None:
+        for neighbour in self._kernel.neighbours():
+            if (
+                neighbour.index == index
+                and isinstance(neighbour.address, IPv4Address)
+                and neighbour.address in step.address.network
+                and not neighbour.state & _NUD_PERMANENT
+            ):
+                self._request(rtchange.delete_neighbour(neighbour), errno.ENOENT)
+
+    def _change_route(self, step: s.AddRoute | s.RemoveRoute) -> None:
+        link = self._find(step.link)
+        if link is None:
+            return
+        route = Route(
+            table=step.table,
+            destination=step.destination,
+            gateway=step.gateway,
+            index=link.index,
+            metric=step.metric,
+            protocol=4,
+            raw=step.raw,
+        )
+        if isinstance(step, s.RemoveRoute):
+            self._request(rtchange.delete_route(route), errno.ESRCH)
+            return
+        request = rtchange.restore_route(route) if step.raw else rtchange.add_route(route)
+        if request is not None:
+            self._request(request, errno.EEXIST)
+
+
+def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Request:
+    return build(
+        4, priority=step.priority, iif=step.link, table=step.table, suppress_prefixlength=step.suppress_prefixlength
+    )
+
+

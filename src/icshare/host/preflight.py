@@ -1,0 +1,62 @@
+"""What only the machine can object to, asked before anything is touched."""
+
+from collections.abc import Set as AbstractSet
+from ipaddress import IPv4Address, IPv6Address
+
+from icshare.errors import ConflictError, NotSupportedError
+from icshare.host import command, ruleset
+from icshare.host.sockets import PortOwner, port_owners
+from icshare.plan.planner import Plan
+
+_DOMAIN = 53
+_BOOTPS = 67
+
+
+def preflight(plan: Plan, own: AbstractSet[int]) -> None:
+    """Check that the machine can take *plan*.
+
+    Args:
+        plan: The plan.
+        own: Pids of our own dnsmasq, whose ports do not stand in the way.
+
+    Raises:
+        ConflictError: A port is taken on an address of the segment.
+        NotSupportedError: A tool or kernel feature is missing.
+        PrivilegeError: A capability is missing.
+    """
+    command.find_program("dnsmasq")
+    refusal = ruleset.refusal(plan.ruleset)
+    if refusal is not None:
+        raise NotSupportedError(
+            f"this kernel or nft does not take the ruleset: {refusal}", hint="icshare doctor tells which feature is missing"
+        )
+    gateways = {segment.gateway for segment in plan.segments}
+    taken = [
+        owner
+        for protocol in ("udp", "tcp")
+        for owner in port_owners(_DOMAIN, protocol)
+        if owner.pid not in own and _serves(owner, gateways)
+    ]
+    if plan.sharing.dhcp.enabled:
+        taken += [
+            owner
+            for owner in port_owners(_BOOTPS, "udp")
+            if owner.pid not in own and _serves(owner, gateways) and owner.program != "dnsmasq"
+        ]
+    if taken:
+        names = ", ".join(dict.fromkeys(_describe(owner) for owner in taken))
+        raise ConflictError(
+            f"the segment's DNS and DHCP need ports that are taken: {names}",
+            hint="let that program listen on its own addresses only, or stop it while you share",
+        )
+
+
+def _serves(owner: PortOwner, gateways: AbstractSet[IPv4Address]) -> bool:
+    """Tell whether *owner* would get a segment's packets; a socket bound to a device of its own does not."""
+    address: IPv4Address | IPv6Address = owner.address
+    return address.is_unspecified or address in gateways
+
+
+def _describe(owner: PortOwner) -> str:
+    program = f"{owner.program} (pid {owner.pid})" if owner.program else "an unknown program"
+    return f"{owner.protocol} {owner.address}:{owner.port} by {program}"

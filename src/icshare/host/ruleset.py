@@ -1,0 +1,115 @@
+"""Table ``inet icshare`` in the kernel: loaded, found again, read, dropped."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from icshare.errors import NotSupportedError, PrivilegeError
+from icshare.host.nft import Nftables
+from icshare.host.sockets import Flow, established_flows
+from icshare.model.names import MacAddress
+from icshare.plan.steps import digest
+from icshare.render.nft import DHCP_WINDOW_SECONDS, TABLE
+
+_BOOTP_CLIENT = 68
+_TAG = "icshare: version "
+
+
+def load(text: str) -> None:
+    """Load *text* in one transaction, marked with its digest.
+
+    With the first load connection tracking begins, and to it every connection that exists looks new. So the same transaction
+    lists them, for the firewall to let them go on.
+
+    Raises:
+        HostError: nft or the kernel refused.
+    """
+    with Nftables() as nft:
+        fresh = not nft.table_exists("inet", TABLE)
+        older = _older(established_flows()) if fresh else ""
+        tag = f'table inet {TABLE} {{\n\tchain version {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
+        nft.load(text + tag + older)
+
+
+def refusal(text: str) -> str | None:
+    """Return why the kernel would not take *text*, None when it would."""
+    with Nftables() as nft:
+        return nft.check(text)
+
+
+def drop() -> None:
+    """Delete the table; that it is gone is no error."""
+    with Nftables() as nft:
+        nft.load(f"add table inet {TABLE}\ndelete table inet {TABLE}\n")
+
+
+def loaded() -> str | None:
+    """Return the digest of the loaded ruleset; None when there is none, or no privilege to look."""
+    try:
+        with Nftables() as nft:
+            if not nft.table_exists("inet", TABLE):
+                return None
+            found = nft.list_json(f"chain inet {TABLE} version")
+    except (PrivilegeError, NotSupportedError):
+        return None
+    for item in found:
+        comment = item.get("rule", {}).get("comment", "")
+        if comment.startswith(_TAG):
+            return str(comment.removeprefix(_TAG))
+    return "unmarked"
+
+
+def foreign_ruleset() -> list[dict[str, Any]]:
+    """Return the whole ruleset of the host as nft's JSON objects."""
+    with Nftables() as nft:
+        return nft.list_json()
+
+
+def open_dhcp_window() -> None:
+    """Let DHCP servers that answer from now on silence ours, for `DHCP_WINDOW_SECONDS`; earlier answers are forgotten."""
+    element = f"element inet {TABLE} dhcp_window {{ {_BOOTP_CLIENT}"
+    with Nftables() as nft:
+        nft.load(
+            f"flush set inet {TABLE} dhcp_foreign\nflush set inet {TABLE} dhcp_servers\n"
+            f"add {element} timeout {DHCP_WINDOW_SECONDS}s }}\n"
+            f"delete {element} }}\n"
+            f"add {element} timeout {DHCP_WINDOW_SECONDS}s }}\n"
+        )
+
+
+def foreign_dhcp_servers() -> tuple[bool, tuple[tuple[IPv4Address, MacAddress], ...]]:
+    """Return whether ours is silenced, and every other DHCP server heard on the segment within the hour."""
+    with Nftables() as nft:
+        silenced = bool(_elements(nft, "dhcp_foreign"))
+        heard = [one["concat"] if "concat" in one else one["elem"]["val"]["concat"] for one in _elements(nft, "dhcp_servers")]
+    return silenced, tuple((IPv4Address(address), MacAddress(mac)) for address, mac in heard)
+
+
+def client_traffic() -> dict[IPv4Address, tuple[int, int]]:
+    """Return the bytes that each client has sent to and received from the Internet since sharing began."""
+    totals: dict[IPv4Address, list[int]] = {}
+    with Nftables() as nft:
+        for position, name in enumerate(("sent", "received")):
+            for one in _elements(nft, name):
+                element = one["elem"]
+                totals.setdefault(IPv4Address(element["val"]), [0, 0])[position] = int(element["counter"]["bytes"])
+    return {address: (sent, received) for address, (sent, received) in totals.items()}
+
+
+def _elements(nft: Nftables, name: str) -> list[Any]:
+    for item in nft.list_json(f"set inet {TABLE} {name}"):
+        if "set" in item:
+            return list(item["set"].get("elem", []))
+    return []
+
+
+def _older(flows: tuple[Flow, ...]) -> str:
+    lines = []
+    for version in (4, 6):
+        elements = [
+            f"{flow.protocol} . {flow.remote} . {flow.remote_port} . {flow.local} . {flow.local_port}"
+            for flow in flows
+            if flow.local.version == version and flow.remote.version == version
+        ]
+        if elements:
+            lines.append(f"add element inet {TABLE} older{version} {{ {', '.join(dict.fromkeys(elements))} }}\n")
+    return "".join(lines)

@@ -1,0 +1,120 @@
+"""Our dnsmasq: started, found again by any later process, stopped.
+
+The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds our server, knows
+which configuration it serves, and never takes another dnsmasq for ours.
+"""
+
+import os
+import pwd
+from pathlib import Path
+
+from icshare.errors import HostError, IcshareError
+from icshare.host import command
+from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.sockets import port_owners
+from icshare.plan.steps import digest
+from icshare.render.dnsmasq import ServiceFiles
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+_ACCOUNTS = ("dnsmasq", "nobody")
+
+
+class Service:
+    """The dnsmasq of one run directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._prefix = f"--conf-file={directory}/dnsmasq-"
+
+    @property
+    def files(self) -> ServiceFiles:
+        """Where it keeps its files."""
+        return ServiceFiles(
+            pid=str(self._directory / "dnsmasq.pid"), leases=str(self.leases), resolv=str(Path("/etc/resolv.conf"))
+        )
+
+    @property
+    def leases(self) -> Path:
+        """Its lease file."""
+        return self._directory / "dnsmasq.leases"
+
+    def running(self) -> str | None:
+        """Return the digest of the configuration that it serves, None when it does not run."""
+        return next((self._digest(process) for process in self.processes()), None)
+
+    def processes(self) -> tuple[Process, ...]:
+        """Return the processes of our dnsmasq."""
+        return find_processes(lambda argv: len(argv) > 1 and argv[1].startswith(self._prefix))
+
+    def start(self, text: str) -> None:
+        """Serve with the configuration *text*, in place of what is served now.
+
+        dnsmasq goes into the background only after it has bound its sockets, so it serves when this returns.
+
+        Raises:
+            HostError: It does not start; the message has its words, and the owner of a port that was taken.
+            NotSupportedError: dnsmasq is not installed.
+        """
+        path = self._path(digest(text))
+        if self.running() == digest(text) and path.exists():
+            return
+        self._end()
+        temporary = path.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        try:
+            command.run(["dnsmasq", f"--conf-file={path}"], timeout=_START_SECONDS)
+        except command.CommandError as error:
+            path.unlink(missing_ok=True)
+            raise HostError(f"dnsmasq does not start: {_reason(error)}", hint=_owners_hint(error)) from error
+        except IcshareError:
+            path.unlink(missing_ok=True)
+            raise
+
+    def stop(self) -> None:
+        """Stop serving and remove what was written for it."""
+        self._end()
+        for path in (self.leases, self._directory / "dnsmasq.pid"):
+            path.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        for process in self.processes():
+            terminate(process, timeout_seconds=_STOP_SECONDS)
+        for path in self._directory.glob("dnsmasq-*.*"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, version: str) -> Path:
+        return self._directory / f"dnsmasq-{version}.conf"
+
+    def _digest(self, process: Process) -> str:
+        return process.argv[1].removeprefix(self._prefix).removesuffix(".conf")
+
+
+def account() -> str:
+    """Return the account for dnsmasq: the first of its own and nobody that exists and that we can become, else ours.
+
+    In a user namespace that maps one account only there is no other to become.
+    """
+    mapped = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
+    for name in _ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if any(first <= entry.pw_uid < first + count for first, _, count in mapped):
+            return name
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _reason(error: command.CommandError) -> str:
+    lines = [line.removeprefix("dnsmasq: ") for line in error.output.splitlines() if line.strip()]
+    return lines[0] if lines else str(error)
+
+
+def _owners_hint(error: command.CommandError) -> str | None:
+    if "in use" not in error.output:
+        return None
+    owners = [*port_owners(53, "udp"), *port_owners(53, "tcp"), *port_owners(67, "udp")]
+    names = ", ".join(dict.fromkeys(f"{one.program or 'an unknown program'} (pid {one.pid}, {one.address}:{one.port})" for one in owners))
+    return f"the port belongs to {names}" if names else None

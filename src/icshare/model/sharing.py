@@ -1,0 +1,118 @@
+"""What is wanted: one public connection shared with some private ones."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from icshare.model.names import HostName, InterfaceName, MacAddress
+
+DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
+DEFAULT_DOMAIN = "home.arpa"
+BRIDGE_NAME = InterfaceName("ics-br0")
+
+
+class Helper(StrEnum):
+    """Application layer gateways of the kernel that a sharing can attach.
+
+    Source:
+        nft(8), ``ct helper``; the kernel's nf_conntrack_{ftp,tftp,sip,pptp}.
+    """
+
+    FTP = "ftp"
+    TFTP = "tftp"
+    SIP = "sip"
+    PPTP = "pptp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """An address kept for one client.
+
+    Attributes:
+        mac: The client's hardware address.
+        address: Its address, inside the subnet and not the gateway's; None keeps only the name.
+        name: Its host name, None to use the one the client tells.
+    """
+
+    mac: MacAddress
+    address: IPv4Address | None = None
+    name: HostName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhcpSettings:
+    """The DHCP server of the segment.
+
+    Attributes:
+        enabled: Serve addresses at all.
+        pool_first: First address to lease, None for the first after the gateway.
+        pool_last: Last address to lease, inclusive, None for the last host address.
+        lease_seconds: Lease time, 120 (the least that dnsmasq takes) to 4294967294.
+        reservations: Addresses kept by hardware address.
+    """
+
+    enabled: bool = True
+    pool_first: IPv4Address | None = None
+    pool_last: IPv4Address | None = None
+    lease_seconds: int = 43_200
+    reservations: tuple[Reservation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """The DNS forwarder of the segment.
+
+    Attributes:
+        domain: Domain of the clients' names (RFC 8375 reserves home.arpa for this).
+        servers: Resolvers to forward to; empty means the host's own.
+    """
+
+    domain: str = DEFAULT_DOMAIN
+    servers: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """Which connections are shared, and how.
+
+    Attributes:
+        public: The connection towards the Internet.
+        privates: The connections towards the clients, in the order given; the first lends a bridge its MAC address.
+        subnet: The segment's subnet, None to choose one.
+        firewall: Protect the public connection (the Internet Connection Firewall).
+        helpers: Application layer gateways to attach.
+        ssh_port: TCP port of the administrator's own login through the public connection; it stays open.
+    """
+
+    public: InterfaceName
+    privates: tuple[InterfaceName, ...]
+    subnet: IPv4Network | None = None
+    firewall: bool = True
+    helpers: tuple[Helper, ...] = ()
+    dhcp: DhcpSettings = field(default_factory=DhcpSettings)
+    dns: DnsSettings = field(default_factory=DnsSettings)
+    ssh_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One private segment as planned.
+
+    Attributes:
+        interface: The link that carries the gateway address: a private itself, or our bridge.
+        members: The private connections of the segment.
+        network: Its subnet.
+        gateway: Our address on it.
+        ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
+    """
+
+    interface: InterfaceName
+    members: tuple[InterfaceName, ...]
+    network: IPv4Network
+    gateway: IPv4Address
+    ethernet: bool = True
+
+    @property
+    def bridged(self) -> bool:
+        """The segment is a bridge made by us."""
+        return self.interface not in self.members

@@ -1,0 +1,42 @@
+"""What is there: the host as observed at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from icshare.model.link import Address, IfIndex, Link, Route, Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The parts of the host that sharing reads or changes.
+
+    Attributes:
+        links: All links, by index.
+        addresses: All addresses, in the kernel's order.
+        routes: All routes of all tables.
+        rules: All policy routing rules.
+        sysctls: Value of each per-link setting we may change, keyed ``link name/setting``.
+        ruleset: Digest of our loaded ruleset (`render.nft.digest`), None when our table is absent.
+        service: Digest of the configuration our dnsmasq runs with, None when it is not running.
+        resolvers: The host's name servers.
+        boot_seconds: Seconds since boot when this was read, for the remaining life of addresses.
+    """
+
+    links: tuple[Link, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    ruleset: str | None = None
+    service: str | None = None
+    resolvers: tuple[IPv4Address, ...] = ()
+    boot_seconds: float = 0.0
+
+    def link(self, name: str) -> Link | None:
+        """Return the link called *name*, None if there is none."""
+        return next((link for link in self.links if link.name == name), None)
+
+    def link_by_index(self, index: IfIndex | None) -> Link | None:
+        """Return the link with *index*, None if there is none."""
+        return next((link for link in self.links if link.index == index), None)

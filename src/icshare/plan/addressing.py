@@ -1,0 +1,131 @@
+"""Choice of the private subnets and of what is leased on them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from icshare.errors import ConflictError, InvalidRequestError
+from icshare.model.sharing import DEFAULT_SUBNET
+
+_POOLS = (
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),
+)
+"""Where a free subnet is searched, most familiar first: RFC 1918 and, last, the shared space of RFC 6598."""
+
+_CANDIDATES_PER_POOL = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupied:
+    """A network that the host already uses, and what uses it."""
+
+    network: IPv4Network
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetChoice:
+    """A subnet and why it is not the usual one.
+
+    Attributes:
+        network: The subnet.
+        because: One sentence for people; "" for the usual subnet and for one asked for.
+    """
+
+    network: IPv4Network
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """Addresses from *first* to *last*, inclusive."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+
+def choose_subnet(wanted: IPv4Network | None, occupied: Sequence[Occupied]) -> SubnetChoice:
+    """Choose a subnet for the segment that overlaps nothing the host knows.
+
+    192.168.137.0/24 is taken when free, as on Windows. Else the /24s of the pools are tried in a fixed order: those after
+    192.168.137.0, those from 192.168.0.0, then the first 256 of each further pool. The same host always gets the same answer, after at most 1,024 tries.
+
+    Args:
+        wanted: The subnet asked for, None to choose.
+        occupied: Networks of the host's routes and addresses.
+
+    Raises:
+        ConflictError: *wanted* overlaps, or nothing is free.
+    """
+    if wanted is not None:
+        clash = _overlap(wanted, occupied)
+        if clash is not None:
+            raise ConflictError(
+                f"subnet {wanted} overlaps {clash.network} ({clash.by})",
+                hint="choose another with --subnet, or leave it away to have a free one chosen",
+            )
+        return SubnetChoice(network=wanted)
+    first = _overlap(DEFAULT_SUBNET, occupied)
+    if first is None:
+        return SubnetChoice(network=DEFAULT_SUBNET)
+    for candidate in _candidates():
+        if _overlap(candidate, occupied) is None:
+            return SubnetChoice(
+                network=candidate, because=f"{DEFAULT_SUBNET} overlaps {first.network} ({first.by}), so {candidate} is used"
+            )
+    raise ConflictError(
+        "no free private subnet: routes and addresses of this host cover all that were tried "
+        f"(for example {first.network}, {first.by})",
+        hint="name a subnet that is free with --subnet, or remove the route that covers everything",
+    )
+
+
+def _overlap(network: IPv4Network, occupied: Iterable[Occupied]) -> Occupied | None:
+    return next((one for one in occupied if one.network.overlaps(network)), None)
+
+
+def _candidates() -> Iterator[IPv4Network]:
+    familiar, *others = _POOLS
+    subnets = list(familiar.subnets(new_prefix=24))
+    start = subnets.index(DEFAULT_SUBNET)
+    yield from subnets[start + 1 :]
+    yield from subnets[:start]
+    for pool in others:
+        base = int(pool.network_address)
+        for number in range(_CANDIDATES_PER_POOL):
+            yield IPv4Network((base + (number << 8), 24))
+
+
+def gateway_address(network: IPv4Network) -> IPv4Address:
+    """Return our own address on *network*: the first host address, as on Windows."""
+    return network.network_address + 1
+
+
+def lease_pool(network: IPv4Network, *, first: IPv4Address | None = None, last: IPv4Address | None = None) -> AddressRange:
+    """Return the addresses that the DHCP server may lease on *network*.
+
+    Args:
+        network: The segment's subnet; its first host address is the gateway and is never leased.
+        first: First address to lease, None for the one after the gateway.
+        last: Last address to lease, None for the last host address.
+
+    Returns:
+        Inclusive range, first <= last.
+
+    Raises:
+        InvalidRequestError: An end lies outside the subnet's leasable addresses, or first is after last.
+
+    Source:
+        RFC 2131 section 3.1; dnsmasq(8) ``--dhcp-range``.
+    """
+    lowest, highest = network.network_address + 2, network.broadcast_address - 1
+    pool = AddressRange(first=first or lowest, last=last or highest)
+    for end in (pool.first, pool.last):
+        if not lowest <= end <= highest:
+            raise InvalidRequestError(f"pool address {end} is outside {lowest} to {highest}, what {network} can lease")
+    if pool.first > pool.last:
+        raise InvalidRequestError(f"the pool ends ({pool.last}) before it begins ({pool.first})")
+    return pool

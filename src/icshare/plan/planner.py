@@ -1,0 +1,365 @@
+"""What has to be done: from a host without us and a wanted sharing to the steps that make it so.
+
+Theory of operation
+-------------------
+The plan is always made from the *baseline*: the observed host with everything we did taken back in thought (`transition.rewind`). So one
+sharing on one host has one plan, whatever was shared before, and what really has to be run is the difference between that plan and
+the steps in force (`diff`). A converged host yields no difference.
+
+The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so nothing leaves
+un-translated at any moment; a private link loses its own routes and addresses before it gets ours or becomes a bridge port; forwarding
+is on only while the ruleset is there; clients are served last.
+
+The choice of the segment's device remembers the present one: a bridge, once made, stays while one of its ports stays private, with the MAC
+address that its clients have in their ARP tables. It is dissolved by stop, not by the removal of a port (as Windows keeps its bridge).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from icshare.errors import RefusedError
+from icshare.model.connection import Connection, Status
+from icshare.model.link import IFF_POINTOPOINT, Link, Route
+from icshare.model.names import InterfaceName
+from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.plan import steps as s
+from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address
+from icshare.plan.steps import AnyStep, LinkRef
+from icshare.plan.transition import sysctl_key
+from icshare.plan.validate import dhcp_problems, validate
+from icshare.render.dnsmasq import ServiceFiles, configuration
+from icshare.render.nft import ruleset
+
+PINNED_TABLE = 13_700
+"""Routing table with the default route of a public connection that does not carry the host's own."""
+
+RULE_PRIORITY = 13_700
+"""Priority of our first policy rule; before main (32766), after local (0)."""
+
+_LARGEST_OWN_PREFIX = 30
+_ARPHRD_ETHER = 1
+_RT_MAIN = 254
+_RT_LOCAL = 255
+_RTPROT_KERNEL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the plan needs to know of the machine besides the snapshot.
+
+    Attributes:
+        files: Paths for dnsmasq.
+        user: Account that dnsmasq runs as.
+    """
+
+    files: ServiceFiles
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What of the present sharing the next one should keep.
+
+    Attributes:
+        members: Its private connections.
+        bridge_mac: MAC address of its bridge, None without a bridge.
+    """
+
+    members: tuple[InterfaceName, ...] = ()
+    bridge_mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A sharing made concrete.
+
+    Attributes:
+        sharing: What is wanted.
+        segments: The private segments, the main one first.
+        steps: All that has to be so, in order, from a host without us.
+        notes: What people should know: why this subnet, what waits for the cable, which port stays open.
+    """
+
+    sharing: Sharing
+    segments: tuple[Segment, ...]
+    steps: tuple[AnyStep, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ruleset(self) -> str:
+        """The text of the ruleset that the plan loads."""
+        return next(step.text for step in self.steps if isinstance(step, s.LoadRuleset))
+
+
+def make_plan(
+    sharing: Sharing,
+    baseline: Snapshot,
+    connections: Sequence[Connection],
+    environment: Environment,
+    present: Present | None = None,
+) -> Plan:
+    """Plan *sharing* on the host *baseline*.
+
+    Args:
+        sharing: What is wanted.
+        baseline: The host as it would be without us.
+        connections: Its connections, with their verdicts.
+        environment: Paths and accounts.
+        present: What to keep of the present sharing, None when nothing is shared.
+
+    Raises:
+        RefusedError: The sharing may not be; carries every problem.
+        ConflictError: No subnet is free, or the one asked for is not.
+    """
+    validate(sharing, connections, baseline)
+    known = {connection.interface: connection for connection in connections}
+    notes: list[str] = []
+    segments = _segments(sharing, baseline, known, present or Present(), notes)
+    _refuse_bad_dhcp(sharing, segments)
+    public = _link(baseline, sharing.public)
+    notes += _notes(sharing, known[sharing.public])
+    pinned = _pinned(baseline, public)
+    steps = (
+        s.LoadRuleset(text=ruleset(sharing, segments)),
+        *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
+        *_forwarding(baseline, public, segments),
+        *(_pin(baseline, public, segments, pinned) if pinned else ()),
+        *(step for segment in segments for step in _gateway(segment, baseline)),
+        *_services(sharing, segments, public, baseline, environment),
+    )
+    if pinned:
+        notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
+    return Plan(sharing=sharing, segments=segments, steps=steps, notes=tuple(notes))
+
+
+def _link(snapshot: Snapshot, name: str) -> Link:
+    link = snapshot.link(name)
+    assert link is not None, name  # noqa: S101 (validated)
+    return link
+
+
+def _ref(link: Link) -> LinkRef:
+    return LinkRef(InterfaceName(link.name), link.index)
+
+
+def _segments(
+    sharing: Sharing, baseline: Snapshot, known: dict[str, Connection], present: Present, notes: list[str]
+) -> tuple[Segment, ...]:
+    bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
+    routed = tuple(name for name in sharing.privates if not known[name].bridgeable)
+    occupied = occupied_networks(baseline, ignore=sharing.privates)
+    segments: list[Segment] = []
+    if bridgeable:
+        kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
+        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept else bridgeable[0]
+        choice = choose_subnet(sharing.subnet, occupied)
+        segments.append(_segment(interface, bridgeable, choice, notes))
+        occupied.append(Occupied(network=choice.network, by="the main segment"))
+    for name in routed:
+        ethernet = _link(baseline, name).type == _ARPHRD_ETHER
+        own = None if ethernet else _own_network(baseline, name)
+        if own is not None:
+            segments.append(
+                Segment(interface=name, members=(name,), network=own.network, gateway=own.ip, ethernet=False)
+            )
+            continue
+        choice = choose_subnet(sharing.subnet if not segments else None, occupied)
+        segments.append(_segment(name, (name,), choice, notes, ethernet=ethernet))
+        occupied.append(Occupied(network=choice.network, by=f"the segment of {name}"))
+    return tuple(segments)
+
+
+def _segment(
+    interface: InterfaceName, members: tuple[InterfaceName, ...], choice: SubnetChoice, notes: list[str], *, ethernet: bool = True
+) -> Segment:
+    if choice.because:
+        notes.append(choice.because)
+    return Segment(
+        interface=interface, members=members, network=choice.network, gateway=gateway_address(choice.network), ethernet=ethernet
+    )
+
+
+def occupied_networks(snapshot: Snapshot, *, ignore: Sequence[str] = ()) -> list[Occupied]:
+    """Return the IPv4 networks that routes and addresses of the host cover, without default routes.
+
+    Args:
+        snapshot: The host without us.
+        ignore: Links whose own addresses and routes will be taken away.
+    """
+    names = {link.index: link.name for link in snapshot.links}
+    found: dict[IPv4Network, str] = {}
+    for address in snapshot.addresses:
+        name = names.get(address.index, "?")
+        if isinstance(address.interface, IPv4Interface) and name not in ignore:
+            found.setdefault(address.interface.network, f"address {address.interface} of {name}")
+    for route in snapshot.routes:
+        destination = route.destination
+        if not isinstance(destination, IPv4Network) or destination.prefixlen == 0 or route.table == _RT_LOCAL:
+            continue
+        name = names.get(route.index, "") if route.index else ""
+        if name not in ignore or not name:
+            found.setdefault(destination, f"route to {destination}" + (f" through {name}" if name else ""))
+    return [Occupied(network=network, by=by) for network, by in found.items()]
+
+
+def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
+    """Return the address of a routed private whose peers are numbered already (a VPN server's tunnel), None without."""
+    link = _link(baseline, name)
+    for address in baseline.addresses:
+        if address.index == link.index and isinstance(address.interface, IPv4Interface):
+            if address.interface.network.prefixlen <= _LARGEST_OWN_PREFIX:
+                return address.interface
+    return None
+
+
+def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
+    """Check pool and reservations against the subnet that was chosen (validate has seen only one that was asked for)."""
+    if sharing.subnet is None and segments:
+        problems = list(dhcp_problems(sharing, segments[0].network))
+        if problems:
+            raise RefusedError(problems, hint="set --subnet, or the addresses under [dhcp], so that they agree")
+
+
+def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
+    members = [_link(baseline, name) for name in segment.members]
+    for link in members:
+        if not _keeps_own(segment, baseline, link):
+            yield from _clear(link, baseline)
+    if segment.bridged:
+        first = next((link for link in members if link.name in present.members), members[0])
+        mac = present.bridge_mac or first.address
+        yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(link.mtu for link in members))
+        for link in members:
+            if link.master is None:
+                yield s.SetMaster(link=_ref(link), master=segment.interface, previous=None)
+    for link in members:
+        if not link.up:
+            yield s.SetUp(link=_ref(link), up=True, previous=False)
+    if segment.bridged:
+        yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
+
+
+def _keeps_own(segment: Segment, baseline: Snapshot, link: Link) -> bool:
+    return any(address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses)
+
+
+def _interface(segment: Segment) -> IPv4Interface:
+    return IPv4Interface((segment.gateway, segment.network.prefixlen))
+
+
+def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
+    """Take a link's own IPv4 routes and addresses away; the reverse order gives them back as they were."""
+    routes = [route for route in baseline.routes if _is_own_route(route, link)]
+    for route in sorted(routes, key=lambda route: route.gateway is None):
+        destination = route.destination
+        assert isinstance(destination, IPv4Network)  # noqa: S101 (_is_own_route)
+        yield s.RemoveRoute(
+            link=_ref(link),
+            destination=destination,
+            gateway=route.gateway if isinstance(route.gateway, IPv4Address) else None,
+            table=route.table,
+            metric=route.metric,
+            raw=route.raw,
+        )
+    for address in reversed([one for one in baseline.addresses if one.index == link.index]):
+        if isinstance(address.interface, IPv4Interface):
+            yield s.RemoveAddress(
+                link=_ref(link), address=address.interface, raw=address.raw, taken=baseline.boot_seconds
+            )
+
+
+def _is_own_route(route: Route, link: Link) -> bool:
+    return (
+        route.index == link.index
+        and isinstance(route.destination, IPv4Network)
+        and route.table != _RT_LOCAL
+        and route.protocol != _RTPROT_KERNEL
+    )
+
+
+def _forwarding(baseline: Snapshot, public: Link, segments: Sequence[Segment]) -> Iterator[AnyStep]:
+    """Turn forwarding on for the links of the sharing alone: the host is no router for others."""
+    refs = [_ref(link) if (link := baseline.link(segment.interface)) else LinkRef(segment.interface) for segment in segments]
+    for ref in [*refs, _ref(public)]:
+        previous = _sysctl(baseline, ref.name, "ipv4/forwarding", "0")
+        if previous != "1":
+            yield s.SetSysctl(link=ref, setting="ipv4/forwarding", value="1", previous=previous)
+
+
+def _sysctl(snapshot: Snapshot, link: str, setting: str, otherwise: str) -> str:
+    inherited = snapshot.sysctls.get(sysctl_key("default", setting), otherwise)
+    return snapshot.sysctls.get(sysctl_key(link, setting), inherited)
+
+
+def _pinned(baseline: Snapshot, public: Link) -> tuple[Route, ...]:
+    """Return the public link's own default routes when another link carries the host's best one, () otherwise."""
+    defaults = sorted(
+        (
+            route
+            for route in baseline.routes
+            if route.table == _RT_MAIN and route.type == 1 and route.destination == IPv4Network("0.0.0.0/0")
+        ),
+        key=lambda route: route.metric,
+    )
+    if not defaults or defaults[0].index == public.index or not public.up:
+        return ()
+    own = tuple(route for route in defaults if route.index == public.index)
+    if own:
+        return own[:1]
+    if public.flags & IFF_POINTOPOINT:
+        return (Route(destination=IPv4Network("0.0.0.0/0"), index=public.index),)
+    return ()
+
+
+def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], pinned: Sequence[Route]) -> Iterator[AnyStep]:
+    """Lead the segments' packets out of the public link and nowhere else, unreachable first."""
+    for segment in segments:
+        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
+    for route in pinned:
+        yield s.AddRoute(
+            link=_ref(public),
+            destination=IPv4Network("0.0.0.0/0"),
+            gateway=route.gateway if isinstance(route.gateway, IPv4Address) else None,
+            table=PINNED_TABLE,
+        )
+    for segment in segments:
+        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=0)
+        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
+    previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
+    strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
+    if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
+        yield s.SetSysctl(link=_ref(public), setting="ipv4/rp_filter", value="2", previous=previous)
+
+
+def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
+    link = baseline.link(segment.interface)
+    interface = _interface(segment)
+    if link is not None and _keeps_own(segment, baseline, link):
+        return
+    ref = LinkRef(segment.interface, link.index if link and not segment.bridged else 0)
+    yield s.AddAddress(link=ref, address=interface, served=True)
+
+
+def _services(
+    sharing: Sharing, segments: Sequence[Segment], public: Link, baseline: Snapshot, environment: Environment
+) -> Iterator[AnyStep]:
+    if sharing.dhcp.enabled:
+        for segment in segments:
+            if segment.ethernet:
+                yield s.ProbeDhcp(link=segment.interface, members=segment.members)
+    smallest = min((link.mtu for segment in segments for name in segment.members if (link := baseline.link(name))), default=0)
+    mtu = public.mtu if public.mtu < smallest else None
+    text = configuration(sharing, segments, environment.files, user=environment.user, mtu=mtu)
+    yield s.StartService(text=text)
+
+
+def _notes(sharing: Sharing, public: Connection) -> Iterator[str]:
+    if public.status is not Status.CONNECTED:
+        yield (
+            f"{sharing.public} is not connected ({public.status.name.lower().replace('_', ' ')}): "
+            "the segment is served, and clients reach the Internet once it is"
+        )
+    if sharing.firewall and sharing.ssh_port is not None:
+        yield f"TCP port {sharing.ssh_port} of {sharing.public} stays open for your own SSH login"

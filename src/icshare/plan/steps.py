@@ -1,0 +1,427 @@
+"""The changes icshare can make to a host, as values.
+
+A step is one atomic change: one netlink message, one nft transaction, one rename, one process. It says what it does
+(`describe`), what it changes (`key`: two steps with one key are two values of the same thing, and the later replaces the earlier),
+and how to take it back (`inverse`, again a step). Steps are what the journal stores, so their fields
+are plain data and their tags never change meaning.
+"""
+
+import hashlib
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Self
+
+import msgspec
+
+from icshare.model.names import InterfaceName
+
+
+def digest(text: str) -> str:
+    """Return the short digest that tells one version of *text* from another: 16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="step", omit_defaults=True):
+    """Base of all steps."""
+
+    @property
+    def key(self) -> str:
+        """Name of the thing that this step gives a value to."""
+        raise AssertionError
+
+    def describe(self) -> str:
+        """Say in one line what this step does."""
+        raise AssertionError
+
+    def inverse(self) -> "Step":
+        """Return the step that takes this one back."""
+        raise AssertionError
+
+
+class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A link that a step works on.
+
+    The index names the very device seen when the plan was made, also after a rename; a device plugged in again is another one.
+    Index 0 stands for a link that an earlier step creates: it goes by its name.
+    """
+
+    name: InterfaceName
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LoadRuleset(Step, tag="load-ruleset"):
+    """Load table ``inet icshare`` in one transaction."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "ruleset"
+
+    def describe(self) -> str:
+        return f"nftables: load table inet icshare ({digest(self.text)})"
+
+    def inverse(self) -> "DropRuleset":
+        return DropRuleset(text=self.text)
+
+
+class DropRuleset(Step, tag="drop-ruleset"):
+    """Delete table ``inet icshare``."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "ruleset"
+
+    def describe(self) -> str:
+        return "nftables: delete table inet icshare"
+
+    def inverse(self) -> LoadRuleset:
+        return LoadRuleset(text=self.text)
+
+
+class CreateBridge(Step, tag="create-bridge"):
+    """Create our bridge, or give the existing one this MTU."""
+
+    name: InterfaceName
+    mac: str
+    mtu: int
+
+    @property
+    def key(self) -> str:
+        return f"link {self.name}"
+
+    def describe(self) -> str:
+        return f"link {self.name}: create bridge, address {self.mac}, mtu {self.mtu}, no forward delay"
+
+    def inverse(self) -> "DeleteBridge":
+        return DeleteBridge(name=self.name, mac=self.mac, mtu=self.mtu)
+
+
+class DeleteBridge(Step, tag="delete-bridge"):
+    """Delete our bridge."""
+
+    name: InterfaceName
+    mac: str
+    mtu: int
+
+    @property
+    def key(self) -> str:
+        return f"link {self.name}"
+
+    def describe(self) -> str:
+        return f"link {self.name}: delete bridge"
+
+    def inverse(self) -> CreateBridge:
+        return CreateBridge(name=self.name, mac=self.mac, mtu=self.mtu)
+
+
+class SetMaster(Step, tag="set-master"):
+    """Make a link the port of a bridge, or of none."""
+
+    link: LinkRef
+    master: InterfaceName | None
+    previous: InterfaceName | None
+
+    @property
+    def key(self) -> str:
+        return f"master of {self.link}"
+
+    def describe(self) -> str:
+        return f"link {self.link}: master {self.previous or 'none'} -> {self.master or 'none'}"
+
+    def inverse(self) -> Self:
+        return msgspec.structs.replace(self, master=self.previous, previous=self.master)
+
+
+class SetUp(Step, tag="set-up"):
+    """Set a link up or down."""
+
+    link: LinkRef
+    up: bool
+    previous: bool
+
+    @property
+    def key(self) -> str:
+        return f"up {self.link}"
+
+    def describe(self) -> str:
+        return f"link {self.link}: {_UP[self.previous]} -> {_UP[self.up]}"
+
+    def inverse(self) -> Self:
+        return msgspec.structs.replace(self, up=self.previous, previous=self.up)
+
+
+_UP = {True: "up", False: "down"}
+
+
+class SetSysctl(Step, tag="set-sysctl"):
+    """Set one IPv4 or IPv6 setting of a link.
+
+    Attributes:
+        setting: ``ipv4/forwarding`` stands for ``net.ipv4.conf.LINK.forwarding``.
+    """
+
+    link: LinkRef
+    setting: str
+    value: str
+    previous: str
+
+    @property
+    def key(self) -> str:
+        return f"sysctl {self.link}/{self.setting}"
+
+    def describe(self) -> str:
+        family, _, name = self.setting.partition("/")
+        return f"sysctl net.{family}.conf.{self.link}.{name}: {self.previous} -> {self.value}"
+
+    def inverse(self) -> Self:
+        return msgspec.structs.replace(self, value=self.previous, previous=self.value)
+
+
+class AddAddress(Step, tag="add-address"):
+    """Give a link an address.
+
+    Attributes:
+        raw: The kernel's own message when the address is given back, b"" for an address of ours.
+        taken: Seconds since boot when it was taken away; its lifetimes have run on since.
+        served: The address is our gateway's: clients of its network are forgotten with it.
+    """
+
+    link: LinkRef
+    address: IPv4Interface
+    raw: bytes = b""
+    taken: float = 0.0
+    served: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"address {self.address} on {self.link}"
+
+    def describe(self) -> str:
+        return f"address {self.address}: add to {self.link}"
+
+    def inverse(self) -> "RemoveAddress":
+        return RemoveAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
+
+
+class RemoveAddress(Step, tag="remove-address"):
+    """Take an address from a link, with the routes that the kernel made for it."""
+
+    link: LinkRef
+    address: IPv4Interface
+    raw: bytes = b""
+    taken: float = 0.0
+    served: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"address {self.address} on {self.link}"
+
+    def describe(self) -> str:
+        return f"address {self.address}: remove from {self.link}"
+
+    def inverse(self) -> AddAddress:
+        return AddAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
+
+
+class AddRoute(Step, tag="add-route"):
+    """Add a route; see `Route` for the fields."""
+
+    link: LinkRef
+    destination: IPv4Network
+    gateway: IPv4Address | None = None
+    table: int = 254
+    metric: int = 0
+    raw: bytes = b""
+
+    @property
+    def key(self) -> str:
+        return f"route {self.destination} via {self.gateway} dev {self.link} metric {self.metric} table {self.table}"
+
+    def describe(self) -> str:
+        return f"route: add {_route(self)}"
+
+    def inverse(self) -> "RemoveRoute":
+        return RemoveRoute(
+            link=self.link, destination=self.destination, gateway=self.gateway, table=self.table, metric=self.metric, raw=self.raw
+        )
+
+
+class RemoveRoute(Step, tag="remove-route"):
+    """Remove a route; see `Route` for the fields."""
+
+    link: LinkRef
+    destination: IPv4Network
+    gateway: IPv4Address | None = None
+    table: int = 254
+    metric: int = 0
+    raw: bytes = b""
+
+    @property
+    def key(self) -> str:
+        return f"route {self.destination} via {self.gateway} dev {self.link} metric {self.metric} table {self.table}"
+
+    def describe(self) -> str:
+        return f"route: remove {_route(self)}"
+
+    def inverse(self) -> AddRoute:
+        return AddRoute(
+            link=self.link, destination=self.destination, gateway=self.gateway, table=self.table, metric=self.metric, raw=self.raw
+        )
+
+
+def _route(route: AddRoute | RemoveRoute) -> str:
+    destination = "default" if route.destination.prefixlen == 0 else str(route.destination)
+    via = f" via {route.gateway}" if route.gateway else ""
+    metric = f" metric {route.metric}" if route.metric else ""
+    table = f" table {route.table}" if route.table != 254 else ""
+    return f"{destination}{via} dev {route.link}{metric}{table}"
+
+
+class AddRule(Step, tag="add-rule"):
+    """Add a policy routing rule for packets that come in on one link.
+
+    Attributes:
+        priority: Smaller is asked first.
+        table: Table to look up, None for an ``unreachable`` rule.
+        suppress_prefixlength: Ignore routes with a prefix of this length or shorter (0: the default route), None to use all.
+    """
+
+    link: InterfaceName
+    priority: int
+    table: int | None = None
+    suppress_prefixlength: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"rule {self.priority} iif {self.link}"
+
+    def describe(self) -> str:
+        return f"rule: add {_rule(self)}"
+
+    def inverse(self) -> "RemoveRule":
+        return RemoveRule(
+            link=self.link, priority=self.priority, table=self.table, suppress_prefixlength=self.suppress_prefixlength
+        )
+
+
+class RemoveRule(Step, tag="remove-rule"):
+    """Remove a policy routing rule."""
+
+    link: InterfaceName
+    priority: int
+    table: int | None = None
+    suppress_prefixlength: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"rule {self.priority} iif {self.link}"
+
+    def describe(self) -> str:
+        return f"rule: remove {_rule(self)}"
+
+    def inverse(self) -> AddRule:
+        return AddRule(
+            link=self.link, priority=self.priority, table=self.table, suppress_prefixlength=self.suppress_prefixlength
+        )
+
+
+def _rule(rule: AddRule | RemoveRule) -> str:
+    action = "unreachable" if rule.table is None else f"lookup {rule.table}"
+    suppress = "" if rule.suppress_prefixlength is None else f" suppress_prefixlength {rule.suppress_prefixlength}"
+    return f"{rule.priority}: from all iif {rule.link} {action}{suppress}"
+
+
+class ProbeDhcp(Step, tag="probe-dhcp"):
+    """Ask the segment for foreign DHCP servers; the ruleset notes who answers. Nothing to take back."""
+
+    link: InterfaceName
+    members: tuple[InterfaceName, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return "dhcp probe"
+
+    def describe(self) -> str:
+        return f"dhcp: ask {self.link} for other servers"
+
+    def inverse(self) -> "ForgetProbe":
+        return ForgetProbe(link=self.link, members=self.members)
+
+
+class ForgetProbe(Step, tag="forget-probe"):
+    """The inverse of a question: nothing."""
+
+    link: InterfaceName
+    members: tuple[InterfaceName, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return "dhcp probe"
+
+    def describe(self) -> str:
+        return "dhcp: nothing to take back"
+
+    def inverse(self) -> ProbeDhcp:
+        return ProbeDhcp(link=self.link, members=self.members)
+
+
+class StartService(Step, tag="start-service"):
+    """Start dnsmasq with a configuration, in place of the one that runs.
+
+    Attributes:
+        text: The whole configuration; its digest names the file, so what runs can be told from what is wanted.
+    """
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "dnsmasq"
+
+    def describe(self) -> str:
+        return f"dnsmasq: start ({digest(self.text)})"
+
+    def inverse(self) -> "StopService":
+        return StopService(text=self.text)
+
+
+class StopService(Step, tag="stop-service"):
+    """Stop dnsmasq and remove the files it made."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "dnsmasq"
+
+    def describe(self) -> str:
+        return "dnsmasq: stop"
+
+    def inverse(self) -> StartService:
+        return StartService(text=self.text)
+
+
+AnyStep = (
+    LoadRuleset
+    | DropRuleset
+    | CreateBridge
+    | DeleteBridge
+    | SetMaster
+    | SetUp
+    | SetSysctl
+    | AddAddress
+    | RemoveAddress
+    | AddRoute
+    | RemoveRoute
+    | AddRule
+    | RemoveRule
+    | ProbeDhcp
+    | ForgetProbe
+    | StartService
+    | StopService
+)

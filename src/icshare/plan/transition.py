@@ -1,0 +1,185 @@
+"""What a step does to a host, as a pure function on snapshots.
+
+The planner rewinds the observed host through the journal with it (what would be here if we were not?), the engine asks it whether a
+step is still in force, and the fake host of the tests is nothing else. It models what sharing looks at, not the whole kernel: of the
+routes that come and go with an address only the connected one is followed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import assert_never
+
+from icshare.model.link import IFF_UP, Address, IfIndex, Link, Route, Rule
+from icshare.model.snapshot import Snapshot
+from icshare.plan import steps as s
+from icshare.plan.steps import AnyStep, LinkRef
+
+_RTPROT_KERNEL = 2
+_RTPROT_STATIC = 4
+
+
+def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911, PLR0912 (one case per kind of step)
+    """Return the host as it is after *step*; the very same snapshot when the step is already in force.
+
+    Steps are tolerant, as on the real host: removing what is gone, or changing a link that is gone, changes nothing.
+    """
+    match step:
+        case s.LoadRuleset():
+            return _changed(snapshot, ruleset=s.digest(step.text))
+        case s.DropRuleset():
+            return _changed(snapshot, ruleset=None)
+        case s.CreateBridge():
+            return _create_bridge(snapshot, step)
+        case s.DeleteBridge():
+            return _delete_link(snapshot, step.name)
+        case s.SetMaster():
+            master = snapshot.link(step.master) if step.master else None
+            return _set_link(snapshot, step.link, master=master.index if master else None)
+        case s.SetUp():
+            found = find(snapshot, step.link)
+            flags = found.flags if found else 0
+            return _set_link(snapshot, step.link, flags=flags | IFF_UP if step.up else flags & ~IFF_UP)
+        case s.SetSysctl():
+            if find(snapshot, step.link) is None:
+                return snapshot
+            return _changed(snapshot, sysctls={**snapshot.sysctls, sysctl_key(step.link.name, step.setting): step.value})
+        case s.AddAddress():
+            return _add_address(snapshot, step)
+        case s.RemoveAddress():
+            return _remove_address(snapshot, step)
+        case s.AddRoute() | s.RemoveRoute():
+            return _change_route(snapshot, step)
+        case s.AddRule() | s.RemoveRule():
+            return _change_rule(snapshot, step)
+        case s.ProbeDhcp() | s.ForgetProbe():
+            return snapshot
+        case s.StartService():
+            return _changed(snapshot, service=s.digest(step.text))
+        case s.StopService():
+            return _changed(snapshot, service=None)
+        case _:
+            assert_never(step)
+
+
+def rewind(snapshot: Snapshot, done: Iterable[AnyStep]) -> Snapshot:
+    """Return the host as it would be had the steps *done*, oldest first, never been made."""
+    for step in reversed(tuple(done)):
+        snapshot = after(snapshot, step.inverse())  # type: ignore[arg-type]
+    return snapshot
+
+
+def in_force(snapshot: Snapshot, step: AnyStep) -> bool:
+    """Tell whether *step* would change nothing."""
+    return after(snapshot, step) == snapshot
+
+
+def sysctl_key(link: str, setting: str) -> str:
+    """Return the key under which a snapshot keeps a link's setting."""
+    return f"{link}/{setting}"
+
+
+def find(snapshot: Snapshot, ref: LinkRef) -> Link | None:
+    """Return the link that *ref* means, None when that very device is gone."""
+    if ref.index:
+        return snapshot.link_by_index(IfIndex(ref.index))
+    return snapshot.link(ref.name)
+
+
+def _changed(snapshot: Snapshot, **fields: object) -> Snapshot:
+    if all(getattr(snapshot, name) == value for name, value in fields.items()):
+        return snapshot
+    return replace(snapshot, **fields)  # type: ignore[arg-type]
+
+
+def _set_link(snapshot: Snapshot, ref: LinkRef, **fields: object) -> Snapshot:
+    link = find(snapshot, ref)
+    if link is None or all(getattr(link, name) == value for name, value in fields.items()):
+        return snapshot
+    changed = replace(link, **fields)  # type: ignore[arg-type]
+    return replace(snapshot, links=tuple(changed if one is link else one for one in snapshot.links))
+
+
+def _create_bridge(snapshot: Snapshot, step: s.CreateBridge) -> Snapshot:
+    existing = snapshot.link(step.name)
+    if existing is not None:
+        return _set_link(snapshot, LinkRef(step.name, existing.index), mtu=step.mtu)
+    index = IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
+    bridge = Link(index=index, name=step.name, kind="bridge", mtu=step.mtu, address=step.mac)
+    return replace(snapshot, links=(*snapshot.links, bridge))
+
+
+def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:
+    link = snapshot.link(name)
+    if link is None:
+        return snapshot
+    return replace(
+        snapshot,
+        links=tuple(
+            replace(one, master=None) if one.master == link.index else one for one in snapshot.links if one.index != link.index
+        ),
+        addresses=tuple(address for address in snapshot.addresses if address.index != link.index),
+        routes=tuple(route for route in snapshot.routes if route.index != link.index),
+        sysctls={key: value for key, value in snapshot.sysctls.items() if not key.startswith(f"{name}/")},
+    )
+
+
+def _add_address(snapshot: Snapshot, step: s.AddAddress) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None or any(one.index == link.index and one.interface == step.address for one in snapshot.addresses):
+        return snapshot
+    address = Address(index=link.index, interface=step.address, raw=step.raw)
+    route = Route(destination=step.address.network, index=link.index, protocol=_RTPROT_KERNEL)
+    return replace(snapshot, addresses=(*snapshot.addresses, address), routes=(*snapshot.routes, route))
+
+
+def _remove_address(snapshot: Snapshot, step: s.RemoveAddress) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None:
+        return snapshot
+    kept = tuple(one for one in snapshot.addresses if not (one.index == link.index and one.interface == step.address))
+    if len(kept) == len(snapshot.addresses):
+        return snapshot
+    shared = any(one.index == link.index and one.interface.network == step.address.network for one in kept)
+    routes = tuple(
+        route
+        for route in snapshot.routes
+        if shared
+        or not (
+            route.index == link.index and route.protocol == _RTPROT_KERNEL and route.destination == step.address.network
+        )
+    )
+    return replace(snapshot, addresses=kept, routes=routes)
+
+
+def _change_route(snapshot: Snapshot, step: s.AddRoute | s.RemoveRoute) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None:
+        return snapshot
+    same = [
+        route
+        for route in snapshot.routes
+        if (route.index, route.destination, route.gateway, route.table, route.metric)
+        == (link.index, step.destination, step.gateway, step.table, step.metric)
+    ]
+    if isinstance(step, s.RemoveRoute):
+        return replace(snapshot, routes=tuple(route for route in snapshot.routes if route not in same)) if same else snapshot
+    if same:
+        return snapshot
+    route = Route(
+        table=step.table,
+        destination=step.destination,
+        gateway=step.gateway,
+        index=link.index,
+        metric=step.metric,
+        protocol=_RTPROT_STATIC,
+        raw=step.raw,
+    )
+    return replace(snapshot, routes=(*snapshot.routes, route))
+
+
+def _change_rule(snapshot: Snapshot, step: s.AddRule | s.RemoveRule) -> Snapshot:
+    rule = Rule(family=4, priority=step.priority, iif=step.link)
+    if isinstance(step, s.RemoveRule):
+        kept = tuple(one for one in snapshot.rules if one != rule)
+        return _changed(snapshot, rules=kept)
+    return snapshot if rule in snapshot.rules else replace(snapshot, rules=(*snapshot.rules, rule))

@@ -1,0 +1,84 @@
+"""Whether a sharing may be at all: every problem at once, before anything is touched."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from icshare.errors import InvalidRequestError, RefusedError
+from icshare.model.connection import Connection, Verdict
+from icshare.model.sharing import BRIDGE_NAME, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.plan.addressing import lease_pool
+
+
+class Problem(StrEnum):
+    """Machine-readable problems of a request that are not those of one connection (`Reason`)."""
+
+    UNKNOWN = "unknown-connection"
+    NO_PRIVATE = "no-private"
+    TWICE = "given-twice"
+    BRIDGE_TAKEN = "bridge-name-taken"
+    POOL = "dhcp-pool"
+    RESERVATION = "reservation"
+
+
+def validate(sharing: Sharing, connections: Sequence[Connection], baseline: Snapshot) -> None:
+    """Check that *sharing* may be.
+
+    Args:
+        sharing: What is wanted.
+        connections: The connections of the host as it would be without us.
+        baseline: The host as it would be without us.
+
+    Raises:
+        RefusedError: It may not; carries every problem.
+    """
+    problems = list(_problems(sharing, {connection.interface: connection for connection in connections}, baseline))
+    if problems:
+        raise RefusedError(problems, hint="icshare list shows each connection and why it can or cannot be shared")
+
+
+def _problems(sharing: Sharing, known: Mapping[str, Connection], baseline: Snapshot) -> Iterator[tuple[str, str]]:
+    yield from _connection(sharing.public, known, "public")
+    if not sharing.privates:
+        yield Problem.NO_PRIVATE, "no private connection was named: sharing needs one public and at least one private connection"
+    named = [sharing.public, *sharing.privates]
+    for name in dict.fromkeys(named):
+        if named.count(name) > 1:
+            roles = "both public and private" if name == sharing.public else "private twice"
+            yield Problem.TWICE, f"{name} was named {roles}"
+    for name in dict.fromkeys(sharing.privates):
+        yield from _connection(name, known, "private")
+    if baseline.link(BRIDGE_NAME) is not None and BRIDGE_NAME not in named:
+        yield Problem.BRIDGE_TAKEN, f"a link called {BRIDGE_NAME} exists that icshare did not make; rename or delete it"
+    if sharing.subnet is not None:
+        yield from dhcp_problems(sharing, sharing.subnet)
+
+
+def _connection(name: str, known: Mapping[str, Connection], role: str) -> Iterator[tuple[str, str]]:
+    connection = known.get(name)
+    if connection is None:
+        near = ", ".join(one.interface for one in known.values() if not one.hidden)
+        yield Problem.UNKNOWN, f"there is no connection {name!r} (there are: {near or 'none'})"
+        return
+    verdict: Verdict = connection.as_public if role == "public" else connection.as_private
+    if not verdict.ok:
+        yield str(verdict.reason), f"{name} cannot be the {role} connection: {verdict.text}"
+
+
+def dhcp_problems(sharing: Sharing, network: IPv4Network) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with pool and reservations on *network*."""
+    try:
+        lease_pool(network, first=sharing.dhcp.pool_first, last=sharing.dhcp.pool_last)
+    except InvalidRequestError as error:
+        yield Problem.POOL, error.message
+    seen: set[IPv4Address] = set()
+    for reservation in sharing.dhcp.reservations:
+        address = reservation.address
+        if address is None:
+            continue
+        if not network.network_address + 2 <= address <= network.broadcast_address - 1:
+            yield Problem.RESERVATION, f"reservation {address} for {reservation.mac} is not an address of {network} for clients"
+        if address in seen:
+            yield Problem.RESERVATION, f"address {address} is reserved twice"
+        seen.add(address)

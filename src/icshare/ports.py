@@ -1,0 +1,115 @@
+"""What the engine needs of the outside world."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Health
+from icshare.plan.diff import Entry
+from icshare.plan.planner import Environment, Plan
+from icshare.plan.steps import AnyStep
+
+
+class Host(Protocol):
+    """The machine: it is read, and it takes one step at a time."""
+
+    def observe(self) -> Snapshot:
+        """Read the host.
+
+        Raises:
+            HostError: It could not be read.
+        """
+        ...
+
+    def run(self, step: AnyStep) -> None:
+        """Make one change; after an error the host is as before.
+
+        Tolerant, so that a step may be repeated after a crash: what is already so is left alone, and a change to a link that is
+        gone is no error.
+
+        Raises:
+            HostError: The machine refused.
+            NotSupportedError: The kernel or a tool lacks what the step needs.
+            PrivilegeError: A capability is missing.
+        """
+        ...
+
+    def preflight(self, plan: Plan) -> None:
+        """Check, without changing anything, what only the machine knows: tools present, ports free, ruleset accepted.
+
+        Raises:
+            ConflictError: Something on this host is in the way.
+            NotSupportedError: A tool or kernel feature is missing.
+            PrivilegeError: A capability is missing.
+        """
+        ...
+
+    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
+        """Test from end to end that a sharing works now."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """Paths and accounts for the planner."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is on record about the present sharing.
+
+    Attributes:
+        sharing: What was wanted, None when a change was cut off before anything was complete.
+        segments: The segments as planned.
+        notes: What people should know, from the plan.
+        entries: The steps in force, by rank.
+        complete: The last change reached its end and was verified.
+        since: Seconds since the epoch when the sharing began.
+    """
+
+    sharing: Sharing | None
+    segments: tuple[Segment, ...] = ()
+    notes: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    complete: bool = False
+    since: float = 0.0
+
+
+class Journal(Protocol):
+    """The steps in force, on disk, so that the next process can take them back."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the one lock of this run directory.
+
+        Raises:
+            ConflictError: Another icshare is at work.
+            PrivilegeError: The run directory cannot be written.
+        """
+        ...
+
+    def load(self) -> Record | None:
+        """Return what is on record, None when nothing is shared.
+
+        Raises:
+            HostError: The record is damaged, or was written by a newer version.
+        """
+        ...
+
+    def begin(self, step: AnyStep, rank: int | None) -> Entry:
+        """Put *step* on record, on disk, before it runs."""
+        ...
+
+    def gone(self, entry: Entry) -> None:
+        """Note that *entry* is no longer in force."""
+        ...
+
+    def complete(self, plan: Plan) -> None:
+        """Note that *plan* is in force and was verified."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything: nothing is shared any more."""
+        ...

@@ -1,0 +1,117 @@
+"""Fakes to test with: a host and a journal that live in memory, and obey the same contracts as the real ones."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from icshare.errors import HostError
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Check, Grade, Health
+from icshare.plan.diff import Entry
+from icshare.plan.planner import Environment, Plan
+from icshare.plan.steps import AnyStep
+from icshare.plan.transition import after
+from icshare.ports import Record
+from icshare.render.dnsmasq import ServiceFiles
+
+
+class FakeHost:
+    """A host whose whole behaviour is `transition.after`.
+
+    Attributes:
+        snapshot: The host as it is now.
+        ran: Every step that was run, in order.
+        fail_at: Number of runs, from 1, at which a step fails and changes nothing; 0 never.
+        health: What `check` finds.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, fail_at: int = 0) -> None:
+        self.snapshot = snapshot
+        self.ran: list[AnyStep] = []
+        self.fail_at = fail_at
+        self.health = Health(checks=(Check(name="fake", grade=Grade.OK, text="all is well"),))
+
+    def observe(self) -> Snapshot:
+        """Return the host as it is."""
+        return self.snapshot
+
+    def run(self, step: AnyStep) -> None:
+        """Apply *step*, or fail when its turn has come."""
+        self.ran.append(step)
+        if len(self.ran) == self.fail_at:
+            raise HostError(f"the fake host refuses step {self.fail_at}")
+        self.snapshot = after(self.snapshot, step)
+
+    def preflight(self, plan: Plan) -> None:
+        """Accept every plan."""
+
+    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
+        """Return the health that the test has set."""
+        return self.health
+
+    @property
+    def environment(self) -> Environment:
+        """Paths that need not exist."""
+        files = ServiceFiles(
+            pid="/run/icshare/dnsmasq.pid", leases="/run/icshare/dnsmasq.leases", resolv="/etc/resolv.conf"
+        )
+        return Environment(files=files, user="dnsmasq")
+
+
+class FakeJournal:
+    """A journal in memory.
+
+    Attributes:
+        record: What is on record.
+        locked: Somebody holds the lock.
+    """
+
+    def __init__(self) -> None:
+        self.record: Record | None = None
+        self.locked = False
+        self._number = 0
+        self._rank = 0
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock; taking it twice is a bug of ours."""
+        assert not self.locked, "the lock is held"  # noqa: S101 (a fake for tests)
+        self.locked = True
+        try:
+            yield
+        finally:
+            self.locked = False
+
+    def load(self) -> Record | None:
+        """Return what is on record."""
+        return self.record
+
+    def begin(self, step: AnyStep, rank: int | None) -> Entry:
+        """Put *step* on record."""
+        self._number += 1
+        if rank is None:
+            rank = self._rank + 1
+        self._rank = max(self._rank, rank)
+        entry = Entry(number=self._number, rank=rank, step=step)
+        record = self.record or Record(sharing=None)
+        entries = sorted((*record.entries, entry), key=lambda one: one.rank)
+        self.record = replace(record, entries=tuple(entries), complete=False)
+        return entry
+
+    def gone(self, entry: Entry) -> None:
+        """Note that *entry* is no longer in force."""
+        assert self.record is not None  # noqa: S101 (a fake for tests)
+        entries = tuple(one for one in self.record.entries if one.number != entry.number)
+        self.record = replace(self.record, entries=entries)
+
+    def complete(self, plan: Plan) -> None:
+        """Note that *plan* is in force."""
+        record = self.record or Record(sharing=None)
+        self.record = replace(
+            record, sharing=plan.sharing, segments=plan.segments, notes=plan.notes, complete=True
+        )
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.record = None
