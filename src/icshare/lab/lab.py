@@ -47,7 +47,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """A server process of the Internet, and whether it runs."""
+    """A process that the lab started (``keeper`` of the nodes' namespaces, ``dns``, ``servers``), if it still runs."""
 
     name: str
     node: str
@@ -308,6 +308,8 @@ def _seen(*, service: str, source: str, port: int, detail: str) -> Seen:
 
 
 def _status(directory: Path, state: LabState) -> LabStatus:
+    keeper = () if state.keeper is None else (("keeper", INTERNET, state.keeper.pid, state.keeper.started),)
+    services = ((service.name, service.node, service.pid, service.started) for service in state.services)
     return LabStatus(
         prefix=state.plan.prefix,
         phase=state.phase,
@@ -317,12 +319,7 @@ def _status(directory: Path, state: LabState) -> LabStatus:
             for node, name in state.names().items()
         ),
         services=tuple(
-            ServiceStatus(
-                name=service.name,
-                node=service.node,
-                pid=service.pid,
-                running=processes.is_running(service.pid, service.started),
-            )
-            for service in state.services
+            ServiceStatus(name=name, node=node, pid=pid, running=processes.is_running(pid, started))
+            for name, node, pid, started in (*keeper, *services)
         ),
     )

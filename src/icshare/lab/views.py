@@ -228,15 +228,15 @@ def _hide_groups(etc: Path) -> None:
     """
     if Path("/proc/self/setgroups").read_text().strip() != "deny":
         return
-    for name, keep in (
-        ("group", lambda line: line if not line.startswith(("dip:", "root:")) else ""),
-        ("nsswitch.conf", lambda line: "group: files\n" if line.startswith("group:") else line),
-    ):
-        host = Path("/etc") / name
-        if host.exists():
-            changed = "".join(keep(line) for line in host.read_text().splitlines(keepends=True))
-            (etc / name).unlink()
-            (etc / name).write_text(changed)
+    groups = [line for line in _lines("/etc/group") if not line.startswith(("dip:", "root:"))]
+    sources = ["group: files\n" if line.startswith("group:") else line for line in _lines("/etc/nsswitch.conf")]
+    for name, lines in (("group", groups), ("nsswitch.conf", sources)):
+        (etc / name).unlink(missing_ok=True)  # the link to the host's
+        (etc / name).write_text("".join(lines))
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines(keepends=True) if Path(path).exists() else []
 
 
 def _mirror(host: Path, own_copy: Path, host_view: str, *, own: tuple[str, ...], hide: tuple[str, ...] = ()) -> None:
