@@ -108,7 +108,6 @@ class Nftables:
         if not context:
             raise HostError("nft could not make a context: out of memory")
         self._context = context
-        library.nft_ctx_output_set_flags(context, _OUTPUT_JSON | _OUTPUT_HANDLE)
         if library.nft_ctx_buffer_output(context) or library.nft_ctx_buffer_error(context):
             self.close()
             raise HostError("nft could not make its output buffers: out of memory")
@@ -159,11 +158,7 @@ class Nftables:
         Source:
             libnftables-json(5).
         """
-        if not _LIST_TARGET.fullmatch(what):
-            raise AssertionError(what)
-        refusal, output = self._run(f"list {what}")
-        if refusal is not None:
-            raise HostError(f"nft could not list {what}: {first_refusal(refusal)}")
+        output = self._list(what, _OUTPUT_HANDLE | _OUTPUT_JSON)
         if not output:
             return []
         try:
@@ -174,12 +169,29 @@ class Nftables:
             raise HostError(f"nft listed {what} in a form that is not its JSON")
         return objects
 
+    def list_text(self, what: str = "ruleset") -> str:
+        """Read ``list WHAT`` as ``nft -a`` prints it: the extensions of iptables are translated only here.
+
+        Raises:
+            HostError: There is no such object.
+            PrivilegeError: This network namespace is not ours to read.
+        """
+        return self._list(what, _OUTPUT_HANDLE)
+
     def table_exists(self, family: str, name: str) -> bool:
         """Tell whether the table *family* *name* is in the kernel."""
         tables = (entry["table"] for entry in self.list_json("tables") if "table" in entry)
         return any(table["family"] == family and table["name"] == name for table in tables)
 
-    def _run(self, text: str, *, dry: bool = False) -> tuple[str | None, str]:
+    def _list(self, what: str, flags: int) -> str:
+        if not _LIST_TARGET.fullmatch(what):
+            raise AssertionError(what)
+        refusal, output = self._run(f"list {what}", flags=flags)
+        if refusal is not None:
+            raise HostError(f"nft could not list {what}: {first_refusal(refusal)}")
+        return output
+
+    def _run(self, text: str, *, dry: bool = False, flags: int = 0) -> tuple[str | None, str]:
         """Run *text*; give the refusal in nft's words or None, and the output."""
         if self._context is None:
             raise AssertionError("the context is not open")
@@ -192,6 +204,7 @@ class Nftables:
             path = f"/proc/self/fd/{descriptor}"
             with _LIBRARY_LOCK:
                 library.nft_ctx_set_dry_run(self._context, dry)
+                library.nft_ctx_output_set_flags(self._context, flags)
                 status = library.nft_run_cmd_from_filename(self._context, path.encode())
                 # Reading a buffer also empties it for the next call, so both are read every time.
                 output = library.nft_ctx_get_output_buffer(self._context).decode(errors="replace")

@@ -6,9 +6,10 @@ from typing import Any
 from icshare.errors import NotSupportedError, PrivilegeError
 from icshare.host.nft import Nftables
 from icshare.host.sockets import Flow, established_flows
+from icshare.model.client import Traffic
 from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
-from icshare.render.nft import DHCP_WINDOW_SECONDS, TABLE
+from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
 
 _BOOTP_CLIENT = 68
 _TAG = "icshare: version "
@@ -84,15 +85,25 @@ def foreign_dhcp_servers() -> tuple[bool, tuple[tuple[IPv4Address, MacAddress], 
     return silenced, tuple((IPv4Address(address), MacAddress(mac)) for address, mac in heard)
 
 
-def client_traffic() -> dict[IPv4Address, tuple[int, int]]:
-    """Return the bytes that each client has sent to and received from the Internet since sharing began."""
-    totals: dict[IPv4Address, list[int]] = {}
+def client_traffic() -> dict[IPv4Address, Traffic]:
+    """Return what each client has exchanged with the Internet since sharing began."""
     with Nftables() as nft:
-        for position, name in enumerate(("sent", "received")):
-            for one in _elements(nft, name):
-                element = one["elem"]
-                totals.setdefault(IPv4Address(element["val"]), [0, 0])[position] = int(element["counter"]["bytes"])
-    return {address: (sent, received) for address, (sent, received) in totals.items()}
+        sent = {IPv4Address(one["elem"]["val"]): one["elem"] for one in _elements(nft, "sent")}
+        received = {IPv4Address(one["elem"]["val"]): one["elem"] for one in _elements(nft, "received")}
+    return {
+        address: Traffic(
+            sent=_bytes(sent.get(address)), received=_bytes(received.get(address)), seconds=_age(sent.get(address))
+        )
+        for address in sorted({*sent, *received})
+    }
+
+
+def _bytes(element: dict[str, Any] | None) -> int:
+    return int(element["counter"]["bytes"]) if element else 0
+
+
+def _age(element: dict[str, Any] | None) -> int | None:
+    return CLIENT_DAYS * 86_400 - int(element["expires"]) if element else None
 
 
 def _elements(nft: Nftables, name: str) -> list[Any]:

@@ -87,7 +87,7 @@ class Packet:
         service = {DHCP_SERVER_PORT: "DHCP", DNS_PORT: "DNS"}.get(self.destination_port or 0)
         if self.path is Path.INPUT:
             return f"{service or self.protocol} ({self.protocol}) from {self.iif} to this host"
-        if self.path is Path.BRIDGE:
+        if self.iif == self.oif:
             return f"{self.protocol} between the clients of {self.segment}"
         return f"{self.protocol} from {self.iif} to {self.oif}, {self.state}"
 
@@ -152,15 +152,18 @@ def service_packets(segment: InterfaceName, network: IPv4Network | None = None) 
     return (discover, *queries)
 
 
-def bridged_packets(bridge: InterfaceName, network: IPv4Network | None = None) -> tuple[Packet, ...]:
+def bridged_packets(bridge: InterfaceName, network: IPv4Network | None = None, *, ip_rules: bool) -> tuple[Packet, ...]:
     """Return the traffic between clients behind different ports of *bridge*.
 
-    It matters to IP rulesets only while ``net.bridge.bridge-nf-call-iptables`` is on (Docker turns it on): then
-    bridged packets cross the forward hook of ``ip`` with the bridge as both of their links.
+    Args:
+        bridge: The segment's bridge.
+        network: The segment's subnet.
+        ip_rules: ``net.bridge.bridge-nf-call-iptables`` is on (Docker turns it on): bridged packets then also cross
+            the forward hook of ``ip``, with the bridge as both of their links.
     """
     return tuple(
         Packet(
-            path=Path.BRIDGE,
+            path=path,
             segment=bridge,
             iif=bridge,
             oif=bridge,
@@ -169,6 +172,7 @@ def bridged_packets(bridge: InterfaceName, network: IPv4Network | None = None) -
             source=network,
             destination=network,
         )
+        for path in ((Path.BRIDGE, Path.FORWARD) if ip_rules else (Path.BRIDGE,))
         for protocol in Protocol
     )
 

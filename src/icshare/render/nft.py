@@ -42,6 +42,9 @@ DHCP_WINDOW_SECONDS = 30
 
 MAX_CLIENTS = 65_535
 
+CLIENT_DAYS = 3_650
+"""How long the kernel remembers a client. It is never refreshed, so what is left of it tells when the client was first seen."""
+
 _HELPER_PORTS = {
     Helper.FTP: ("tcp", 21),
     Helper.TFTP: ("udp", 69),
@@ -69,7 +72,7 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
 
 
 def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
-    yield "set sent", ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic", "counter"]
+    yield "set sent", ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic,timeout", f"timeout {CLIENT_DAYS}d", "counter"]
     yield "set received", ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic", "counter"]
     yield "set dhcp_window", ["type inet_service", "flags timeout"]
     yield "set dhcp_foreign", ["type inet_service", "size 16", "flags dynamic"]
@@ -127,7 +130,7 @@ def _forward(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield _rule(f"iifname {inside} oifname != {allowed} counter reject with icmpx no-route", "kill switch")
     yield _rule(f"iifname {inside} oifname {public} meta nfproto ipv6 reject with icmpx no-route", "IPv6 is not shared")
     yield _rule("ct state invalid counter drop", "never un-translated")
-    yield _rule(f"iifname {inside} oifname {public} update @sent {{ ip saddr }} accept", "to the Internet")
+    yield _rule(f"iifname {inside} oifname {public} add @sent {{ ip saddr }} accept", "to the Internet")
     yield _rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield _rule("counter drop", "nothing else gets in")
 

@@ -1,0 +1,211 @@
+"""The Python API, and the place where the parts are put together.
+
+``SharingManager`` is what the command line, and every other face of icshare, is written on::
+
+    from icshare.api import SharingManager
+
+    manager = SharingManager()
+    for connection in manager.connections():
+        print(connection.name, connection.sharable.ok)
+    manager.share("wlan0", ["eth0"])
+    ...
+    manager.stop()
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from icshare.engine import Engine, Outcome, Progress, Proposal
+from icshare.errors import ConflictError, IcshareError
+from icshare.host import settings as places
+from icshare.host.journal import FileJournal
+from icshare.host.linux import LinuxHost
+from icshare.model.client import Client
+from icshare.model.connection import Connection
+from icshare.model.names import interface_name
+from icshare.model.settings import Settings
+from icshare.model.sharing import Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Health
+from icshare.plan.connections import best_default, connections
+from icshare.ports import Record
+
+AUTO = "auto"
+"""As public connection: the link that carries the best default route."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingStatus:
+    """What is shared, and how it fares.
+
+    Attributes:
+        record: What is on record, None when nothing is shared.
+        health: What the checks found; without checks when nothing is shared.
+    """
+
+    record: Record | None
+    health: Health
+
+
+class SharingManager:
+    """Lists connections, shares them, tells how the sharing fares, takes it back."""
+
+    def __init__(self, *, run_directory: Path | None = None, settings: Settings | None = None) -> None:
+        """Take the places and settings; nothing is changed yet.
+
+        Args:
+            run_directory: Where the journal lies, None for ``ICSHARE_RUN_DIR`` or /run/icshare.
+            settings: The administrator's settings, None to read ``ICSHARE_CONFIG`` or /etc/icshare/icshare.toml.
+
+        Raises:
+            InvalidRequestError: A path or the settings file is wrong.
+        """
+        directory = run_directory or places.run_directory()
+        self._settings = places.load_settings(places.settings_file()) if settings is None else settings
+        self._host = LinuxHost(directory)
+        self._engine = Engine(self._host, FileJournal(directory), self._inspect)
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Return every connection of the host with its part in the present sharing; needs no privilege.
+
+        Raises:
+            HostError: The host or the journal could not be read.
+        """
+        record = self._engine.record()
+        sharing = record.sharing if record else None
+        return self._connections(self._host.observe(), sharing)
+
+    def share(
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Share *public* with *privates*, in place of what is shared now, and prove that it works.
+
+        Args:
+            public: Interface name of the public connection, or `AUTO`.
+            privates: Interface names of the private connections.
+            subnet: The segment's subnet, None for the setting or the first free one.
+            firewall: Protect the public connection, None for the setting.
+            progress: Told before each change what is about to be done.
+
+        Raises:
+            RefusedError: The sharing may not be; carries every problem; nothing was touched.
+            ConflictError: It clashes with this host; nothing was touched.
+            NotSupportedError: The kernel or a tool lacks a feature; nothing was touched.
+            PrivilegeError: CAP_NET_ADMIN is missing; nothing was touched.
+            HostError: The machine refused a step; everything was rolled back.
+            VerificationError: It was set up but does not work; everything was rolled back.
+        """
+        places.require_net_admin()
+        sharing = self.request(public, privates, subnet=subnet, firewall=firewall)
+        return self._engine.share(sharing, progress) if progress else self._engine.share(sharing)
+
+    def propose(self, sharing: Sharing) -> Proposal:
+        """Return what sharing *sharing* would change, without changing it.
+
+        Raises:
+            RefusedError: The sharing may not be; carries every problem.
+            ConflictError: It clashes with this host.
+        """
+        return self._engine.propose(sharing)
+
+    def request(
+        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+    ) -> Sharing:
+        """Return the sharing that `share` is asked for with the same arguments, settings filled in.
+
+        Raises:
+            InvalidRequestError: A name is no interface name.
+            ConflictError: `AUTO`, and no link carries a default route.
+        """
+        names = tuple(interface_name(name) for name in privates)
+        chosen = self._default_connection(names) if public == AUTO else interface_name(public)
+        settings = self._settings
+        login = self._host.administrator_login(chosen)
+        return Sharing(
+            public=chosen,
+            privates=names,
+            subnet=subnet if subnet is not None else settings.subnet,
+            firewall=settings.firewall if firewall is None else firewall,
+            helpers=settings.helpers,
+            dhcp=settings.dhcp,
+            dns=settings.dns,
+            ssh_port=login,
+        )
+
+    def stop(self, progress: Progress | None = None) -> int:
+        """Take everything back.
+
+        Returns:
+            How many steps were taken back; 0 when nothing was shared.
+
+        Raises:
+            ExceptionGroup: Some steps could not be taken back; the others were.
+            PrivilegeError: CAP_NET_ADMIN is missing.
+        """
+        if self._engine.record() is None:
+            return 0
+        places.require_net_admin()
+        return self._engine.stop(progress) if progress else self._engine.stop()
+
+    def status(self) -> SharingStatus:
+        """Return what is shared and how it fares; what needs a privilege to look at is left out, and says so.
+
+        Raises:
+            HostError: The host or the journal could not be read.
+        """
+        record = self._engine.record()
+        if record is None or record.sharing is None:
+            return SharingStatus(record=record, health=Health())
+        return SharingStatus(record=record, health=self._host.check(record.sharing, record.segments))
+
+    def clients(self) -> tuple[Client, ...]:
+        """Return who is on the segment, by address; () when nothing is shared. Without privilege there are no byte counts."""
+        record = self._engine.record()
+        if record is None or record.sharing is None:
+            return ()
+        return self._host.clients(record.sharing, record.segments, now=time.time())
+
+    def doctor(self) -> Health:
+        """Return what on this machine stands in the way of sharing, and what mends it."""
+        record = self._engine.record()
+        return self._host.examine(record)
+
+    def _default_connection(self, privates: Sequence[str]) -> str:
+        baseline = self._engine.baseline(self._engine.record())
+        kept = replace(
+            baseline, links=tuple(link for link in baseline.links if link.name not in privates)
+        )
+        index = best_default(kept.routes, kept.links)
+        link = kept.link_by_index(index) if index is not None else None
+        if link is None:
+            raise ConflictError(
+                "no connection carries a default route, so there is none to choose as public",
+                hint="name the public connection, or connect one to the Internet first",
+            )
+        return interface_name(link.name)
+
+    def _inspect(self, baseline: Snapshot) -> Sequence[Connection]:
+        return self._connections(baseline, None)
+
+    def _connections(self, snapshot: Snapshot, sharing: Sharing | None) -> tuple[Connection, ...]:
+        return connections(
+            snapshot.links,
+            snapshot.addresses,
+            snapshot.routes,
+            public=sharing.public if sharing else None,
+            privates=frozenset(sharing.privates) if sharing else frozenset(),
+            firewalled=frozenset({sharing.public}) if sharing and sharing.firewall else frozenset(),
+            overrides=self._settings.links,
+        )
+
+
+__all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]

@@ -1,0 +1,69 @@
+"""Where settings, run files and privileges are found."""
+
+import os
+from pathlib import Path
+
+from icshare.errors import InvalidRequestError, PrivilegeError
+from icshare.model.settings import Settings, parse_settings
+
+_CAP_NET_ADMIN = 12
+_MAX_SETTINGS_BYTES = 1024 * 1024
+
+
+def run_directory() -> Path:
+    """Return where the journal and dnsmasq's files lie: ``ICSHARE_RUN_DIR``, else /run/icshare.
+
+    Raises:
+        InvalidRequestError: The variable does not hold a plain absolute path.
+    """
+    return _directory("ICSHARE_RUN_DIR", "/run/icshare")
+
+
+def settings_file() -> Path:
+    """Return the settings file: ``ICSHARE_CONFIG``, else /etc/icshare/icshare.toml."""
+    return _directory("ICSHARE_CONFIG", "/etc/icshare/icshare.toml")
+
+
+def load_settings(path: Path) -> Settings:
+    """Return the administrator's settings; the defaults when there is no file.
+
+    Raises:
+        InvalidRequestError: The file cannot be read or holds what has no meaning.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SETTINGS_BYTES + 1)
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _MAX_SETTINGS_BYTES:
+        raise InvalidRequestError(f"{path} is larger than any settings file ({_MAX_SETTINGS_BYTES} bytes)")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    return parse_settings(text, str(path))
+
+
+def require_net_admin() -> None:
+    """Check for the privilege that every change needs.
+
+    Raises:
+        PrivilegeError: CAP_NET_ADMIN is missing.
+
+    Source:
+        capabilities(7); proc(5), ``/proc/self/status``.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    effective = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
+    if not effective >> _CAP_NET_ADMIN & 1:
+        raise PrivilegeError("changing what is shared needs CAP_NET_ADMIN", hint="run it with sudo")
+
+
+def _directory(variable: str, otherwise: str) -> Path:
+    text = os.environ.get(variable) or otherwise
+    # The path is rendered into dnsmasq's configuration and argument list, which know no quoting.
+    if not text.startswith("/") or any(letter.isspace() or letter in '"\\,#' or not letter.isprintable() for letter in text):
+        raise InvalidRequestError(f"{variable}={text!r} is not an absolute path without spaces and quotes")
+    return Path(os.path.normpath(text))
