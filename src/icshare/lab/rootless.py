@@ -19,17 +19,20 @@ Sources: user_namespaces(7), pid_namespaces(7), unshare(1), setpriv(1).
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from operator import ne
 from pathlib import Path
 from types import FrameType
 
 from icshare.errors import IcshareError, InvalidRequestError, NotSupportedError
 from icshare.host import command
 
-# Where the process outside was; it cannot be in the environment by accident and still differ from where we are.
+# Where the process outside was. Whoever is in other namespaces than those is inside.
 _MARK = "ICSHARE_OUTSIDE"
+_NAMESPACES = re.compile(r"(mnt:\[[0-9]+\]) (net:\[[0-9]+\])")
 
 # Constant text: the command comes as arguments and is never read by the shell.
 _PREPARE = 'mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"'
@@ -39,8 +42,8 @@ _TRY = "mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys"
 
 def is_inside() -> bool:
     """Tell whether this process runs in a machine of its own that `enter` has made."""
-    outside = os.environ.get(_MARK)
-    return outside is not None and outside != _where()
+    outside, here = _NAMESPACES.fullmatch(os.environ.get(_MARK, "")), _NAMESPACES.fullmatch(where())
+    return outside is not None and here is not None and all(map(ne, outside.groups(), here.groups()))
 
 
 def enter(argv: Sequence[str] | None = None) -> None:
@@ -68,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         raise refused
     process = command.start(
         inside_argv(argv),
-        env={_MARK: _where()},
+        env={_MARK: where()},
         inherit_environment=True,
         stdin=None,
         stdout=None,
@@ -133,7 +136,8 @@ def _hint() -> str:
     return "use sudo; in a container, allow it user namespaces and mounts"
 
 
-def _where() -> str:
+def where() -> str:
+    """Name the mount and network namespaces that this process is in."""
     return f"{Path('/proc/self/ns/mnt').readlink()} {Path('/proc/self/ns/net').readlink()}"
 
 

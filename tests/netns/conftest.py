@@ -1,0 +1,49 @@
+"""Labs for the tests: each test its own, gone at its end."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from icshare.lab import Lab, LabName, LabPlan, lab_name, rootless
+
+MakeLab = Callable[..., Lab]
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def lab_allowed() -> None:
+    """Skip the test where this process cannot make a lab."""
+    if os.geteuid() != 0:
+        pytest.skip("a lab needs root, be it in a user namespace: run this with tools/isolate")
+    refused = rootless.refusal(root=True)
+    if refused is not None:
+        pytest.skip(str(refused))
+
+
+@pytest.fixture
+def prefix(lab_allowed: None) -> LabName:  # noqa: ARG001 - only what may be built needs a name
+    """Give a name that no other test's lab has, in this process or beside it."""
+    return lab_name(f"t{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def make_lab(lab_allowed: None) -> Iterator[MakeLab]:  # noqa: ARG001 - asked for, not used
+    """Give a function that builds a lab from the arguments of a plan; all are taken down at the end."""
+    with ExitStack() as labs:
+
+        def make(**plan: Any) -> Lab:
+            name = lab_name(f"t{os.getpid()}-{next(_numbers)}")
+            return labs.enter_context(Lab.up(LabPlan(**{"prefix": name, **plan})))
+
+        yield make
+
+
+@pytest.fixture
+def lab(make_lab: MakeLab) -> Lab:
+    """Give a lab with two private links, a client on each."""
+    return make_lab()
