@@ -2,17 +2,17 @@
 
 Theory of operation
 -------------------
-`share` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be without us, and lets
-the machine object (`Host.preflight`) before anything is touched. Then it makes the changes one by one; each is on disk, with what takes it
-back, before it is made. A change that fails is the end: what this call has done is taken back in strict reverse, so the host is again
-as it was when the call began, be that unshared or another sharing. At last the host is read and tested; a sharing that does not work is
-no success and is rolled back as well.
+`share` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be
+without us, and lets the machine object (`Host.preflight`) before anything is touched. Then it makes the changes one by
+one; each is on disk, with what takes it back, before it is made. A change that fails is the end: what this call has
+done is taken back in strict reverse, so the host is again as it was when the call began, be that unshared or another
+sharing. At last the host is read and tested; a sharing that does not work is no success and is rolled back as well.
 
-`stop` needs nothing but the journal. It takes back what is there, goes on past errors, and reports them all. What could not be taken back
-stays on record, so that it can be tried again.
+`stop` needs nothing but the journal. It takes back what is there, goes on past errors, and reports them all. What could
+not be taken back stays on record, so that it can be tried again.
 
-A process that dies anywhere leaves a journal whose entries are a superset of what was done (an entry is written before its step runs), and every inverse
-is tolerant of finding its work done. So the next `stop` gives back the same host.
+A process that dies anywhere leaves a journal whose entries are a superset of what was done (an entry is written before
+its step runs), and every inverse is tolerant of finding its work done. So the next `stop` gives back the same host.
 """
 
 import logging
@@ -127,7 +127,7 @@ class Engine:
                 return 0
             failures: list[IcshareError] = []
             for entry in sorted(record.entries, key=lambda one: one.rank, reverse=True):
-                step: AnyStep = entry.step.inverse()  # type: ignore[assignment]
+                step: AnyStep = entry.step.inverse()
                 progress(step.describe())
                 try:
                     self._run(step)
@@ -136,7 +136,9 @@ class Engine:
                 else:
                     self._journal.gone(entry)
             if failures:
-                raise ExceptionGroup(f"{len(failures)} of {len(record.entries)} steps could not be taken back", failures)
+                raise ExceptionGroup(
+                    f"{len(failures)} of {len(record.entries)} steps could not be taken back", failures
+                )
             self._journal.clear()
             return len(record.entries)
 
@@ -165,7 +167,7 @@ class Engine:
                 self._journal.gone(old)
         else:
             done.append((change, None))
-            self._run(change.entry.step.inverse())  # type: ignore[arg-type]
+            self._run(change.entry.step.inverse())
             self._journal.gone(change.entry)
 
     def _run(self, step: AnyStep) -> None:
@@ -208,7 +210,7 @@ class Engine:
                     self._journal.begin(old.step, old.rank)
                     self._host.run(old.step)
             else:
-                self._host.run(change.step.inverse())  # type: ignore[arg-type]
+                self._host.run(change.step.inverse())
             if entry is not None:
                 self._journal.gone(entry)
         else:
@@ -222,4 +224,3 @@ def _present(record: Record | None) -> Present | None:
     bridge = next((entry.step for entry in record.entries if isinstance(entry.step, CreateBridge)), None)
     members = tuple(name for segment in record.segments for name in segment.members)
     return Present(members=members, bridge_mac=bridge.mac if bridge else None)
-

@@ -27,8 +27,8 @@ class Host(Protocol):
     def run(self, step: AnyStep) -> None:
         """Make one change; after an error the host is as before.
 
-        Tolerant, so that a step may be repeated after a crash: what is already so is left alone, and a change to a link that is
-        gone is no error.
+        Tolerant, so that a step may be repeated after a crash: what is already so is left alone, and a change to a link
+        that is gone is no error.
 
         Raises:
             HostError: The machine refused.

@@ -1,7 +1,8 @@
 """The journal on disk, and the one lock.
 
-Everything lies in one directory (``/run/icshare``): the lock, the journal, dnsmasq's files. The directory must belong to us alone, because what
-the journal says is done with our privileges. A line of the journal is on disk (fsync) before the step it announces runs.
+Everything lies in one directory (``/run/icshare``): the lock, the journal, dnsmasq's files. The directory must belong
+to us alone, because what the journal says is done with our privileges. A line of the journal is on disk (fsync) before
+the step it announces runs.
 """
 
 import errno
@@ -134,7 +135,7 @@ class FileJournal:
             raise HostError(f"{self._path} cannot be written: {error.strerror}") from error
 
     def _open(self) -> int:
-        """Open the journal for appending, beginning it anew when nothing in it is in force, and cutting off a torn last line."""
+        """Open the journal for appending, begun anew when nothing in it is in force, and without a torn last line."""
         state = self._read()
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:

@@ -1,7 +1,8 @@
 """What the kernel says about links, addresses, routes, rules and neighbours.
 
 Each value holds the fields that decisions need. Routes, rules and addresses also hold the kernel's own message
-(``raw``, the payload of the RTM_NEW* message), so that giving one back restores every attribute exactly, known to us or not.
+(``raw``, the payload of the RTM_NEW* message), so that giving one back restores every attribute exactly, known to us or
+not.
 """
 
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ class PppFacts:
     """How a PPP link came about.
 
     Attributes:
-        transport: ``pppoe``, ``modem`` (a chat script dials), ``serial`` (local cable), ``isdn``, ``vpn``, ``atm`` or ``""``.
+        transport: ``pppoe``, ``modem`` (a chat script dials), ``serial`` (local cable), ``isdn``, ``vpn``, ``atm`` or
+            ``""``.
         server: This end answers calls (pppoe-server, xl2tpd LNS, mgetty, ...).
     """
 

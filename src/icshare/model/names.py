@@ -78,11 +78,21 @@ def subnet(text: str) -> IPv4Network:
     try:
         network = IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise InvalidRequestError(f"{text!r} is not an IPv4 subnet: {error}", hint="for example 192.168.50.0/24") from error
+        raise InvalidRequestError(
+            f"{text!r} is not an IPv4 subnet: {error}", hint="for example 192.168.50.0/24"
+        ) from error
     if not 8 <= network.prefixlen <= 29:
         raise InvalidRequestError(f"{network} cannot hold a segment (expected a prefix length from 8 to 29)")
-    if network.is_multicast or network.is_loopback or network.is_link_local or network.is_reserved or network.is_unspecified:
-        raise InvalidRequestError(f"{network} is not a unicast subnet", hint="choose from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+    if (
+        network.is_multicast
+        or network.is_loopback
+        or network.is_link_local
+        or network.is_reserved
+        or network.is_unspecified
+    ):
+        raise InvalidRequestError(
+            f"{network} is not a unicast subnet", hint="choose from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        )
     if network.network_address.packed[0] == 0:
         raise InvalidRequestError(f"{network} lies in 0.0.0.0/8, which names no host")
     return network

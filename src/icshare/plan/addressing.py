@@ -1,10 +1,10 @@
-"""Choice of the private subnets and of what is leased on them."""
+"""Choice of the private subnets."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from icshare.errors import ConflictError, InvalidRequestError
+from icshare.errors import ConflictError
 from icshare.model.sharing import DEFAULT_SUBNET
 
 _POOLS = (
@@ -39,19 +39,12 @@ class SubnetChoice:
     because: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressRange:
-    """Addresses from *first* to *last*, inclusive."""
-
-    first: IPv4Address
-    last: IPv4Address
-
-
 def choose_subnet(wanted: IPv4Network | None, occupied: Sequence[Occupied]) -> SubnetChoice:
     """Choose a subnet for the segment that overlaps nothing the host knows.
 
-    192.168.137.0/24 is taken when free, as on Windows. Else the /24s of the pools are tried in a fixed order: those after
-    192.168.137.0, those from 192.168.0.0, then the first 256 of each further pool. The same host always gets the same answer, after at most 1,024 tries.
+    192.168.137.0/24 is taken when free, as on Windows. Else the /24s of the pools are tried in a fixed order: those
+    after 192.168.137.0, those from 192.168.0.0, then the first 256 of each further pool. The same host always gets the
+    same answer, after at most 1,024 tries.
 
     Args:
         wanted: The subnet asked for, None to choose.
@@ -74,7 +67,8 @@ def choose_subnet(wanted: IPv4Network | None, occupied: Sequence[Occupied]) -> S
     for candidate in _candidates():
         if _overlap(candidate, occupied) is None:
             return SubnetChoice(
-                network=candidate, because=f"{DEFAULT_SUBNET} overlaps {first.network} ({first.by}), so {candidate} is used"
+                network=candidate,
+                because=f"{DEFAULT_SUBNET} overlaps {first.network} ({first.by}), so {candidate} is used",
             )
     raise ConflictError(
         "no free private subnet: routes and addresses of this host cover all that were tried "
@@ -102,30 +96,3 @@ def _candidates() -> Iterator[IPv4Network]:
 def gateway_address(network: IPv4Network) -> IPv4Address:
     """Return our own address on *network*: the first host address, as on Windows."""
     return network.network_address + 1
-
-
-def lease_pool(network: IPv4Network, *, first: IPv4Address | None = None, last: IPv4Address | None = None) -> AddressRange:
-    """Return the addresses that the DHCP server may lease on *network*.
-
-    Args:
-        network: The segment's subnet; its first host address is the gateway and is never leased.
-        first: First address to lease, None for the one after the gateway.
-        last: Last address to lease, None for the last host address.
-
-    Returns:
-        Inclusive range, first <= last.
-
-    Raises:
-        InvalidRequestError: An end lies outside the subnet's leasable addresses, or first is after last.
-
-    Source:
-        RFC 2131 section 3.1; dnsmasq(8) ``--dhcp-range``.
-    """
-    lowest, highest = network.network_address + 2, network.broadcast_address - 1
-    pool = AddressRange(first=first or lowest, last=last or highest)
-    for end in (pool.first, pool.last):
-        if not lowest <= end <= highest:
-            raise InvalidRequestError(f"pool address {end} is outside {lowest} to {highest}, what {network} can lease")
-    if pool.first > pool.last:
-        raise InvalidRequestError(f"the pool ends ({pool.last}) before it begins ({pool.first})")
-    return pool

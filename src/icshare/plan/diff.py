@@ -1,11 +1,11 @@
 """From the steps in force to the steps wanted, by the fewest changes.
 
-Steps with one key are values of one thing: an equal value is kept, another value replaces the old one in its place, and what nobody wants
-any more is taken back. Additions come before removals, so a link is never left bare and a client that stays notices
-nothing; removals go in reverse order of their making.
+Steps with one key are values of one thing: an equal value is kept, another value replaces the old one in its place, and
+what nobody wants any more is taken back. Additions come before removals, so a link is never left bare and a client that
+stays notices nothing; removals go in reverse order of their making.
 
-The order in which steps are taken back at the end is not the order of time but their *rank*: a replacement inherits the rank of what it
-replaces, so the ruleset stays the first thing done and the last undone however often it changes.
+The order in which steps are taken back at the end is not the order of time but their *rank*: a replacement inherits the
+rank of what it replaces, so the ruleset stays the first thing done and the last undone however often it changes.
 """
 
 from collections.abc import Sequence

@@ -2,16 +2,17 @@
 
 Theory of operation
 -------------------
-The plan is always made from the *baseline*: the observed host with everything we did taken back in thought (`transition.rewind`). So one
-sharing on one host has one plan, whatever was shared before, and what really has to be run is the difference between that plan and
-the steps in force (`diff`). A converged host yields no difference.
+The plan is always made from the *baseline*: the observed host with everything we did taken back in thought
+(`transition.rewind`). So one sharing on one host has one plan, whatever was shared before, and what really has to be
+run is the difference between that plan and the steps in force (`diff`). A converged host yields no difference.
 
-The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so nothing leaves
-un-translated at any moment; a private link loses its own routes and addresses before it gets ours or becomes a bridge port; forwarding
-is on only while the ruleset is there; clients are served last.
+The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so
+nothing leaves un-translated at any moment; a private link loses its own routes and addresses before it gets ours or
+becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last.
 
-The choice of the segment's device remembers the present one: a bridge, once made, stays while one of its ports stays private, with the MAC
-address that its clients have in their ARP tables. It is dissolved by stop, not by the removal of a port (as Windows keeps its bridge).
+The choice of the segment's device remembers the present one: a bridge, once made, stays while one of its ports stays
+private, with the MAC address that its clients have in their ARP tables. It is dissolved by stop, not by the removal of
+a port (as Windows keeps its bridge).
 """
 
 from collections.abc import Iterator, Sequence
@@ -136,7 +137,7 @@ def make_plan(
 
 def _link(snapshot: Snapshot, name: str) -> Link:
     link = snapshot.link(name)
-    assert link is not None, name  # noqa: S101 (validated)
+    assert link is not None, name
     return link
 
 
@@ -172,12 +173,21 @@ def _segments(
 
 
 def _segment(
-    interface: InterfaceName, members: tuple[InterfaceName, ...], choice: SubnetChoice, notes: list[str], *, ethernet: bool = True
+    interface: InterfaceName,
+    members: tuple[InterfaceName, ...],
+    choice: SubnetChoice,
+    notes: list[str],
+    *,
+    ethernet: bool = True,
 ) -> Segment:
     if choice.because:
         notes.append(choice.because)
     return Segment(
-        interface=interface, members=members, network=choice.network, gateway=gateway_address(choice.network), ethernet=ethernet
+        interface=interface,
+        members=members,
+        network=choice.network,
+        gateway=gateway_address(choice.network),
+        ethernet=ethernet,
     )
 
 
@@ -208,14 +218,17 @@ def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
     """Return the address of a routed private whose peers are numbered already (a VPN server's tunnel), None without."""
     link = _link(baseline, name)
     for address in baseline.addresses:
-        if address.index == link.index and isinstance(address.interface, IPv4Interface):
-            if address.interface.network.prefixlen <= _LARGEST_OWN_PREFIX:
-                return address.interface
+        if (
+            address.index == link.index
+            and isinstance(address.interface, IPv4Interface)
+            and address.interface.network.prefixlen <= _LARGEST_OWN_PREFIX
+        ):
+            return address.interface
     return None
 
 
 def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
-    """Check pool and reservations against the subnet that was chosen (validate has seen only one that was asked for)."""
+    """Check pool and reservations against the subnet that was chosen (validate sees only one that was asked for)."""
     if sharing.subnet is None and segments:
         problems = list(dhcp_problems(sharing, segments[0].network))
         if problems:
@@ -242,7 +255,9 @@ def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> It
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot, link: Link) -> bool:
-    return any(address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses)
+    return any(
+        address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses
+    )
 
 
 def _interface(segment: Segment) -> IPv4Interface:
@@ -254,7 +269,7 @@ def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
     routes = [route for route in baseline.routes if _is_own_route(route, link)]
     for route in sorted(routes, key=lambda route: route.gateway is None):
         destination = route.destination
-        assert isinstance(destination, IPv4Network)  # noqa: S101 (_is_own_route)
+        assert isinstance(destination, IPv4Network)
         yield s.RemoveRoute(
             link=_ref(link),
             destination=destination,
@@ -281,7 +296,9 @@ def _is_own_route(route: Route, link: Link) -> bool:
 
 def _forwarding(baseline: Snapshot, public: Link, segments: Sequence[Segment]) -> Iterator[AnyStep]:
     """Turn forwarding on for the links of the sharing alone: the host is no router for others."""
-    refs = [_ref(link) if (link := baseline.link(segment.interface)) else LinkRef(segment.interface) for segment in segments]
+    refs = [
+        _ref(link) if (link := baseline.link(segment.interface)) else LinkRef(segment.interface) for segment in segments
+    ]
     for ref in [*refs, _ref(public)]:
         previous = _sysctl(baseline, ref.name, "ipv4/forwarding", "0")
         if previous != "1":
@@ -349,7 +366,9 @@ def _services(
         for segment in segments:
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
-    smallest = min((link.mtu for segment in segments for name in segment.members if (link := baseline.link(name))), default=0)
+    smallest = min(
+        (link.mtu for segment in segments for name in segment.members if (link := baseline.link(name))), default=0
+    )
     mtu = public.mtu if public.mtu < smallest else None
     text = configuration(sharing, segments, environment.files, user=environment.user, mtu=mtu)
     yield s.StartService(text=text)

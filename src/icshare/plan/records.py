@@ -7,8 +7,8 @@ One line is one fact, in order of time:
 * ``{"gone": n}``: step *n* is no longer in force;
 * ``{"complete": {...}}``: a sharing is in force and was verified.
 
-A last line without its newline was being written when the writer died: the step it announces has not run, so it does not count. Any other
-line that cannot be read means that the file is not what we wrote, and nothing is done on its word.
+A last line without its newline was being written when the writer died: the step it announces has not run, so it does
+not count. Any other line that cannot be read means that the file is not what we wrote, and nothing is done on its word.
 """
 
 from collections.abc import Iterator
@@ -149,7 +149,7 @@ def _line(line: bytes, name: str, position: int) -> Begin | Gone | Complete:
         raw = msgspec.json.decode(line)
         kind = next((kind for kind in _LINES if isinstance(raw, dict) and kind in raw), None)
         if kind is None:
-            raise msgspec.ValidationError("a line of no known kind")  # noqa: TRY301
+            raise msgspec.ValidationError("a line of no known kind")
         decoded = msgspec.convert(raw, _LINES[kind], dec_hook=_from_text)
         for found in _interface_names(decoded):
             interface_name(found)
@@ -161,7 +161,7 @@ def _line(line: bytes, name: str, position: int) -> Begin | Gone | Complete:
 def _damaged(name: str, position: int, error: Exception) -> HostError:
     return HostError(
         f"{name} is damaged at line {position}: {error}",
-        hint="nothing was changed; if this file is not worth keeping, remove it and reboot, or undo by hand what it lists",
+        hint="nothing was changed; to give the file up, remove it and reboot, or undo by hand what it lists",
     )
 
 
@@ -194,5 +194,3 @@ def _from_text(kind: type, value: Any) -> Any:  # noqa: ANN401 (msgspec's hook t
     if kind in _ADDRESS_TYPES and isinstance(value, str):
         return kind(value)
     raise msgspec.ValidationError(f"expected {kind.__name__}")
-
-

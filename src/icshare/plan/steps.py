@@ -1,9 +1,9 @@
 """The changes icshare can make to a host, as values.
 
 A step is one atomic change: one netlink message, one nft transaction, one rename, one process. It says what it does
-(`describe`), what it changes (`key`: two steps with one key are two values of the same thing, and the later replaces the earlier),
-and how to take it back (`inverse`, again a step). Steps are what the journal stores, so their fields
-are plain data and their tags never change meaning.
+(`describe`), what it changes (`key`: two steps with one key are two values of the same thing, and the later replaces
+the earlier), and how to take it back (`inverse`, again a step). Steps are what the journal stores, so their fields are
+plain data and their tags never change meaning.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="step", omit_def
 class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """A link that a step works on.
 
-    The index names the very device seen when the plan was made, also after a rename; a device plugged in again is another one.
-    Index 0 stands for a link that an earlier step creates: it goes by its name.
+    The index names the very device seen when the plan was made, also after a rename; a device plugged in again is
+    another one. Index 0 stands for a link that an earlier step creates: it goes by its name.
     """
 
     name: InterfaceName
@@ -51,7 +51,7 @@ class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.name
 
 
-class LoadRuleset(Step, tag="load-ruleset"):
+class LoadRuleset(Step, frozen=True, tag="load-ruleset"):
     """Load table ``inet icshare`` in one transaction."""
 
     text: str
@@ -67,7 +67,7 @@ class LoadRuleset(Step, tag="load-ruleset"):
         return DropRuleset(text=self.text)
 
 
-class DropRuleset(Step, tag="drop-ruleset"):
+class DropRuleset(Step, frozen=True, tag="drop-ruleset"):
     """Delete table ``inet icshare``."""
 
     text: str
@@ -83,7 +83,7 @@ class DropRuleset(Step, tag="drop-ruleset"):
         return LoadRuleset(text=self.text)
 
 
-class CreateBridge(Step, tag="create-bridge"):
+class CreateBridge(Step, frozen=True, tag="create-bridge"):
     """Create our bridge, or give the existing one this MTU."""
 
     name: InterfaceName
@@ -101,7 +101,7 @@ class CreateBridge(Step, tag="create-bridge"):
         return DeleteBridge(name=self.name, mac=self.mac, mtu=self.mtu)
 
 
-class DeleteBridge(Step, tag="delete-bridge"):
+class DeleteBridge(Step, frozen=True, tag="delete-bridge"):
     """Delete our bridge."""
 
     name: InterfaceName
@@ -119,7 +119,7 @@ class DeleteBridge(Step, tag="delete-bridge"):
         return CreateBridge(name=self.name, mac=self.mac, mtu=self.mtu)
 
 
-class SetMaster(Step, tag="set-master"):
+class SetMaster(Step, frozen=True, tag="set-master"):
     """Make a link the port of a bridge, or of none."""
 
     link: LinkRef
@@ -137,7 +137,7 @@ class SetMaster(Step, tag="set-master"):
         return msgspec.structs.replace(self, master=self.previous, previous=self.master)
 
 
-class SetUp(Step, tag="set-up"):
+class SetUp(Step, frozen=True, tag="set-up"):
     """Set a link up or down."""
 
     link: LinkRef
@@ -158,7 +158,7 @@ class SetUp(Step, tag="set-up"):
 _UP = {True: "up", False: "down"}
 
 
-class SetSysctl(Step, tag="set-sysctl"):
+class SetSysctl(Step, frozen=True, tag="set-sysctl"):
     """Set one IPv4 or IPv6 setting of a link.
 
     Attributes:
@@ -182,7 +182,7 @@ class SetSysctl(Step, tag="set-sysctl"):
         return msgspec.structs.replace(self, value=self.previous, previous=self.value)
 
 
-class AddAddress(Step, tag="add-address"):
+class AddAddress(Step, frozen=True, tag="add-address"):
     """Give a link an address.
 
     Attributes:
@@ -208,7 +208,7 @@ class AddAddress(Step, tag="add-address"):
         return RemoveAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
 
 
-class RemoveAddress(Step, tag="remove-address"):
+class RemoveAddress(Step, frozen=True, tag="remove-address"):
     """Take an address from a link, with the routes that the kernel made for it."""
 
     link: LinkRef
@@ -228,7 +228,7 @@ class RemoveAddress(Step, tag="remove-address"):
         return AddAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
 
 
-class AddRoute(Step, tag="add-route"):
+class AddRoute(Step, frozen=True, tag="add-route"):
     """Add a route; see `Route` for the fields."""
 
     link: LinkRef
@@ -247,11 +247,16 @@ class AddRoute(Step, tag="add-route"):
 
     def inverse(self) -> "RemoveRoute":
         return RemoveRoute(
-            link=self.link, destination=self.destination, gateway=self.gateway, table=self.table, metric=self.metric, raw=self.raw
+            link=self.link,
+            destination=self.destination,
+            gateway=self.gateway,
+            table=self.table,
+            metric=self.metric,
+            raw=self.raw,
         )
 
 
-class RemoveRoute(Step, tag="remove-route"):
+class RemoveRoute(Step, frozen=True, tag="remove-route"):
     """Remove a route; see `Route` for the fields."""
 
     link: LinkRef
@@ -270,7 +275,12 @@ class RemoveRoute(Step, tag="remove-route"):
 
     def inverse(self) -> AddRoute:
         return AddRoute(
-            link=self.link, destination=self.destination, gateway=self.gateway, table=self.table, metric=self.metric, raw=self.raw
+            link=self.link,
+            destination=self.destination,
+            gateway=self.gateway,
+            table=self.table,
+            metric=self.metric,
+            raw=self.raw,
         )
 
 
@@ -282,13 +292,14 @@ def _route(route: AddRoute | RemoveRoute) -> str:
     return f"{destination}{via} dev {route.link}{metric}{table}"
 
 
-class AddRule(Step, tag="add-rule"):
+class AddRule(Step, frozen=True, tag="add-rule"):
     """Add a policy routing rule for packets that come in on one link.
 
     Attributes:
         priority: Smaller is asked first.
         table: Table to look up, None for an ``unreachable`` rule.
-        suppress_prefixlength: Ignore routes with a prefix of this length or shorter (0: the default route), None to use all.
+        suppress_prefixlength: Ignore routes with a prefix of this length or shorter (0: the default route), None to use
+            all.
     """
 
     link: InterfaceName
@@ -309,7 +320,7 @@ class AddRule(Step, tag="add-rule"):
         )
 
 
-class RemoveRule(Step, tag="remove-rule"):
+class RemoveRule(Step, frozen=True, tag="remove-rule"):
     """Remove a policy routing rule."""
 
     link: InterfaceName
@@ -336,7 +347,7 @@ def _rule(rule: AddRule | RemoveRule) -> str:
     return f"{rule.priority}: from all iif {rule.link} {action}{suppress}"
 
 
-class ProbeDhcp(Step, tag="probe-dhcp"):
+class ProbeDhcp(Step, frozen=True, tag="probe-dhcp"):
     """Ask the segment for foreign DHCP servers; the ruleset notes who answers. Nothing to take back."""
 
     link: InterfaceName
@@ -353,7 +364,7 @@ class ProbeDhcp(Step, tag="probe-dhcp"):
         return ForgetProbe(link=self.link, members=self.members)
 
 
-class ForgetProbe(Step, tag="forget-probe"):
+class ForgetProbe(Step, frozen=True, tag="forget-probe"):
     """The inverse of a question: nothing."""
 
     link: InterfaceName
@@ -370,7 +381,7 @@ class ForgetProbe(Step, tag="forget-probe"):
         return ProbeDhcp(link=self.link, members=self.members)
 
 
-class StartService(Step, tag="start-service"):
+class StartService(Step, frozen=True, tag="start-service"):
     """Start dnsmasq with a configuration, in place of the one that runs.
 
     Attributes:
@@ -390,7 +401,7 @@ class StartService(Step, tag="start-service"):
         return StopService(text=self.text)
 
 
-class StopService(Step, tag="stop-service"):
+class StopService(Step, frozen=True, tag="stop-service"):
     """Stop dnsmasq and remove the files it made."""
 
     text: str

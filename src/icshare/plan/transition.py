@@ -1,8 +1,8 @@
 """What a step does to a host, as a pure function on snapshots.
 
-The planner rewinds the observed host through the journal with it (what would be here if we were not?), the engine asks it whether a
-step is still in force, and the fake host of the tests is nothing else. It models what sharing looks at, not the whole kernel: of the
-routes that come and go with an address only the connected one is followed.
+The planner rewinds the observed host through the journal with it (what would be here if we were not?), the engine asks
+it whether a step is still in force, and the fake host of the tests is nothing else. It models what sharing looks at,
+not the whole kernel: of the routes that come and go with an address only the connected one is followed.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,9 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
         case s.SetSysctl():
             if find(snapshot, step.link) is None:
                 return snapshot
-            return _changed(snapshot, sysctls={**snapshot.sysctls, sysctl_key(step.link.name, step.setting): step.value})
+            return _changed(
+                snapshot, sysctls={**snapshot.sysctls, sysctl_key(step.link.name, step.setting): step.value}
+            )
         case s.AddAddress():
             return _add_address(snapshot, step)
         case s.RemoveAddress():
@@ -64,7 +66,7 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
 def rewind(snapshot: Snapshot, done: Iterable[AnyStep]) -> Snapshot:
     """Return the host as it would be had the steps *done*, oldest first, never been made."""
     for step in reversed(tuple(done)):
-        snapshot = after(snapshot, step.inverse())  # type: ignore[arg-type]
+        snapshot = after(snapshot, step.inverse())
     return snapshot
 
 
@@ -115,7 +117,9 @@ def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:
     return replace(
         snapshot,
         links=tuple(
-            replace(one, master=None) if one.master == link.index else one for one in snapshot.links if one.index != link.index
+            replace(one, master=None) if one.master == link.index else one
+            for one in snapshot.links
+            if one.index != link.index
         ),
         addresses=tuple(address for address in snapshot.addresses if address.index != link.index),
         routes=tuple(route for route in snapshot.routes if route.index != link.index),
@@ -162,7 +166,11 @@ def _change_route(snapshot: Snapshot, step: s.AddRoute | s.RemoveRoute) -> Snaps
         == (link.index, step.destination, step.gateway, step.table, step.metric)
     ]
     if isinstance(step, s.RemoveRoute):
-        return replace(snapshot, routes=tuple(route for route in snapshot.routes if route not in same)) if same else snapshot
+        return (
+            replace(snapshot, routes=tuple(route for route in snapshot.routes if route not in same))
+            if same
+            else snapshot
+        )
     if same:
         return snapshot
     route = Route(

@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.errors import InvalidRequestError, RefusedError
 from icshare.model.connection import Connection, Verdict
+from icshare.model.leasing import lease_pool
 from icshare.model.sharing import BRIDGE_NAME, Sharing
 from icshare.model.snapshot import Snapshot
-from icshare.plan.addressing import lease_pool
 
 
 class Problem(StrEnum):
@@ -41,7 +41,10 @@ def validate(sharing: Sharing, connections: Sequence[Connection], baseline: Snap
 def _problems(sharing: Sharing, known: Mapping[str, Connection], baseline: Snapshot) -> Iterator[tuple[str, str]]:
     yield from _connection(sharing.public, known, "public")
     if not sharing.privates:
-        yield Problem.NO_PRIVATE, "no private connection was named: sharing needs one public and at least one private connection"
+        yield (
+            Problem.NO_PRIVATE,
+            "no private connection was named: sharing needs one public and at least one private connection",
+        )
     named = [sharing.public, *sharing.privates]
     for name in dict.fromkeys(named):
         if named.count(name) > 1:
@@ -78,7 +81,10 @@ def dhcp_problems(sharing: Sharing, network: IPv4Network) -> Iterator[tuple[str,
         if address is None:
             continue
         if not network.network_address + 2 <= address <= network.broadcast_address - 1:
-            yield Problem.RESERVATION, f"reservation {address} for {reservation.mac} is not an address of {network} for clients"
+            yield (
+                Problem.RESERVATION,
+                f"reservation {address} for {reservation.mac} is not an address of {network} for clients",
+            )
         if address in seen:
             yield Problem.RESERVATION, f"address {address} is reserved twice"
         seen.add(address)

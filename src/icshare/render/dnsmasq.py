@@ -1,8 +1,9 @@
 """The configuration of our dnsmasq: DHCP and DNS for the segments, nothing else.
 
-It is bound to the segments' interfaces and addresses (``bind-dynamic``: a bridge that is made again is bound again), never to 0.0.0.0:53.
-``no-ping`` because the server's own address probe delays a first lease by three seconds; that two clients never get one address is
-kept by the lease file. ``dns-loop-detect`` and the refusal of its own addresses as upstream keep queries from circling.
+It is bound to the segments' interfaces and addresses (``bind-dynamic``: a bridge that is made again is bound again),
+never to 0.0.0.0:53. ``no-ping`` because the server's own address probe delays a first lease by three seconds; that two
+clients never get one address is kept by the lease file. ``dns-loop-detect`` and the refusal of its own addresses as
+upstream keep queries from circling.
 
 Source:
     dnsmasq(8); RFC 2132 (options); RFC 8375 (home.arpa).
@@ -12,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from icshare.model.leasing import lease_pool
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment, Sharing
-from icshare.plan.addressing import lease_pool
 
 _OPTION_ROUTER = "option:router"
 _OPTION_DNS = "option:dns-server"
@@ -31,7 +32,13 @@ class ServiceFiles:
 
 
 def configuration(
-    sharing: Sharing, segments: Sequence[Segment], files: ServiceFiles, *, user: str, mtu: int | None, hosts: bool = True
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    files: ServiceFiles,
+    *,
+    user: str,
+    mtu: int | None,
+    hosts: bool = True,
 ) -> str:
     """Return the text of dnsmasq's configuration file.
 

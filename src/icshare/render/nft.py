@@ -2,29 +2,32 @@
 
 Theory of operation
 -------------------
-One table, loaded in one transaction, so that the kernel never shows half a firewall. The text may be loaded again at any time: it
-empties the rules of the table and writes them anew, but leaves the named sets as they are, so that what the kernel has learnt (traffic of
-clients, foreign DHCP servers, connections older than the firewall) survives a change.
+One table, loaded in one transaction, so that the kernel never shows half a firewall. The text may be loaded again at
+any time: it empties the rules of the table and writes them anew, but leaves the named sets as they are, so that what
+the kernel has learnt (traffic of clients, foreign DHCP servers, connections older than the firewall) survives a change.
 
 Chains in packet order:
 
-* ``guard`` (prerouting, before connection tracking): nobody but a segment's own clients may use a segment's addresses, and clients may use
-  no others; router advertisements from clients are dropped; answers of foreign DHCP servers are noted.
+* ``guard`` (prerouting, before connection tracking): nobody but a segment's own clients may use a segment's addresses,
+  and clients may use no others; router advertisements from clients are dropped; answers of foreign DHCP servers are
+  noted.
 * ``helpers`` (prerouting, after connection tracking): application layer gateways, when asked for.
-* ``mss`` (forward, mangle): TCP's maximum segment size is lowered to the path's MTU, both ways, so that a smaller uplink (PPPoE, VPN) never
-  turns into a hanging page.
-* ``forward``: packets that neither come from a segment nor go to one are none of our business and return at once. Clients reach
-  the public connection and other segments and nothing else, whatever the routing table says (the kill switch): with the public
-  connection gone they get an ICMP error at once. Towards a segment only answers pass.
-* ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked. On the public connection, with the firewall on,
-  only answers, what the link itself needs, and the administrator's own login.
+* ``mss`` (forward, mangle): TCP's maximum segment size is lowered to the path's MTU, both ways, so that a smaller
+  uplink (PPPoE, VPN) never turns into a hanging page.
+* ``forward``: packets that neither come from a segment nor go to one are none of our business and return at once.
+  Clients reach the public connection and other segments and nothing else, whatever the routing table says (the kill
+  switch): with the public connection gone they get an ICMP error at once. Towards a segment only answers pass.
+* ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked. On the public
+  connection, with the firewall on, only answers, what the link itself needs, and the administrator's own login.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else.
-* ``egress`` (postrouting, last): a packet that still bears a segment's address does not leave through anything but a segment.
+* ``egress`` (postrouting, last): a packet that still bears a segment's address does not leave through anything but a
+  segment.
 
-The kill switch comes before the acceptance of established connections: a connection whose route moved away from the public link is
-rejected too, not carried on elsewhere.
+The kill switch comes before the acceptance of established connections: a connection whose route moved away from the
+public link is rejected too, not carried on elsewhere.
 
-Addresses of IPv6 are not shared yet: clients get no route to other links through us, so that a VPN for IPv4 alone does not leak.
+Addresses of IPv6 are not shared yet: clients get no route to other links through us, so that a VPN for IPv4 alone does
+not leak.
 
 Interfaces are matched by name: links come and go.
 """
@@ -43,7 +46,7 @@ DHCP_WINDOW_SECONDS = 30
 MAX_CLIENTS = 65_535
 
 CLIENT_DAYS = 3_650
-"""How long the kernel remembers a client. It is never refreshed, so what is left of it tells when the client was first seen."""
+"""How long the kernel remembers a client. Never refreshed: what is left of it tells when the client was first seen."""
 
 _HELPER_PORTS = {
     Helper.FTP: ("tcp", 21),
@@ -72,7 +75,10 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
 
 
 def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
-    yield "set sent", ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic,timeout", f"timeout {CLIENT_DAYS}d", "counter"]
+    yield (
+        "set sent",
+        ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic,timeout", f"timeout {CLIENT_DAYS}d", "counter"],
+    )
     yield "set received", ["type ipv4_addr", f"size {MAX_CLIENTS}", "flags dynamic", "counter"]
     yield "set dhcp_window", ["type inet_service", "flags timeout"]
     yield "set dhcp_foreign", ["type inet_service", "size 16", "flags dynamic"]
@@ -93,9 +99,14 @@ def _guard(segments: Sequence[Segment]) -> Iterator[str]:
         yield _rule(f"{watch} update @dhcp_servers {{ ip saddr . ether saddr }}", "a foreign DHCP server speaks")
         yield _rule(f"{watch} udp dport @dhcp_window add @dhcp_foreign {{ udp dport }}", "... in time: ours stays off")
     for segment in ethernet:
-        yield _rule(f'iifname "{segment.interface}" ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept', "a client without address")
+        yield _rule(
+            f'iifname "{segment.interface}" ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept',
+            "a client without address",
+        )
     for segment in segments:
-        yield _rule(f'iifname "{segment.interface}" ip saddr != {segment.network} counter drop', "spoofed source from a client")
+        yield _rule(
+            f'iifname "{segment.interface}" ip saddr != {segment.network} counter drop', "spoofed source from a client"
+        )
     yield _rule(f"iifname {inside} icmpv6 type nd-router-advert counter drop", "clients are no routers")
     yield _rule(f"iifname != {outside} ip saddr {networks} counter drop", "segment's address from elsewhere")
     yield _rule(f"iifname != {outside} ip daddr {networks} counter drop", "un-translated towards the segment")
