@@ -130,6 +130,16 @@ def test_an_object_that_is_not_there_cannot_be_listed(in_namespace: Callable[...
     assert message.startswith("nft could not list table inet nothing")
 
 
+def test_a_text_listing_carries_handles(in_namespace: Callable[..., Any]) -> None:
+    listing = in_namespace("""
+        with Nftables() as engine:
+            engine.load(RULESET)
+            show(engine.list_text())
+    """)
+    assert listing.startswith("table inet icshare { # handle ")
+    assert 'accept comment "icshare: out" # handle ' in listing
+
+
 def test_many_contexts_leave_no_descriptors(in_namespace: Callable[..., Any]) -> None:
     before, after = in_namespace("""
         import os

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from icshare.model.names import InterfaceName
-from icshare.plan.packets import Packet, Path
+from icshare.plan.packets import Packet, Path, Protocol
 from icshare.plan.remedies import Place, remedy
 from icshare.plan.rulematch import View
 from icshare.plan.rulewalk import End, Rule, Walker
@@ -69,11 +69,23 @@ class ForeignDrop:
 
     def __str__(self) -> str:
         """Name the chain, what it does, and to which traffic."""
-        traffic = "; ".join(str(packet) for packet in self.packets)
         verb = "drops" if self.certain else "may drop"
         place = f"table {self.family} {self.table}, chain {self.chain} (hook {self.hook}, priority {self.priority})"
         whose = "" if self.owner is Owner.ADMIN else f", set up by {self.owner},"
-        return f"{place}{whose} {verb} {traffic}"
+        return f"{place}{whose} {verb} {self.traffic}"
+
+    @property
+    def traffic(self) -> str:
+        """The traffic concerned, in words; a protocol is named where not every one is concerned."""
+        subjects: dict[str, set[str]] = {}
+        for packet in self.packets:
+            subjects.setdefault(packet.subject, set()).add(packet.protocol.value)
+        return ", ".join(
+            subject
+            if subject.startswith("DHCP") or len(protocols) == len(Protocol)
+            else f"{subject} ({protocols.pop()})"
+            for subject, protocols in subjects.items()
+        )
 
 
 class Owner(StrEnum):
@@ -126,7 +138,7 @@ def _judge(
     family: str, name: str, table: _Table, base: Mapping[str, Any], packets: Sequence[Packet]
 ) -> list[ForeignDrop]:
     """Ask one base chain about the packets of one segment."""
-    chain, hook, priority = str(base["name"]), str(base["hook"]), _priority(base)
+    chain, hook, priority = str(base.get("name")), str(base.get("hook")), _priority(base)
     sure: list[Packet] = []
     unsure: list[Packet] = []
     drops: set[End] = set()
@@ -179,9 +191,11 @@ def _tables(ruleset: Iterable[Mapping[str, Any]], listing: str) -> dict[tuple[st
                 table.rules.setdefault(str(item.get("chain")), []).append(item)
             elif kind in {"set", "map"}:
                 table.sets[str(item.get("name"))] = item
-            # Chains of type nat see one packet of a connection and route chains only our own: neither is a filter.
-            elif "hook" in item and "name" in item and item.get("type", "filter") == "filter":
-                table.bases.append(item)
+            else:
+                table.rules.setdefault(str(item.get("name")), [])
+                # Chains of type nat see the first packet of a connection, route chains only our own: no filters.
+                if "hook" in item and item.get("type", "filter") == "filter":
+                    table.bases.append(item)
     _add_texts(tables, listing)
     return tables
 

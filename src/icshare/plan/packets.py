@@ -82,14 +82,19 @@ class Packet:
     source_port: int | None = None
     destination_port: int | None = None
 
-    def __str__(self) -> str:
-        """Name the traffic for people: ``tcp from lan0 to wan0, new``."""
-        service = {DHCP_SERVER_PORT: "DHCP", DNS_PORT: "DNS"}.get(self.destination_port or 0)
+    @property
+    def subject(self) -> str:
+        """What people call this traffic; the same for each of its protocols."""
         if self.path is Path.INPUT:
-            return f"{service or self.protocol} ({self.protocol}) from {self.iif} to this host"
+            return f"{_SERVICES.get(self.destination_port or 0, 'traffic')} queries from {self.iif}"
         if self.iif == self.oif:
-            return f"{self.protocol} between the clients of {self.segment}"
-        return f"{self.protocol} from {self.iif} to {self.oif}, {self.state}"
+            return f"traffic between the clients of {self.segment}"
+        if self.state is State.NEW:
+            return f"connections from {self.iif} to {self.oif}"
+        return f"established traffic from {self.iif} to {self.oif}"
+
+
+_SERVICES: Final = {DHCP_SERVER_PORT: "DHCP", DNS_PORT: "DNS"}
 
 
 def forwarded_packets(
