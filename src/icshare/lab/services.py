@@ -49,6 +49,10 @@ class Log:
         entry = {"service": service, "source": client[0], "port": client[1], "detail": detail}
         os.write(self._file, (json.dumps(entry) + "\n").encode())
 
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._file)
+
 
 class TcpServer(socketserver.ThreadingTCPServer):
     """One thread for each connection; a queue long enough for 64 clients at once."""
