@@ -24,7 +24,7 @@ from icshare.model.connection import Connection
 from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
-from icshare.plan.diff import Change, Do, Entry, changes
+from icshare.plan.diff import Change, Do, Entry, Undo, changes
 from icshare.plan.planner import Plan, Present, make_plan
 from icshare.plan.steps import AnyStep, CreateBridge
 from icshare.plan.transition import in_force, rewind
@@ -71,6 +71,10 @@ class Outcome:
     health: Health
 
 
+_Done = tuple[Change, Entry | None]
+"""A change that was begun, and its entry unless it takes one back."""
+
+
 class Engine:
     """The one way to change what is shared."""
 
@@ -98,18 +102,19 @@ class Engine:
             VerificationError: It does not work; everything was rolled back.
         """
         with self._journal.lock():
-            proposal = self._propose(sharing, self._journal.load())
+            record = self._journal.load()
+            proposal = self._propose(sharing, record)
             self._host.preflight(proposal.plan)
-            done: list[tuple[Change, Entry | None]] = []
+            done: list[_Done] = []
             try:
                 for change in proposal.changes:
                     progress(change.describe())
                     self._make(change, done)
                 health = self._verify(proposal.plan)
+                self._journal.complete(proposal.plan)
             except BaseException as error:  # cancellation must roll back too
-                self._roll_back(done, error, progress)
+                self._roll_back(record, done, error, progress)
                 raise
-            self._journal.complete(proposal.plan)
             return Outcome(plan=proposal.plan, changes=proposal.changes, health=health)
 
     def stop(self, progress: Progress = _silent) -> int:
@@ -126,7 +131,7 @@ class Engine:
             if record is None:
                 return 0
             failures: list[IcshareError] = []
-            for entry in sorted(record.entries, key=lambda one: one.rank, reverse=True):
+            for entry in sorted(record.entries, key=_order, reverse=True):
                 step: AnyStep = entry.step.inverse()
                 progress(step.describe())
                 try:
@@ -158,7 +163,7 @@ class Engine:
         plan = make_plan(sharing, baseline, self._inspect(baseline), self._host.environment, _present(record))
         return Proposal(plan=plan, changes=changes(entries, plan.steps, observed))
 
-    def _make(self, change: Change, done: list[tuple[Change, Entry | None]]) -> None:
+    def _make(self, change: Change, done: list[_Done]) -> None:
         if isinstance(change, Do):
             entry = self._journal.begin(change.step, change.rank)
             done.append((change, entry))
@@ -191,31 +196,53 @@ class Engine:
             )
         return health
 
-    def _roll_back(self, done: Sequence[tuple[Change, Entry | None]], error: BaseException, progress: Progress) -> None:
+    def _roll_back(
+        self, before: Record | None, done: Sequence[_Done], error: BaseException, progress: Progress
+    ) -> None:
         """Return to where this call began; what fails becomes a note of *error*."""
+        clean = True
         for change, entry in reversed(done):
             progress(f"rolling back: {change.describe()}")
             try:
                 self._take_back(change, entry)
             except IcshareError as failure:
+                clean = False
                 error.add_note(f"not rolled back: {change.describe()}: {failure}")
-        record = self._journal.load()
-        if record is not None and not record.entries:
-            self._journal.clear()
+        if not clean:
+            return
+        try:
+            if before is None or not before.entries:
+                self._journal.clear()
+            elif before.complete and before.sharing is not None and done:
+                steps = tuple(entry.step for entry in before.entries)
+                self._journal.complete(
+                    Plan(sharing=before.sharing, segments=before.segments, steps=steps, notes=before.notes)
+                )
+        except IcshareError as failure:
+            error.add_note(f"rolled back, but not noted so: {failure}")
 
     def _take_back(self, change: Change, entry: Entry | None) -> None:
-        if isinstance(change, Do):
-            if change.replaces:
-                for old in change.replaces:
-                    self._journal.begin(old.step, old.rank)
-                    self._host.run(old.step)
-            else:
-                self._host.run(change.step.inverse())
-            if entry is not None:
-                self._journal.gone(entry)
-        else:
-            self._journal.begin(change.entry.step, change.entry.rank)
-            self._host.run(change.entry.step)
+        if isinstance(change, Undo):
+            self._redo(change.entry)
+            return
+        for old in change.replaces:
+            self._redo(old)
+        if not change.replaces:
+            self._host.run(change.step.inverse())
+        if entry is not None:
+            self._journal.gone(entry)
+
+    def _redo(self, entry: Entry) -> None:
+        """Bring a step that this call has taken back, or replaced, into force again."""
+        record = self._journal.load()
+        if record is None or entry not in record.entries:
+            self._journal.begin(entry.step, entry.rank)
+        self._host.run(entry.step)
+
+
+def _order(entry: Entry) -> tuple[int, int]:
+    """Return the key of the order in which steps were made: by rank, and a replacement after what it replaces."""
+    return entry.rank, entry.number
 
 
 def _present(record: Record | None) -> Present | None:

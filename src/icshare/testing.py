@@ -1,6 +1,6 @@
 """Fakes to test with: a host and a journal that live in memory, and obey the same contracts as the real ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ class FakeHost:
         snapshot: The host as it is now.
         ran: Every step that was run, in order.
         fail_at: Number of runs, from 1, at which a step fails and changes nothing; 0 never.
+        refuses: Tells of a step that it always fails.
         health: What `check` finds.
     """
 
@@ -30,6 +31,7 @@ class FakeHost:
         self.snapshot = snapshot
         self.ran: list[AnyStep] = []
         self.fail_at = fail_at
+        self.refuses: Callable[[AnyStep], bool] = lambda _: False
         self.health = Health(checks=(Check(name="fake", grade=Grade.OK, text="all is well"),))
 
     def observe(self) -> Snapshot:
@@ -39,8 +41,8 @@ class FakeHost:
     def run(self, step: AnyStep) -> None:
         """Apply *step*, or fail when its turn has come."""
         self.ran.append(step)
-        if len(self.ran) == self.fail_at:
-            raise HostError(f"the fake host refuses step {self.fail_at}")
+        if len(self.ran) == self.fail_at or self.refuses(step):
+            raise HostError(f"the fake host refuses step {len(self.ran)}")
         self.snapshot = after(self.snapshot, step)
 
     def preflight(self, plan: Plan) -> None:
@@ -103,7 +105,7 @@ class FakeJournal:
         """Note that *entry* is no longer in force."""
         assert self.record is not None
         entries = tuple(one for one in self.record.entries if one.number != entry.number)
-        self.record = replace(self.record, entries=entries)
+        self.record = replace(self.record, entries=entries, complete=False)
 
     def complete(self, plan: Plan) -> None:
         """Note that *plan* is in force."""
@@ -113,3 +115,4 @@ class FakeJournal:
     def clear(self) -> None:
         """Forget everything."""
         self.record = None
+        self._number = self._rank = 0

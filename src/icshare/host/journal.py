@@ -128,10 +128,19 @@ class FileJournal:
     def _append(self, line: bytes) -> None:
         if self._fd is None:
             self._fd = self._open()
+        self._write(self._fd, line)
+
+    def _write(self, fd: int, line: bytes) -> None:
+        """Put *line* on disk, whole or not at all: a torn one would damage what is written after it."""
+        before = os.fstat(fd).st_size
         try:
-            os.write(self._fd, line)
-            os.fsync(self._fd)
+            rest = line
+            while rest:  # a full disk takes a part first, and refuses then
+                rest = rest[os.write(fd, rest) :]
+            os.fsync(fd)
         except OSError as error:
+            os.ftruncate(fd, before)
+            os.lseek(fd, before, os.SEEK_SET)
             raise HostError(f"{self._path} cannot be written: {error.strerror}") from error
 
     def _open(self) -> int:
@@ -142,14 +151,18 @@ class FileJournal:
             fd = os.open(self._path, flags | (os.O_TRUNC if state is None else 0), 0o644)
         except OSError as error:
             raise HostError(f"{self._path} cannot be written: {error.strerror}") from error
-        if state is None:
-            header = Header(journal=VERSION, boot=boot_id(), namespace=network_namespace(), since=time.time())
-            os.write(fd, encode(header))
-            _sync_directory(self._directory)
-        else:
-            whole = self._path.read_bytes().rfind(b"\n") + 1
-            os.ftruncate(fd, whole)
-            os.lseek(fd, 0, os.SEEK_END)
+        try:
+            if state is None:
+                header = Header(journal=VERSION, boot=boot_id(), namespace=network_namespace(), since=time.time())
+                self._write(fd, encode(header))
+                _sync_directory(self._directory)
+            else:
+                whole = self._path.read_bytes().rfind(b"\n") + 1
+                os.ftruncate(fd, whole)
+                os.lseek(fd, 0, os.SEEK_END)
+        except BaseException:
+            os.close(fd)
+            raise
         return fd
 
     def _take_lock(self) -> int:
@@ -164,7 +177,7 @@ class FileJournal:
                 raise _denied(error, path) from error
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                if os.fstat(fd).st_ino == path.stat().st_ino:
+                if os.fstat(fd).st_ino == path.lstat().st_ino:
                     return fd
             except FileNotFoundError:
                 pass

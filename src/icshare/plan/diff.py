@@ -11,9 +11,11 @@ rank of what it replaces, so the ruleset stays the first thing done and the last
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from icshare.model.snapshot import Snapshot
-from icshare.plan.steps import AnyStep
-from icshare.plan.transition import in_force
+from icshare.plan.steps import AnyStep, RemoveAddress
+from icshare.plan.transition import after, in_force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +83,21 @@ def changes(present: Sequence[Entry], wanted: Sequence[AnyStep], observed: Snaps
         by_key.setdefault(entry.step.key, []).append(entry)
     result: list[Change] = []
     wanted_keys = {step.key for step in wanted}
+    state = observed  # as it will be: a bridge that has to be made again has lost its ports with it
     for step in wanted:
         old = by_key.get(step.key, [])
-        if len(old) == 1 and old[0].step == step and in_force(observed, step):
+        if len(old) == 1 and _equal(old[0].step, step) and in_force(state, step):
             continue
         rank = min((entry.rank for entry in old), default=None)
         result.append(Do(step=step, rank=rank, replaces=tuple(old)))
+        state = after(state, step)
     gone = [entry for entry in present if entry.step.key not in wanted_keys]
     result += [Undo(entry=entry) for entry in sorted(gone, key=lambda one: one.rank, reverse=True)]
     return tuple(result)
+
+
+def _equal(old: AnyStep, new: AnyStep) -> bool:
+    """Tell whether both want the same; when an address was taken away is the past's business."""
+    if isinstance(old, RemoveAddress) and isinstance(new, RemoveAddress):
+        return msgspec.structs.replace(new, taken=old.taken) == old
+    return old == new

@@ -149,26 +149,29 @@ def _segments(
     sharing: Sharing, baseline: Snapshot, known: dict[str, Connection], present: Present, notes: list[str]
 ) -> tuple[Segment, ...]:
     bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
-    routed = tuple(name for name in sharing.privates if not known[name].bridgeable)
-    occupied = occupied_networks(baseline, ignore=sharing.privates)
+    routed = [name for name in sharing.privates if not known[name].bridgeable]
+    ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
+    numbered = {name: own for name in routed if not ethernet[name] and (own := _own_network(baseline, name))}
+    occupied = occupied_networks(baseline, ignore=[name for name in sharing.privates if name not in numbered])
+    wanted = sharing.subnet  # for the main segment, the first
     segments: list[Segment] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
         interface = BRIDGE_NAME if len(bridgeable) > 1 or kept else bridgeable[0]
-        choice = choose_subnet(sharing.subnet, occupied)
-        segments.append(_segment(interface, bridgeable, choice, notes))
-        occupied.append(Occupied(network=choice.network, by="the main segment"))
-    for name in routed:
-        ethernet = _link(baseline, name).type == _ARPHRD_ETHER
-        own = None if ethernet else _own_network(baseline, name)
-        if own is not None:
+        segments.append(_segment(interface, bridgeable, choose_subnet(wanted, occupied), notes))
+        occupied.append(Occupied(network=segments[-1].network, by="the main segment"))
+        wanted = None
+    for name in sorted(routed, key=lambda name: not ethernet[name]):
+        if own := numbered.get(name):
             segments.append(
                 Segment(interface=name, members=(name,), network=own.network, gateway=own.ip, ethernet=False)
             )
             continue
-        choice = choose_subnet(sharing.subnet if not segments else None, occupied)
-        segments.append(_segment(name, (name,), choice, notes, ethernet=ethernet))
-        occupied.append(Occupied(network=choice.network, by=f"the segment of {name}"))
+        segments.append(_segment(name, (name,), choose_subnet(wanted, occupied), notes, ethernet=ethernet[name]))
+        occupied.append(Occupied(network=segments[-1].network, by=f"the segment of {name}"))
+        wanted = None
+    if wanted is not None:
+        notes.append(f"subnet {wanted} is not used: {', '.join(numbered)} keeps the network that it has")
     return tuple(segments)
 
 
@@ -229,7 +232,7 @@ def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
 
 def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
     """Check pool and reservations against the subnet that was chosen (validate sees only one that was asked for)."""
-    if sharing.subnet is None and segments:
+    if sharing.subnet is None and sharing.dhcp.enabled and segments[0].ethernet:
         problems = list(dhcp_problems(sharing, segments[0].network))
         if problems:
             raise RefusedError(problems, hint="set --subnet, or the addresses under [dhcp], so that they agree")
@@ -237,8 +240,8 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
 
 def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
     members = [_link(baseline, name) for name in segment.members]
-    for link in members:
-        if not _keeps_own(segment, baseline, link):
+    if not _keeps_own(segment, baseline):
+        for link in members:
             yield from _clear(link, baseline)
     if segment.bridged:
         first = next((link for link in members if link.name in present.members), members[0])
@@ -254,8 +257,10 @@ def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> It
         yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
 
 
-def _keeps_own(segment: Segment, baseline: Snapshot, link: Link) -> bool:
-    return any(
+def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
+    """Tell whether the segment's link has the gateway's address already; a bridge of ours is yet to be made."""
+    link = baseline.link(segment.interface)
+    return link is not None and any(
         address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses
     )
 
@@ -276,6 +281,7 @@ def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
             gateway=route.gateway if isinstance(route.gateway, IPv4Address) else None,
             table=route.table,
             metric=route.metric,
+            protocol=route.protocol,
             raw=route.raw,
         )
     for address in reversed([one for one in baseline.addresses if one.index == link.index]):
@@ -351,12 +357,10 @@ def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], pinned: 
 
 
 def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
-    link = baseline.link(segment.interface)
-    interface = _interface(segment)
-    if link is not None and _keeps_own(segment, baseline, link):
-        return
-    ref = LinkRef(segment.interface, link.index if link and not segment.bridged else 0)
-    yield s.AddAddress(link=ref, address=interface, served=True)
+    if not _keeps_own(segment, baseline):
+        link = baseline.link(segment.interface)
+        ref = _ref(link) if link else LinkRef(segment.interface)
+        yield s.AddAddress(link=ref, address=_interface(segment), served=True)
 
 
 def _services(
@@ -366,12 +370,16 @@ def _services(
         for segment in segments:
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
-    smallest = min(
-        (link.mtu for segment in segments for name in segment.members if (link := baseline.link(name))), default=0
-    )
-    mtu = public.mtu if public.mtu < smallest else None
-    text = configuration(sharing, segments, environment.files, user=environment.user, mtu=mtu)
+    mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
+    text = configuration(sharing, segments, environment.files, user=environment.user, mtus=mtus)
     yield s.StartService(text=text)
+
+
+def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:
+    """Return the MTU that clients of *segment* have to be told, None when that of their cable will do."""
+    own = [_link(baseline, name).mtu for name in segment.members]
+    told = min(public.mtu, *own)
+    return told if told < max(own) else None
 
 
 def _notes(sharing: Sharing, public: Connection) -> Iterator[str]:

@@ -13,19 +13,47 @@ not count. Any other line that cannot be read means that the file is not what we
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Any
+from typing import Annotated, Any, assert_never
 
 import msgspec
 
 from icshare.errors import HostError, InvalidRequestError
-from icshare.model.names import interface_name
+from icshare.model.names import host_name, interface_name, mac_address
 from icshare.model.sharing import Segment, Sharing
 from icshare.plan.diff import Entry
-from icshare.plan.steps import AnyStep, LinkRef
+from icshare.plan.steps import (
+    AddAddress,
+    AddRoute,
+    AddRule,
+    AnyStep,
+    CreateBridge,
+    DeleteBridge,
+    DropRuleset,
+    ForgetProbe,
+    LoadRuleset,
+    ProbeDhcp,
+    RemoveAddress,
+    RemoveRoute,
+    RemoveRule,
+    SetMaster,
+    SetSysctl,
+    SetUp,
+    StartService,
+    StopService,
+)
 
 VERSION = 1
 
 _ADDRESS_TYPES = (IPv4Address, IPv4Interface, IPv4Network)
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """The one field that every version of the format keeps."""
+
+    journal: int
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,22 +68,22 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     journal: int
     boot: str
-    namespace: int
-    since: float
+    namespace: _Count
+    since: Annotated[float, msgspec.Meta(ge=0, le=2**40)]
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step is about to run."""
 
-    begin: int
-    rank: int
+    begin: _Count
+    rank: _Count
     step: AnyStep
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step is no longer in force."""
 
-    gone: int
+    gone: _Count
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +107,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         header: The first line.
         entries: The steps in force, by rank.
         summary: The last complete sharing, None without one.
-        complete: Nothing was begun after it.
+        complete: Nothing was begun or taken back after it.
         next_number: Number for the next entry.
     """
 
@@ -121,6 +149,7 @@ def decode(content: bytes, name: str) -> State | None:
                 complete = False
             case Gone() as gone:
                 entries.pop(gone.gone, None)
+                complete = False
             case Complete() as done:
                 summary = done.complete
                 complete = True
@@ -130,15 +159,15 @@ def decode(content: bytes, name: str) -> State | None:
 
 def _header(line: bytes, name: str) -> Header:
     try:
-        header = msgspec.json.decode(line, type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        version = msgspec.json.decode(line, type=_Version).journal
+        if version == VERSION:
+            return msgspec.json.decode(line, type=Header)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(name, 1, error) from error
-    if header.journal != VERSION:
-        raise HostError(
-            f"{name} is a journal of version {header.journal}, this icshare reads version {VERSION}",
-            hint="run stop with the version of icshare that made it",
-        )
-    return header
+    raise HostError(
+        f"{name} is a journal of version {version}, this icshare reads version {VERSION}",
+        hint="run stop with the version of icshare that made it",
+    )
 
 
 _LINES: dict[str, type[Begin | Gone | Complete]] = {"begin": Begin, "gone": Gone, "complete": Complete}
@@ -151,8 +180,7 @@ def _line(line: bytes, name: str, position: int) -> Begin | Gone | Complete:
         if kind is None:
             raise msgspec.ValidationError("a line of no known kind")
         decoded = msgspec.convert(raw, _LINES[kind], dec_hook=_from_text)
-        for found in _interface_names(decoded):
-            interface_name(found)
+        _check_names(decoded)
     except (msgspec.MsgspecError, InvalidRequestError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(name, position, error) from error
     return decoded
@@ -165,23 +193,51 @@ def _damaged(name: str, position: int, error: Exception) -> HostError:
     )
 
 
-def _interface_names(line: Begin | Gone | Complete) -> Iterator[str]:
+def _check_names(line: Begin | Gone | Complete) -> None:
+    """Check every name that could reach a renderer, a path or the kernel.
+
+    Raises:
+        InvalidRequestError: One of them is not a name.
+    """
     match line:
         case Begin(step=step):
-            for field in ("name", "master", "previous", "link"):
-                value = getattr(step, field, None)
-                if isinstance(value, LinkRef):
-                    yield value.name
-                elif isinstance(value, str) and not (field == "previous" and hasattr(step, "setting")):
-                    yield value
+            for found in _interfaces_of(step):
+                interface_name(found)
         case Complete(complete=summary):
-            yield summary.sharing.public
-            yield from summary.sharing.privates
-            for segment in summary.segments:
-                yield segment.interface
-                yield from segment.members
+            for found in _interfaces_in(summary):
+                interface_name(found)
+            for reservation in summary.sharing.dhcp.reservations:
+                mac_address(reservation.mac)
+                if reservation.name is not None:
+                    host_name(reservation.name)
+            for label in summary.sharing.dns.domain.split("."):
+                host_name(label)
         case Gone():
-            return
+            pass
+
+
+def _interfaces_of(step: AnyStep) -> Iterator[str]:
+    match step:
+        case CreateBridge(name=name) | DeleteBridge(name=name):
+            yield name
+        case AddRule(link=name) | RemoveRule(link=name):
+            yield name
+        case ProbeDhcp(link=name, members=members) | ForgetProbe(link=name, members=members):
+            yield from (name, *members)
+        case SetMaster(link=link, master=master, previous=previous):
+            yield from (link.name, *(name for name in (master, previous) if name is not None))
+        case SetUp() | SetSysctl() | AddAddress() | RemoveAddress() | AddRoute() | RemoveRoute():
+            yield step.link.name
+        case LoadRuleset() | DropRuleset() | StartService() | StopService():
+            pass
+        case _:
+            assert_never(step)
+
+
+def _interfaces_in(summary: Summary) -> Iterator[str]:
+    yield from (summary.sharing.public, *summary.sharing.privates)
+    for segment in summary.segments:
+        yield from (segment.interface, *segment.members)
 
 
 def _to_text(value: Any) -> str:  # noqa: ANN401 (msgspec's hook takes anything)

@@ -8,11 +8,21 @@ plain data and their tags never change meaning.
 
 import hashlib
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
 from icshare.model.names import InterfaceName
+
+# A journal is decoded with these limits: what lies outside of them was not written by us. (\Z: $ lets a newline pass.)
+_Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+_Mtu = Annotated[int, msgspec.Meta(ge=68, le=65_535)]
+_Mac = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=2**40)]
+_Setting = Annotated[str, msgspec.Meta(pattern=r"^ipv[46]/[a-z0-9_]{1,60}\Z")]
+_Value = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 
 
 def digest(text: str) -> str:
@@ -45,7 +55,12 @@ class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     name: InterfaceName
-    index: int = 0
+    index: _Index = 0
+
+    @property
+    def key(self) -> str:
+        """What tells this device from all others: two devices may bear one name after each other."""
+        return f"{self.name}/{self.index}"
 
     def __str__(self) -> str:
         return self.name
@@ -87,8 +102,8 @@ class CreateBridge(Step, frozen=True, tag="create-bridge"):
     """Create our bridge, or give the existing one this MTU."""
 
     name: InterfaceName
-    mac: str
-    mtu: int
+    mac: _Mac
+    mtu: _Mtu
 
     @property
     def key(self) -> str:
@@ -105,8 +120,8 @@ class DeleteBridge(Step, frozen=True, tag="delete-bridge"):
     """Delete our bridge."""
 
     name: InterfaceName
-    mac: str
-    mtu: int
+    mac: _Mac
+    mtu: _Mtu
 
     @property
     def key(self) -> str:
@@ -128,7 +143,7 @@ class SetMaster(Step, frozen=True, tag="set-master"):
 
     @property
     def key(self) -> str:
-        return f"master of {self.link}"
+        return f"master of {self.link.key}"
 
     def describe(self) -> str:
         return f"link {self.link}: master {self.previous or 'none'} -> {self.master or 'none'}"
@@ -146,7 +161,7 @@ class SetUp(Step, frozen=True, tag="set-up"):
 
     @property
     def key(self) -> str:
-        return f"up {self.link}"
+        return f"up {self.link.key}"
 
     def describe(self) -> str:
         return f"link {self.link}: {_UP[self.previous]} -> {_UP[self.up]}"
@@ -166,13 +181,13 @@ class SetSysctl(Step, frozen=True, tag="set-sysctl"):
     """
 
     link: LinkRef
-    setting: str
-    value: str
-    previous: str
+    setting: _Setting
+    value: _Value
+    previous: _Value
 
     @property
     def key(self) -> str:
-        return f"sysctl {self.link}/{self.setting}"
+        return f"sysctl {self.link.key} {self.setting}"
 
     def describe(self) -> str:
         family, _, name = self.setting.partition("/")
@@ -194,12 +209,12 @@ class AddAddress(Step, frozen=True, tag="add-address"):
     link: LinkRef
     address: IPv4Interface
     raw: bytes = b""
-    taken: float = 0.0
+    taken: _Seconds = 0.0
     served: bool = False
 
     @property
     def key(self) -> str:
-        return f"address {self.address} on {self.link}"
+        return f"address {self.address} on {self.link.key}"
 
     def describe(self) -> str:
         return f"address {self.address}: add to {self.link}"
@@ -214,12 +229,12 @@ class RemoveAddress(Step, frozen=True, tag="remove-address"):
     link: LinkRef
     address: IPv4Interface
     raw: bytes = b""
-    taken: float = 0.0
+    taken: _Seconds = 0.0
     served: bool = False
 
     @property
     def key(self) -> str:
-        return f"address {self.address} on {self.link}"
+        return f"address {self.address} on {self.link.key}"
 
     def describe(self) -> str:
         return f"address {self.address}: remove from {self.link}"
@@ -229,18 +244,23 @@ class RemoveAddress(Step, frozen=True, tag="remove-address"):
 
 
 class AddRoute(Step, frozen=True, tag="add-route"):
-    """Add a route; see `Route` for the fields."""
+    """Add a route; see `Route` for the fields.
+
+    One of our own (without ``raw``) takes the place of another to the same destination, with the same metric, in the
+    same table, in one change: there is no moment without a route.
+    """
 
     link: LinkRef
     destination: IPv4Network
     gateway: IPv4Address | None = None
-    table: int = 254
-    metric: int = 0
+    table: _Number = 254
+    metric: _Number = 0
+    protocol: _Byte = 4
     raw: bytes = b""
 
     @property
     def key(self) -> str:
-        return f"route {self.destination} via {self.gateway} dev {self.link} metric {self.metric} table {self.table}"
+        return _route_key(self)
 
     def describe(self) -> str:
         return f"route: add {_route(self)}"
@@ -252,6 +272,7 @@ class AddRoute(Step, frozen=True, tag="add-route"):
             gateway=self.gateway,
             table=self.table,
             metric=self.metric,
+            protocol=self.protocol,
             raw=self.raw,
         )
 
@@ -262,13 +283,14 @@ class RemoveRoute(Step, frozen=True, tag="remove-route"):
     link: LinkRef
     destination: IPv4Network
     gateway: IPv4Address | None = None
-    table: int = 254
-    metric: int = 0
+    table: _Number = 254
+    metric: _Number = 0
+    protocol: _Byte = 4
     raw: bytes = b""
 
     @property
     def key(self) -> str:
-        return f"route {self.destination} via {self.gateway} dev {self.link} metric {self.metric} table {self.table}"
+        return _route_key(self)
 
     def describe(self) -> str:
         return f"route: remove {_route(self)}"
@@ -280,8 +302,14 @@ class RemoveRoute(Step, frozen=True, tag="remove-route"):
             gateway=self.gateway,
             table=self.table,
             metric=self.metric,
+            protocol=self.protocol,
             raw=self.raw,
         )
+
+
+def _route_key(route: AddRoute | RemoveRoute) -> str:
+    way = f" via {route.gateway} dev {route.link.key}" if route.raw else ""
+    return f"route {route.destination}{way} metric {route.metric} table {route.table}"
 
 
 def _route(route: AddRoute | RemoveRoute) -> str:
@@ -303,9 +331,9 @@ class AddRule(Step, frozen=True, tag="add-rule"):
     """
 
     link: InterfaceName
-    priority: int
-    table: int | None = None
-    suppress_prefixlength: int | None = None
+    priority: _Number
+    table: _Number | None = None
+    suppress_prefixlength: _Byte | None = None
 
     @property
     def key(self) -> str:
@@ -324,9 +352,9 @@ class RemoveRule(Step, frozen=True, tag="remove-rule"):
     """Remove a policy routing rule."""
 
     link: InterfaceName
-    priority: int
-    table: int | None = None
-    suppress_prefixlength: int | None = None
+    priority: _Number
+    table: _Number | None = None
+    suppress_prefixlength: _Byte | None = None
 
     @property
     def key(self) -> str:
@@ -355,7 +383,7 @@ class ProbeDhcp(Step, frozen=True, tag="probe-dhcp"):
 
     @property
     def key(self) -> str:
-        return "dhcp probe"
+        return f"dhcp probe on {self.link}"
 
     def describe(self) -> str:
         return f"dhcp: ask {self.link} for other servers"
@@ -372,7 +400,7 @@ class ForgetProbe(Step, frozen=True, tag="forget-probe"):
 
     @property
     def key(self) -> str:
-        return "dhcp probe"
+        return f"dhcp probe on {self.link}"
 
     def describe(self) -> str:
         return "dhcp: nothing to take back"

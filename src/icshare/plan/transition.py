@@ -15,7 +15,6 @@ from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 
 _RTPROT_KERNEL = 2
-_RTPROT_STATIC = 4
 
 
 def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911, PLR0912 (one case per kind of step)
@@ -33,18 +32,13 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
         case s.DeleteBridge():
             return _delete_link(snapshot, step.name)
         case s.SetMaster():
-            master = snapshot.link(step.master) if step.master else None
-            return _set_link(snapshot, step.link, master=master.index if master else None)
+            return _set_master(snapshot, step)
         case s.SetUp():
             found = find(snapshot, step.link)
             flags = found.flags if found else 0
             return _set_link(snapshot, step.link, flags=flags | IFF_UP if step.up else flags & ~IFF_UP)
         case s.SetSysctl():
-            if find(snapshot, step.link) is None:
-                return snapshot
-            return _changed(
-                snapshot, sysctls={**snapshot.sysctls, sysctl_key(step.link.name, step.setting): step.value}
-            )
+            return _set_sysctl(snapshot, step)
         case s.AddAddress():
             return _add_address(snapshot, step)
         case s.RemoveAddress():
@@ -71,8 +65,18 @@ def rewind(snapshot: Snapshot, done: Iterable[AnyStep]) -> Snapshot:
 
 
 def in_force(snapshot: Snapshot, step: AnyStep) -> bool:
-    """Tell whether *step* would change nothing."""
-    return after(snapshot, step) == snapshot
+    """Tell whether *step* would change nothing; no when a link that it needs is not there."""
+    return not _lacks_link(snapshot, step) and after(snapshot, step) == snapshot
+
+
+def _lacks_link(snapshot: Snapshot, step: AnyStep) -> bool:
+    match step:
+        case s.SetMaster(master=master):
+            return find(snapshot, step.link) is None or (master is not None and snapshot.link(master) is None)
+        case s.SetUp() | s.SetSysctl() | s.AddAddress() | s.AddRoute():
+            return find(snapshot, step.link) is None
+        case _:
+            return False
 
 
 def sysctl_key(link: str, setting: str) -> str:
@@ -99,6 +103,20 @@ def _set_link(snapshot: Snapshot, ref: LinkRef, **fields: object) -> Snapshot:
         return snapshot
     changed = replace(link, **fields)  # type: ignore[arg-type]
     return replace(snapshot, links=tuple(changed if one is link else one for one in snapshot.links))
+
+
+def _set_master(snapshot: Snapshot, step: s.SetMaster) -> Snapshot:
+    if step.master is None:
+        return _set_link(snapshot, step.link, master=None)
+    master = snapshot.link(step.master)
+    return _set_link(snapshot, step.link, master=master.index) if master else snapshot
+
+
+def _set_sysctl(snapshot: Snapshot, step: s.SetSysctl) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None:
+        return snapshot
+    return _changed(snapshot, sysctls={**snapshot.sysctls, sysctl_key(link.name, step.setting): step.value})
 
 
 def _create_bridge(snapshot: Snapshot, step: s.CreateBridge) -> Snapshot:
@@ -131,9 +149,15 @@ def _add_address(snapshot: Snapshot, step: s.AddAddress) -> Snapshot:
     link = find(snapshot, step.link)
     if link is None or any(one.index == link.index and one.interface == step.address for one in snapshot.addresses):
         return snapshot
-    address = Address(index=link.index, interface=step.address, raw=step.raw)
-    route = Route(destination=step.address.network, index=link.index, protocol=_RTPROT_KERNEL)
-    return replace(snapshot, addresses=(*snapshot.addresses, address), routes=(*snapshot.routes, route))
+    network = step.address.network
+    secondary = any(one.index == link.index and one.interface.network == network for one in snapshot.addresses)
+    address = Address(index=link.index, interface=step.address, secondary=secondary, raw=step.raw)
+    before = tuple(one for one in snapshot.addresses if one.index <= link.index)  # the kernel lists them by link
+    addresses = (*before, address, *(one for one in snapshot.addresses if one.index > link.index))
+    if secondary:
+        return replace(snapshot, addresses=addresses)
+    route = Route(destination=network, index=link.index, protocol=_RTPROT_KERNEL)
+    return replace(snapshot, addresses=addresses, routes=(*snapshot.routes, route))
 
 
 def _remove_address(snapshot: Snapshot, step: s.RemoveAddress) -> Snapshot:
@@ -179,10 +203,15 @@ def _change_route(snapshot: Snapshot, step: s.AddRoute | s.RemoveRoute) -> Snaps
         gateway=step.gateway,
         index=link.index,
         metric=step.metric,
-        protocol=_RTPROT_STATIC,
+        protocol=step.protocol,
         raw=step.raw,
     )
-    return replace(snapshot, routes=(*snapshot.routes, route))
+    others = snapshot.routes if step.raw else tuple(one for one in snapshot.routes if not _displaces(route, one))
+    return replace(snapshot, routes=(*others, route))
+
+
+def _displaces(new: Route, old: Route) -> bool:
+    return (new.destination, new.table, new.metric) == (old.destination, old.table, old.metric)
 
 
 def _change_rule(snapshot: Snapshot, step: s.AddRule | s.RemoveRule) -> Snapshot:

@@ -6,9 +6,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.errors import InvalidRequestError, RefusedError
 from icshare.model.connection import Connection, Verdict
-from icshare.model.leasing import lease_pool
+from icshare.model.leasing import leasable, lease_pool
+from icshare.model.names import MacAddress
 from icshare.model.sharing import BRIDGE_NAME, Sharing
 from icshare.model.snapshot import Snapshot
+
+_ARPHRD_ETHER = 1
 
 
 class Problem(StrEnum):
@@ -52,9 +55,9 @@ def _problems(sharing: Sharing, known: Mapping[str, Connection], baseline: Snaps
             yield Problem.TWICE, f"{name} was named {roles}"
     for name in dict.fromkeys(sharing.privates):
         yield from _connection(name, known, "private")
-    if baseline.link(BRIDGE_NAME) is not None and BRIDGE_NAME not in named:
+    if baseline.link(BRIDGE_NAME) is not None:
         yield Problem.BRIDGE_TAKEN, f"a link called {BRIDGE_NAME} exists that icshare did not make; rename or delete it"
-    if sharing.subnet is not None:
+    if sharing.subnet is not None and sharing.dhcp.enabled and _has_ethernet(sharing, baseline):
         yield from dhcp_problems(sharing, sharing.subnet)
 
 
@@ -69,18 +72,29 @@ def _connection(name: str, known: Mapping[str, Connection], role: str) -> Iterat
         yield str(verdict.reason), f"{name} cannot be the {role} connection: {verdict.text}"
 
 
+def _has_ethernet(sharing: Sharing, baseline: Snapshot) -> bool:
+    """Tell whether anybody will ask our DHCP server."""
+    links = [baseline.link(name) for name in sharing.privates]
+    return any(link is not None and link.type == _ARPHRD_ETHER for link in links)
+
+
 def dhcp_problems(sharing: Sharing, network: IPv4Network) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with pool and reservations on *network*."""
     try:
         lease_pool(network, first=sharing.dhcp.pool_first, last=sharing.dhcp.pool_last)
     except InvalidRequestError as error:
         yield Problem.POOL, error.message
+    own = leasable(network)
     seen: set[IPv4Address] = set()
+    stations: set[MacAddress] = set()
     for reservation in sharing.dhcp.reservations:
         address = reservation.address
+        if reservation.mac in stations:
+            yield Problem.RESERVATION, f"{reservation.mac} has more than one reservation"
+        stations.add(reservation.mac)
         if address is None:
             continue
-        if not network.network_address + 2 <= address <= network.broadcast_address - 1:
+        if not own.first <= address <= own.last:
             yield (
                 Problem.RESERVATION,
                 f"reservation {address} for {reservation.mac} is not an address of {network} for clients",

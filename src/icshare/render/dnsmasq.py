@@ -9,7 +9,7 @@ Source:
     dnsmasq(8); RFC 2132 (options); RFC 8375 (home.arpa).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -37,7 +37,7 @@ def configuration(
     files: ServiceFiles,
     *,
     user: str,
-    mtu: int | None,
+    mtus: Mapping[InterfaceName, int],
     hosts: bool = True,
 ) -> str:
     """Return the text of dnsmasq's configuration file.
@@ -47,14 +47,20 @@ def configuration(
         segments: The segments to serve.
         files: Where dnsmasq keeps its files.
         user: Account to run as.
-        mtu: Public MTU in bytes to tell the clients, None when the segment's own will do.
+        mtus: MTU in bytes to tell the clients of a segment, by its interface; none for a segment whose own will do.
         hosts: Answer the names of the host's /etc/hosts too, as Windows does.
     """
-    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtu, hosts=hosts))
+    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtus, hosts=hosts))
 
 
 def _lines(
-    sharing: Sharing, segments: Sequence[Segment], files: ServiceFiles, user: str, mtu: int | None, *, hosts: bool
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    files: ServiceFiles,
+    user: str,
+    mtus: Mapping[InterfaceName, int],
+    *,
+    hosts: bool,
 ) -> Iterator[str]:
     domain = sharing.dns.domain
     yield "# made by icshare; changes are lost"
@@ -94,12 +100,10 @@ def _lines(
         yield f"dhcp-leasefile={files.leases}"
         for segment in segments:
             if segment.ethernet:
-                yield from _dhcp(sharing, segment, main=segment is segments[0])
-        if mtu is not None:
-            yield f"dhcp-option={_OPTION_MTU},{mtu}"
+                yield from _dhcp(sharing, segment, mtus.get(segment.interface), main=segment is segments[0])
 
 
-def _dhcp(sharing: Sharing, segment: Segment, *, main: bool) -> Iterator[str]:
+def _dhcp(sharing: Sharing, segment: Segment, mtu: int | None, *, main: bool) -> Iterator[str]:
     settings = sharing.dhcp
     tag = _tag(segment.interface)
     pool = lease_pool(
@@ -108,6 +112,8 @@ def _dhcp(sharing: Sharing, segment: Segment, *, main: bool) -> Iterator[str]:
     yield f"dhcp-range=set:{tag},{pool.first},{pool.last},{segment.network.netmask},{settings.lease_seconds}s"
     yield f"dhcp-option=tag:{tag},{_OPTION_ROUTER},{segment.gateway}"
     yield f"dhcp-option=tag:{tag},{_OPTION_DNS},{segment.gateway}"
+    if mtu is not None:
+        yield f"dhcp-option=tag:{tag},{_OPTION_MTU},{mtu}"
     for reservation in settings.reservations if main else ():
         parts: list[str | IPv4Address] = [reservation.mac]
         parts += [reservation.address] if reservation.address else []
