@@ -218,7 +218,7 @@ class _Links:
             gateway=step.gateway,
             index=link.index,
             metric=step.metric,
-            protocol=4,
+            protocol=step.protocol,
             raw=step.raw,
         )
         if isinstance(step, s.RemoveRoute):

@@ -13,7 +13,7 @@ from struct import Struct
 from icshare.model.link import IFF_UP, Address, IfIndex, Neighbour, Route, Rule
 from icshare.model.names import InterfaceName, MacAddress
 from icshare.wire import rtnetlink as rt
-from icshare.wire.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, nested, text, u8, u32
+from icshare.wire.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request, attribute, nested, text, u8, u32
 from icshare.wire.rtreplay import address_key, address_payload, neighbour_payload, route_payload, rule_payload
 
 IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 1, 5, 23
@@ -119,13 +119,13 @@ def restore_address(address: Address, *, elapsed_seconds: int = 0) -> Request | 
 
 
 def add_route(route: Route) -> Request:
-    """Add a route that we make ourselves; EEXIST if one with its destination, table and metric is there.
+    """Add a route that we make ourselves, at once in place of one with its destination, table and metric.
 
     *route* must not be a multipath route: those come back by `restore_route`.
     """
     assert not route.nexthops, "multipath routes are only ever restored"
     purpose = f"add route {_route_name(route)}"
-    return Request(type=rt.RTM_NEWROUTE, flags=_CREATE, payload=_route(route), purpose=purpose)
+    return Request(type=rt.RTM_NEWROUTE, flags=NLM_F_CREATE | NLM_F_REPLACE, payload=_route(route), purpose=purpose)
 
 
 def delete_route(route: Route) -> Request:
