@@ -9,7 +9,7 @@ import pytest
 
 from icshare.errors import InvalidRequestError, NotSupportedError
 from icshare.host import command
-from icshare.lab import ECHO_ADDRESS, FAR_ADDRESS, SECOND_UPLINK, UPLINK, WEB_ADDRESS, Lab
+from icshare.lab import ECHO_ADDRESS, FAR_ADDRESS, SECOND_UPLINK, UPLINK, WEB_ADDRESS, Lab, topology
 
 pytestmark = pytest.mark.netns
 
@@ -135,6 +135,7 @@ def test_the_second_uplink_takes_over_when_the_first_is_unplugged(make_lab: Make
     assert [entry.source for entry in lab.seen()] == [SECOND_UPLINK.ip]
     lab.plug_uplink()
     assert both == routes(lab)
+    assert lab.run("gw", ["cat", "/sys/class/net/wan0/operstate"]).stdout == "up\n"
 
 
 def test_an_uplink_that_is_down_has_an_address_and_no_route(make_lab: MakeLab) -> None:
@@ -165,6 +166,14 @@ def test_clients_of_one_private_meet_on_its_switch(make_lab: MakeLab) -> None:
     for node, target, reached in (("c0", 11, True), ("c2", 13, True), ("c3", 1, True), ("c0", 12, False)):
         ping = ["ping", "-c", "1", "-W", "1", f"192.168.137.{target}"]
         assert (lab.run(node, ping, check=False).returncode == 0) is reached, (node, target)
+
+
+def test_every_link_is_known_to_be_up_when_the_lab_is(make_lab: MakeLab) -> None:
+    """The kernel opens a bridge's port and a link's queue late; DHCP clients lost their first packet."""
+    lab = make_lab(privates=1, clients_per_private=2, second_uplink=True)
+    for node, links in topology.carriers(lab.plan).items():
+        found = [lab.run(node, ["cat", f"/sys/class/net/{link}/operstate"]).stdout for link in links]
+        assert found == ["up\n"] * len(links), node
 
 
 def test_private_links_can_be_left_down(make_lab: MakeLab) -> None:

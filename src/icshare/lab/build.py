@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,10 +85,21 @@ def build(directory: Path, plan: LabPlan) -> LabState:
     _batch(topology.links(plan))
     for node in plan.nodes:
         _batch(topology.configuration(plan, node), namespace=plan.namespace(node))
+    settle(plan, topology.carriers(plan))
     state = LabState(phase=Phase.UP, plan=plan, keeper=keeper)
     state = msgspec.structs.replace(state, services=_start_services(directory, state))
     save(directory, state)
     return state
+
+
+def settle(plan: LabPlan, links: Mapping[NodeName, Sequence[str]]) -> None:
+    """Wait until the kernel carries packets on *links*, which are up at both ends.
+
+    Raises:
+        HostError: One of them has no carrier.
+    """
+    named = {str(NETNS / plan.namespace(node)): names for node, names in links.items()}
+    command.run(_program("settle.py"), input=json.dumps(named), timeout=_TIMEOUT_SECONDS)
 
 
 def remove(directory: Path, state: LabState | None) -> None:

@@ -248,8 +248,9 @@ class Lab:
         return tuple(entry for entry in entries if service in {None, entry.service})
 
     def plug_uplink(self) -> None:
-        """Set ``wan0`` up and give it back its default route."""
+        """Set ``wan0`` up and give it back its default route; it carries packets by then."""
         self._gateway_batch("".join(f"{line}\n" for line in topology.uplink_on()))
+        build.settle(self.plan, {GATEWAY: ["wan0"], INTERNET: ["isp0"]})
 
     def unplug_uplink(self) -> None:
         """Set ``wan0`` down; the kernel takes its routes away."""

@@ -6,12 +6,18 @@ and no two labs share a wire.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from icshare.lab import plan as p
 from icshare.lab.plan import LabPlan, NodeName
 
 UPLINK_METRIC = 100
 SECOND_UPLINK_METRIC = 200
+
+# Interface indexes of the gateway's links. Never those of the other ends, which count from 2: the kernel takes a veth
+# whose ends have the same index for a wire without news, and acts on its carrier up to a second late (see settle.py).
+UPLINK_INDEX = 11
+PRIVATE_INDEX = 101
 
 
 def namespaces(plan: LabPlan) -> str:
@@ -40,7 +46,27 @@ def kernel_settings(node: NodeName) -> dict[str, str]:
     A new namespace copies the host's IPv4 settings. A host that already forwards (Docker's) would give us a
     gateway that forwards before anything was shared, so this is said and not left to chance.
     """
-    return {"net/ipv4/ip_forward": "1" if node == p.INTERNET else "0"}
+    settings = {"net/ipv4/ip_forward": "1" if node == p.INTERNET else "0"}
+    if node in {p.INTERNET, p.FAR}:
+        # All clients are one address to the Internet: its servers' limit on ICMP errors for each address would
+        # make every second traceroute wait.
+        settings["net/ipv4/icmp_ratelimit"] = "0"
+    return settings
+
+
+def carriers(plan: LabPlan) -> dict[NodeName, list[str]]:
+    """Return the links of each node that have a carrier once all is configured."""
+    uplinks = [0] * plan.uplink_up + [1] * plan.second_uplink
+    privates = [private_link(number) for number in range(plan.privates)] if plan.privates_up else []
+    switched = plan.clients_per_private > 1
+    found = {
+        p.INTERNET: [f"isp{number}" for number in uplinks] + ([] if plan.far_mtu is None else ["far0"]),
+        p.FAR: ["eth0"],
+        p.GATEWAY: [f"wan{number}" for number in uplinks] + privates,
+        p.SWITCH: privates + [f"port{number}" for number in range(len(plan.clients))],
+        **{client: ["eth0"] if switched or plan.privates_up else [] for client in plan.clients},
+    }
+    return {node: found[node] for node in plan.nodes}
 
 
 def resolv_conf(node: NodeName) -> str:
@@ -81,34 +107,46 @@ def hardware_address(group: int, number: int) -> str:
     return f"02:1c:5a:{group:02x}:{number >> 8:02x}:{number & 255:02x}"
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One end of a link; the kernel chooses its index when that is 0."""
+
+    namespace: str
+    name: str
+    address: str
+    index: int = 0
+
+    def words(self, mtu: int) -> str:
+        index = f" index {self.index}" if self.index else ""
+        return f"name {self.name}{index} mtu {mtu} address {self.address} netns {self.namespace}"
+
+
 def _links(plan: LabPlan) -> Iterator[str]:
     inet, gateway = plan.namespace(p.INTERNET), plan.namespace(p.GATEWAY)
-    yield _veth(gateway, "wan0", hardware_address(1, 0), inet, "isp0", hardware_address(0, 0), plan.mtu)
-    if plan.second_uplink:
-        yield _veth(gateway, "wan1", hardware_address(1, 1), inet, "isp1", hardware_address(0, 1), plan.mtu)
+    for number in range(1 + plan.second_uplink):
+        uplink = _End(gateway, f"wan{number}", hardware_address(1, number), UPLINK_INDEX + number)
+        yield _veth(uplink, _End(inet, f"isp{number}", hardware_address(0, number)), plan.mtu)
     if plan.far_mtu is not None:
-        far = plan.namespace(p.FAR)
-        yield _veth(inet, "far0", hardware_address(0, 2), far, "eth0", hardware_address(4, 0), plan.far_mtu)
+        far = _End(plan.namespace(p.FAR), "eth0", hardware_address(4, 0))
+        yield _veth(_End(inet, "far0", hardware_address(0, 2)), far, plan.far_mtu)
+    clients = [
+        _End(plan.namespace(client), "eth0", hardware_address(3, number)) for number, client in enumerate(plan.clients)
+    ]
     switched = plan.clients_per_private > 1
     switch = plan.namespace(p.SWITCH)
     for number in range(plan.privates):
         if switched:
             yield f"link add br{number} netns {switch} type bridge forward_delay 0 mcast_snooping 0"
-            far_end = (switch, f"lan{number}", hardware_address(5, number))
-        else:
-            far_end = (plan.namespace(plan.clients[number]), "eth0", hardware_address(3, number))
-        yield _veth(gateway, private_link(number), hardware_address(2, number), *far_end, 1500)
+        private = _End(gateway, private_link(number), hardware_address(2, number), PRIVATE_INDEX + number)
+        other = _End(switch, private_link(number), hardware_address(5, number)) if switched else clients[number]
+        yield _veth(private, other, 1500)
     if switched:
-        for number, client in enumerate(plan.clients):
-            port = (switch, f"port{number}", hardware_address(6, number))
-            yield _veth(plan.namespace(client), "eth0", hardware_address(3, number), *port, 1500)
+        for number, client in enumerate(clients):
+            yield _veth(client, _End(switch, f"port{number}", hardware_address(6, number)), 1500)
 
 
-def _veth(space: str, name: str, mac: str, peer_space: str, peer: str, peer_mac: str, mtu: int) -> str:
-    return (
-        f"link add name {name} mtu {mtu} address {mac} netns {space} type veth"
-        f" peer name {peer} mtu {mtu} address {peer_mac} netns {peer_space}"
-    )
+def _veth(end: _End, other: _End, mtu: int) -> str:
+    return f"link add {end.words(mtu)} type veth peer {other.words(mtu)}"
 
 
 def _configuration(plan: LabPlan, node: NodeName) -> Iterator[str]:

@@ -13,9 +13,9 @@ LARGE = LabPlan(prefix=lab_name("x"), privates=2, clients_per_private=2, second_
 
 def test_a_small_lab_is_two_links_made_where_they_belong() -> None:
     assert topology.links(SMALL) == (
-        "link add name wan0 mtu 1500 address 02:1c:5a:01:00:00 netns x-gw type veth"
+        "link add name wan0 index 11 mtu 1500 address 02:1c:5a:01:00:00 netns x-gw type veth"
         " peer name isp0 mtu 1500 address 02:1c:5a:00:00:00 netns x-inet\n"
-        "link add name lan0 mtu 1500 address 02:1c:5a:02:00:00 netns x-gw type veth"
+        "link add name lan0 index 101 mtu 1500 address 02:1c:5a:02:00:00 netns x-gw type veth"
         " peer name eth0 mtu 1500 address 02:1c:5a:03:00:00 netns x-c0\n"
     )
 
@@ -88,9 +88,21 @@ def test_the_dns_server_binds_one_address_and_knows_every_host() -> None:
 
 
 def test_only_the_internet_forwards() -> None:
-    assert topology.kernel_settings(p.INTERNET) == {"net/ipv4/ip_forward": "1"}
-    for node in (p.GATEWAY, p.FAR, NodeName("c0")):
-        assert topology.kernel_settings(node) == {"net/ipv4/ip_forward": "0"}
+    forwards = {node: topology.kernel_settings(node)["net/ipv4/ip_forward"] for node in LARGE.nodes}
+    assert [node for node, value in forwards.items() if value == "1"] == [p.INTERNET]
+    assert set(forwards.values()) == {"0", "1"}
+
+
+def test_links_carry_only_when_both_ends_are_up() -> None:
+    assert topology.carriers(LARGE) == {
+        "inet": ["isp0", "isp1", "far0"],
+        "far": ["eth0"],
+        "gw": ["wan0", "wan1", "lan0", "lan1"],
+        "switch": ["lan0", "lan1", "port0", "port1", "port2", "port3"],
+        **{f"c{number}": ["eth0"] for number in range(4)},
+    }
+    down = LabPlan(privates=1, uplink_up=False, privates_up=False)
+    assert topology.carriers(down) == {"inet": [], "gw": [], "c0": []}
 
 
 def test_clients_begin_without_a_resolver() -> None:
