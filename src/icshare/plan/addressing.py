@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import ConflictError
 from icshare.model.sharing import DEFAULT_SUBNET
+from icshare.model.snapshot import Snapshot
+from icshare.plan.wayout import is_wide
 
 _POOLS = (
     IPv4Network("192.168.0.0/16"),
@@ -16,6 +18,7 @@ _POOLS = (
 """Where a free subnet is searched, most familiar first: RFC 1918 and, last, the shared space of RFC 6598."""
 
 _CANDIDATES_PER_POOL = 256
+_RT_LOCAL = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,29 @@ def choose_subnet(wanted: IPv4Network | None, occupied: Sequence[Occupied]) -> S
         f"(for example {first.network}, {first.by})",
         hint="name a subnet that is free with --subnet, or remove the route that covers everything",
     )
+
+
+def occupied_networks(snapshot: Snapshot, *, ignore: Sequence[str] = ()) -> list[Occupied]:
+    """Return the IPv4 networks that routes and addresses of the host cover, without those for the Internet at large.
+
+    Args:
+        snapshot: The host without us.
+        ignore: Links whose own addresses and routes will be taken away.
+    """
+    names = {link.index: link.name for link in snapshot.links}
+    found: dict[IPv4Network, str] = {}
+    for address in snapshot.addresses:
+        name = names.get(address.index, "?")
+        if isinstance(address.interface, IPv4Interface) and name not in ignore:
+            found.setdefault(address.interface.network, f"address {address.interface} of {name}")
+    for route in snapshot.routes:
+        destination = route.destination
+        if not isinstance(destination, IPv4Network) or is_wide(destination) or route.table == _RT_LOCAL:
+            continue
+        name = names.get(route.index, "") if route.index else ""
+        if name not in ignore or not name:
+            found.setdefault(destination, f"route to {destination}" + (f" through {name}" if name else ""))
+    return [Occupied(network=network, by=by) for network, by in found.items()]
 
 
 def _overlap(network: IPv4Network, occupied: Iterable[Occupied]) -> Occupied | None:

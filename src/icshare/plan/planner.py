@@ -21,15 +21,16 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection, Status
-from icshare.model.link import IFF_POINTOPOINT, Link, Route
+from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
-from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address
+from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
+from icshare.plan.wayout import DEFAULT, WIDEST, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.nft import ruleset
 
@@ -121,7 +122,7 @@ def make_plan(
     _refuse_bad_dhcp(sharing, segments)
     public = _link(baseline, sharing.public)
     notes += _notes(sharing, known[sharing.public])
-    pinned = _pinned(baseline, public)
+    pinned = way_out(baseline, public)
     steps = (
         s.LoadRuleset(text=ruleset(sharing, segments)),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
@@ -192,29 +193,6 @@ def _segment(
         gateway=gateway_address(choice.network),
         ethernet=ethernet,
     )
-
-
-def occupied_networks(snapshot: Snapshot, *, ignore: Sequence[str] = ()) -> list[Occupied]:
-    """Return the IPv4 networks that routes and addresses of the host cover, without default routes.
-
-    Args:
-        snapshot: The host without us.
-        ignore: Links whose own addresses and routes will be taken away.
-    """
-    names = {link.index: link.name for link in snapshot.links}
-    found: dict[IPv4Network, str] = {}
-    for address in snapshot.addresses:
-        name = names.get(address.index, "?")
-        if isinstance(address.interface, IPv4Interface) and name not in ignore:
-            found.setdefault(address.interface.network, f"address {address.interface} of {name}")
-    for route in snapshot.routes:
-        destination = route.destination
-        if not isinstance(destination, IPv4Network) or destination.prefixlen == 0 or route.table == _RT_LOCAL:
-            continue
-        name = names.get(route.index, "") if route.index else ""
-        if name not in ignore or not name:
-            found.setdefault(destination, f"route to {destination}" + (f" through {name}" if name else ""))
-    return [Occupied(network=network, by=by) for network, by in found.items()]
 
 
 def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
@@ -316,39 +294,14 @@ def _sysctl(snapshot: Snapshot, link: str, setting: str, otherwise: str) -> str:
     return snapshot.sysctls.get(sysctl_key(link, setting), inherited)
 
 
-def _pinned(baseline: Snapshot, public: Link) -> tuple[Route, ...]:
-    """Return the public link's own default routes when another link carries the host's best one, () otherwise."""
-    defaults = sorted(
-        (
-            route
-            for route in baseline.routes
-            if route.table == _RT_MAIN and route.type == 1 and route.destination == IPv4Network("0.0.0.0/0")
-        ),
-        key=lambda route: route.metric,
-    )
-    if not defaults or defaults[0].index == public.index or not public.up:
-        return ()
-    own = tuple(route for route in defaults if route.index == public.index)
-    if own:
-        return own[:1]
-    if public.flags & IFF_POINTOPOINT:
-        return (Route(destination=IPv4Network("0.0.0.0/0"), index=public.index),)
-    return ()
-
-
-def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], pinned: Sequence[Route]) -> Iterator[AnyStep]:
+def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: Route) -> Iterator[AnyStep]:
     """Lead the segments' packets out of the public link and nowhere else, unreachable first."""
     for segment in segments:
         yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
-    for route in pinned:
-        yield s.AddRoute(
-            link=_ref(public),
-            destination=IPv4Network("0.0.0.0/0"),
-            gateway=route.gateway if isinstance(route.gateway, IPv4Address) else None,
-            table=PINNED_TABLE,
-        )
+    gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
+    yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for segment in segments:
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=0)
+        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
         yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
     previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}

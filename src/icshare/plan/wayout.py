@@ -1,0 +1,47 @@
+"""Which way out of the host: routes for the Internet at large."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+from icshare.model.link import IFF_POINTOPOINT, Link, Route
+from icshare.model.snapshot import Snapshot
+
+WIDEST = 7
+"""Longest prefix of a route for the Internet at large. VPN clients leave the default route alone and cover it with two
+halves (0.0.0.0/1, 128.0.0.0/1) or smaller pieces; the widest network that somebody can have, 10.0.0.0/8, is longer."""
+
+DEFAULT = IPv4Network("0.0.0.0/0")
+
+_RT_MAIN = 254
+_RTN_UNICAST = 1
+
+
+def way_out(baseline: Snapshot, public: Link) -> Route | None:
+    """Return the default route that clients need to leave by *public*, None when the host's own way out is that very link.
+
+    None too for a link that is down, and for one with peers on a cable (Ethernet) and no route to a gateway: nothing leads
+    anywhere, and the kill switch keeps clients from taking another way.
+    """
+    ways = sorted(
+        (route for route in baseline.routes if _is_way_out(route)),
+        key=lambda route: (-route.destination.prefixlen, route.metric),
+    )
+    best: dict[IPv4Network | IPv6Network, Route] = {}
+    for route in ways:
+        best.setdefault(route.destination, route)
+    longest = max((destination.prefixlen for destination in best), default=0)
+    leading = [route for destination, route in best.items() if destination.prefixlen == longest]
+    if not public.up or all(route.index == public.index for route in leading):
+        return None
+    own = [route for route in ways if route.index == public.index]
+    if own:
+        return min(own, key=lambda route: (route.destination.prefixlen, route.metric))
+    return Route(destination=DEFAULT, index=public.index) if public.flags & IFF_POINTOPOINT else None
+
+
+def _is_way_out(route: Route) -> bool:
+    return route.table == _RT_MAIN and route.type == _RTN_UNICAST and is_wide(route.destination)
+
+
+def is_wide(destination: IPv4Network | IPv6Network) -> bool:
+    """Tell whether a route to *destination* is for the Internet at large, not for a network that somebody has."""
+    return isinstance(destination, IPv4Network) and destination.prefixlen <= WIDEST
