@@ -1,0 +1,168 @@
+"""From the values of the core to the documents of `icshare.cli.schema`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from icshare.cli import errors, schema
+from icshare.errors import RefusedError
+
+if TYPE_CHECKING:
+    from icshare.api import SharingStatus
+    from icshare.engine import Outcome, Proposal
+    from icshare.model.client import Client
+    from icshare.model.connection import Connection, Verdict
+    from icshare.model.sharing import Segment, Sharing
+    from icshare.model.status import Health
+
+
+def list_document(connections: "Iterable[Connection]") -> schema.ListDocument:
+    """Return what ``icshare list`` prints."""
+    return schema.ListDocument(connections=tuple(_connection(one) for one in connections))
+
+
+def share_document(outcome: "Outcome") -> schema.ShareDocument:
+    """Return what ``icshare share`` prints."""
+    return _share(outcome, dry_run=False, checks=_checks(outcome.health), ruleset=None)
+
+
+def proposal_document(proposal: "Proposal") -> schema.ShareDocument:
+    """Return what ``icshare share --dry-run`` prints."""
+    return _share(proposal, dry_run=True, checks=(), ruleset=proposal.plan.ruleset)
+
+
+def status_document(status: "SharingStatus") -> schema.StatusDocument:
+    """Return what ``icshare status`` prints."""
+    record = status.record
+    sharing = record.sharing if record else None
+    complete = record is None or record.complete
+    return schema.StatusDocument(
+        shared=sharing is not None,
+        healthy=status.health.ok and complete,
+        complete=complete,
+        public=sharing.public if sharing else None,
+        privates=sharing.privates if sharing else (),
+        firewall=sharing.firewall if sharing else False,
+        since=_moment(record.since) if record else None,
+        segments=_segments(sharing, record.segments) if record and sharing else (),
+        notes=record.notes if record else (),
+        checks=_checks(status.health),
+    )
+
+
+def stop_document(taken_back: Sequence[str]) -> schema.StopDocument:
+    """Return what ``icshare stop`` prints."""
+    return schema.StopDocument(stopped=bool(taken_back), taken_back=tuple(taken_back))
+
+
+def clients_document(clients: "Iterable[Client]") -> schema.ClientsDocument:
+    """Return what ``icshare clients`` prints."""
+    return schema.ClientsDocument(clients=tuple(_client(one) for one in clients))
+
+
+def doctor_document(health: "Health") -> schema.DoctorDocument:
+    """Return what ``icshare doctor`` prints."""
+    return schema.DoctorDocument(healthy=health.ok, checks=_checks(health))
+
+
+def error_document(error: Exception, exit_status: int) -> schema.ErrorDocument:
+    """Return what any command prints with ``--json`` when it fails."""
+    return schema.ErrorDocument(error=_fault(error), exit_status=exit_status)
+
+
+def _fault(error: Exception) -> schema.FaultDocument:
+    hint = errors.hint_of(error)
+    return schema.FaultDocument(
+        kind=errors.kind(error),
+        message=_text("; ".join(errors.messages(error))),
+        hint=_text(hint) if hint else None,
+        problems=tuple(schema.ProblemDocument(reason=reason, text=_text(text)) for reason, text in error.problems)
+        if isinstance(error, RefusedError)
+        else (),
+        notes=tuple(_text(note) for note in errors.notes_of(error)),
+        errors=tuple(_fault(one) for one in error.exceptions) if isinstance(error, ExceptionGroup) else (),
+    )
+
+
+def _share(
+    result: "Outcome | Proposal", *, dry_run: bool, checks: tuple[schema.CheckDocument, ...], ruleset: str | None
+) -> schema.ShareDocument:
+    sharing = result.plan.sharing
+    return schema.ShareDocument(
+        dry_run=dry_run,
+        public=sharing.public,
+        privates=sharing.privates,
+        firewall=sharing.firewall,
+        segments=_segments(sharing, result.plan.segments),
+        notes=tuple(_text(note) for note in result.plan.notes),
+        changes=tuple(change.describe() for change in result.changes),
+        checks=checks,
+        ruleset=ruleset,
+    )
+
+
+def _connection(connection: "Connection") -> schema.ConnectionDocument:
+    return schema.ConnectionDocument(
+        guid=connection.guid,
+        interface=_text(connection.interface),
+        name=_text(connection.name),
+        device=_text(connection.device),
+        kind=connection.kind,
+        media=connection.media.name.lower(),
+        status=connection.status.name.lower(),
+        characteristics=tuple(flag.name.lower() for flag in connection.characteristics if flag.name),
+        role=connection.role,
+        sharable=_verdict(connection.sharable),
+        as_public=_verdict(connection.as_public),
+        as_private=_verdict(connection.as_private),
+        bridgeable=connection.bridgeable,
+        hidden=connection.hidden,
+    )
+
+
+def _verdict(verdict: "Verdict") -> schema.VerdictDocument:
+    return schema.VerdictDocument(ok=verdict.ok, reason=verdict.reason, text=_text(verdict.text))
+
+
+def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema.SegmentDocument, ...]:
+    return tuple(
+        schema.SegmentDocument(
+            interface=segment.interface,
+            members=segment.members,
+            network=str(segment.network),
+            gateway=str(segment.gateway),
+            bridged=segment.bridged,
+            dhcp=sharing.dhcp.enabled and segment.ethernet,
+        )
+        for segment in segments
+    )
+
+
+def _checks(health: "Health") -> tuple[schema.CheckDocument, ...]:
+    return tuple(
+        schema.CheckDocument(name=one.name, grade=one.grade, text=_text(one.text), remedy=_text(one.remedy))
+        for one in health.checks
+    )
+
+
+def _client(client: "Client") -> schema.ClientDocument:
+    counted = client.traffic.seconds is not None
+    return schema.ClientDocument(
+        name=client.name,
+        mac=client.mac,
+        address=str(client.address),
+        leased=client.leased,
+        online=client.online,
+        since=_moment(client.since) if client.since is not None else None,
+        sent_bytes=client.traffic.sent if counted else None,
+        received_bytes=client.traffic.received if counted else None,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), tz=UTC)
+
+
+def _text(text: str) -> str:
+    """Return *text* as Unicode: a byte that was no UTF-8 becomes an escape, because JSON cannot hold it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,184 @@
+"""One table from what went wrong to the exit status, and one place that tells about it."""
+
+import logging
+import traceback
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+from typer.exceptions import TyperException
+
+from icshare.cli.output import Cell, Printer, printable, write_json
+from icshare.cli.session import Session
+from icshare.errors import (
+    ConflictError,
+    HostError,
+    IcshareError,
+    InvalidRequestError,
+    NotSupportedError,
+    PrivilegeError,
+    RefusedError,
+    VerificationError,
+)
+
+DONE = 0
+FAILED = 1
+WRONG_REQUEST = 2
+NO_PRIVILEGE = 3
+BUG = 70
+"""Source: sysexits.h, ``EX_SOFTWARE``."""
+CLOSED_PIPE = 141
+"""As of a program that SIGPIPE ended."""
+
+
+class ErrorKind(StrEnum):
+    """What reaction an error asks for: the word for programs."""
+
+    USAGE = "usage"
+    INVALID_REQUEST = "invalid-request"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    NOT_SUPPORTED = "not-supported"
+    PRIVILEGE = "privilege"
+    HOST = "host"
+    VERIFICATION = "verification"
+    CANCELLED = "cancelled"
+    SEVERAL = "several"
+    OTHER = "other"
+    BUG = "bug"
+
+
+class CancelledError(Exception):
+    """A signal ended the command.
+
+    Attributes:
+        message: What that means, one line.
+        number: The signal.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.number = number
+
+
+class PipeClosedError(Exception):
+    """Nobody reads what the command prints any more: no error worth a word."""
+
+
+TABLE: dict[type[Exception], tuple[int, ErrorKind]] = {
+    InvalidRequestError: (WRONG_REQUEST, ErrorKind.INVALID_REQUEST),
+    RefusedError: (WRONG_REQUEST, ErrorKind.REFUSED),
+    ConflictError: (FAILED, ErrorKind.CONFLICT),
+    NotSupportedError: (FAILED, ErrorKind.NOT_SUPPORTED),
+    PrivilegeError: (NO_PRIVILEGE, ErrorKind.PRIVILEGE),
+    HostError: (FAILED, ErrorKind.HOST),
+    VerificationError: (FAILED, ErrorKind.VERIFICATION),
+    IcshareError: (FAILED, ErrorKind.OTHER),
+    TyperException: (WRONG_REQUEST, ErrorKind.USAGE),
+    CancelledError: (FAILED, ErrorKind.CANCELLED),
+}
+"""Exit status and kind by class; a class that is not listed counts as the nearest of its bases."""
+
+_LONGEST_LINE = 1000
+
+log = logging.getLogger(__name__)
+
+
+def exit_status(error: Exception) -> int:
+    """Return the exit status that tells about *error*; of a group, the largest of its members."""
+    if isinstance(error, ExceptionGroup):
+        return max(exit_status(one) for one in error.exceptions)
+    if isinstance(error, CancelledError):
+        return 128 + error.number
+    return _row(error)[0]
+
+
+def kind(error: Exception) -> ErrorKind:
+    """Return the word that tells programs what kind of error it is."""
+    return ErrorKind.SEVERAL if isinstance(error, ExceptionGroup) else _row(error)[1]
+
+
+def _row(error: Exception) -> tuple[int, ErrorKind]:
+    return next((TABLE[one] for one in type(error).__mro__ if one in TABLE), (BUG, ErrorKind.BUG))
+
+
+def is_expected(error: Exception) -> bool:
+    """Tell whether *error* is one of ours: the machine or the request, not a bug."""
+    if isinstance(error, ExceptionGroup):
+        return all(is_expected(one) for one in error.exceptions)
+    return isinstance(error, IcshareError | TyperException | CancelledError)
+
+
+def report(error: Exception, session: Session, *, json: bool) -> int:
+    """Tell about *error*, once, and return the exit status.
+
+    Args:
+        error: What ended the command.
+        session: Where to tell.
+        json: As a document on standard output, in place of the one that the command would have printed.
+    """
+    if log.isEnabledFor(logging.DEBUG) or not is_expected(error):
+        log.debug("ended by this error", exc_info=error)
+    if not is_expected(error):
+        session.stderr.write("".join(traceback.format_exception(error)))
+        session.err.line("icshare: this is a bug of icshare; please report it with the lines above")
+    elif json:
+        from icshare.cli.documents import error_document
+
+        write_json(session.stdout, error_document(error, exit_status(error)))
+    else:
+        _tell(error, session.err)
+    return exit_status(error)
+
+
+def messages(error: Exception) -> tuple[str, ...]:
+    """Return what to say about *error*, one line each."""
+    if isinstance(error, ExceptionGroup):
+        return (error.message,)
+    if isinstance(error, RefusedError):
+        return tuple(text for _, text in error.problems)
+    if isinstance(error, TyperException):
+        return (_usage_message(error),)
+    return (str(error),)
+
+
+def hint_of(error: Exception) -> str | None:
+    """Return what can be done about *error*, None when nothing is known."""
+    if isinstance(error, TyperException):
+        path = getattr(getattr(error, "ctx", None), "command_path", None)
+        return f"{path} --help shows how it is used" if path else None
+    return error.hint if isinstance(error, IcshareError) else None
+
+
+def notes_of(error: Exception) -> Sequence[str]:
+    """Return what was noted on the error's way, such as the step it ended."""
+    return tuple(getattr(error, "__notes__", ()))
+
+
+def _tell(error: Exception, err: Printer) -> None:
+    for message in messages(error):
+        for number, line in enumerate(_lines(message)):
+            err.line(Cell("icshare: " if number == 0 else "         ", "bold red"), line)
+    if isinstance(error, ExceptionGroup):
+        for one in error.exceptions:
+            _tell(one, err)
+    for note in notes_of(error):
+        err.line(Cell("note: ", "bold"), _short(note))
+    hint = hint_of(error)
+    if hint:
+        err.line(Cell("hint: ", "bold"), _short(hint))
+
+
+def _lines(message: str) -> Iterator[str]:
+    """Break what another program has said into its lines."""
+    return (_short(line) for line in message.splitlines() or [""])
+
+
+def _short(text: str) -> str:
+    cut = len(text) - _LONGEST_LINE
+    return text if cut <= 0 else f"{text[:_LONGEST_LINE]}... (and {cut} characters more)"
+
+
+def _usage_message(error: TyperException) -> str:
+    text = error.format_message().rstrip(".")
+    return printable(text[:1].lower() + text[1:])

@@ -1,0 +1,17 @@
+"""Print checks and what mends them."""
+
+from collections.abc import Iterable
+
+from icshare.cli.output import Cell, Printer
+from icshare.model.status import Check, Grade
+
+_STYLES = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILED: "bold red"}
+_WIDTH = max(len(grade) for grade in Grade)
+
+
+def print_checks(out: Printer, checks: Iterable[Check]) -> None:
+    """Print one line for each check, and one for what mends it."""
+    for check in checks:
+        out.line("  ", Cell(check.grade.ljust(_WIDTH), _STYLES[check.grade]), "  ", check.text)
+        if check.remedy:
+            out.line("  ", " " * _WIDTH, "  ", Cell("mend: ", "bold"), check.remedy)

@@ -1,0 +1,74 @@
+"""``icshare list``: every connection, and what it may be used for."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icshare.cli.options import Json, Verbose
+from icshare.cli.output import Cell, Printer, write_json
+from icshare.cli.session import session_of
+from icshare.cli.words import label, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from icshare.model.connection import Connection
+
+_ROLES = {"public": "bold green", "private": "bold cyan"}
+
+
+def listing(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Show hidden connections as well.")] = False,
+    json: Json = False,
+    _verbose: Verbose = 0,
+) -> None:
+    """List the connections of this machine, and what each can be."""
+    session = session_of(context)
+    known = session.manager.connections()
+    shown = [one for one in known if every or not one.hidden]
+    if json:
+        from icshare.cli.documents import list_document
+
+        write_json(session.stdout, list_document(shown))
+        return
+    _print(session.out, shown)
+    hidden = len(known) - len(shown)
+    if hidden and session.terminal:
+        session.out.line(Cell(f"{quantity(hidden, 'connection')} hidden; --all shows everything", "dim"))
+
+
+def _print(out: Printer, connections: "Sequence[Connection]") -> None:
+    named = any(one.name != one.interface for one in connections)
+    titles = ["Connection", *(["Name"] if named else []), "Kind", "Media", "Status", "Role", "Sharable"]
+    rows: list[list[str | Cell]] = []
+    for one in connections:
+        name = [one.name if one.name != one.interface else ""] if named else []
+        role = "" if one.role == "none" else one.role.value
+        status = Cell(label(one.status), "green" if one.status.name == "CONNECTED" else "")
+        rows.append(
+            [
+                Cell(one.interface, "bold"),
+                *name,
+                one.kind,
+                label(one.media),
+                status,
+                Cell(role, _ROLES.get(role, "")),
+                _sharable(one),
+            ]
+        )
+    out.table(titles, rows)
+
+
+def _sharable(connection: "Connection") -> Cell:
+    """Say what a connection may be, or why not."""
+    if not connection.sharable.ok:
+        return Cell(f"no: {connection.sharable.text}", "dim")
+    public, private = connection.as_public, connection.as_private
+    if public.ok and private.ok:
+        return Cell("yes", "green")
+    if public.ok:
+        return Cell(f"as public only: {private.text}", "yellow")
+    if private.ok:
+        return Cell(f"as private only: {public.text}", "yellow")
+    return Cell(f"no: {public.text}", "dim")

@@ -1,0 +1,178 @@
+"""The documents that ``--json`` prints. Names never change meaning; new ones may be added.
+
+``docs/json.md`` is made from the descriptions here by ``python -m icshare.cli.jsondoc``.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from icshare.cli.errors import ErrorKind
+from icshare.model.connection import Reason, Role
+from icshare.model.status import Grade
+
+
+class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything that is printed as JSON."""
+
+
+class VerdictDocument(Document, frozen=True):
+    """An answer with its reason."""
+
+    ok: Annotated[bool, Meta(description="The answer.")]
+    reason: Annotated[Reason | None, Meta(description="Why not; null when ok.")]
+    text: Annotated[str, Meta(description="Why not, a sentence for people; empty when ok.")]
+
+
+class ConnectionDocument(Document, frozen=True):
+    """One connection of the host."""
+
+    guid: Annotated[UUID, Meta(description="Stable over reboots and renames.")]
+    interface: Annotated[str, Meta(description="Name of the network interface: the key on the command line.")]
+    name: Annotated[str, Meta(description="Name for people.")]
+    device: Annotated[str, Meta(description="Device name for people.")]
+    kind: Annotated[str, Meta(description="What it is, in words for people.")]
+    media: Annotated[str, Meta(description="NETCON_MEDIATYPE in lower case: `lan`, `phone`, `tunnel`, ...")]
+    status: Annotated[str, Meta(description="NETCON_STATUS in lower case: `connected`, `media_disconnected`, ...")]
+    characteristics: Annotated[
+        tuple[str, ...], Meta(description="NETCON_CHARACTERISTIC_FLAGS that are set, in lower case.")
+    ]
+    role: Annotated[Role, Meta(description="Its part in the present sharing.")]
+    sharable: Annotated[VerdictDocument, Meta(description="It can take part in a sharing.")]
+    as_public: Annotated[VerdictDocument, Meta(description="It can be the public connection.")]
+    as_private: Annotated[VerdictDocument, Meta(description="It can be a private connection.")]
+    bridgeable: Annotated[bool, Meta(description="It can be a port of a bridge.")]
+    hidden: Annotated[bool, Meta(description="It is listed with --all only.")]
+
+
+class ListDocument(Document, frozen=True):
+    """Printed by `icshare list --json`."""
+
+    connections: Annotated[tuple[ConnectionDocument, ...], Meta(description="By interface index.")]
+
+
+class SegmentDocument(Document, frozen=True):
+    """A private segment."""
+
+    interface: Annotated[str, Meta(description="The link with the gateway's address: a private, or our bridge.")]
+    members: Annotated[tuple[str, ...], Meta(description="Its private connections.")]
+    network: Annotated[str, Meta(description="Its subnet in CIDR notation.")]
+    gateway: Annotated[str, Meta(description="Our address on it: the clients' gateway and DNS server.")]
+    bridged: Annotated[bool, Meta(description="Its interface is a bridge that icshare made.")]
+    dhcp: Annotated[bool, Meta(description="Clients can take their settings by DHCP.")]
+
+
+class CheckDocument(Document, frozen=True):
+    """One thing that was looked at."""
+
+    name: Annotated[str, Meta(description="What was looked at; stable.")]
+    grade: Annotated[Grade, Meta(description="How it came out.")]
+    text: Annotated[str, Meta(description="What was found, a sentence for people.")]
+    remedy: Annotated[str, Meta(description="The command or act that mends it; empty when nothing is to be done.")]
+
+
+class ShareDocument(Document, frozen=True):
+    """Printed by `icshare share --json`, with --dry-run too."""
+
+    dry_run: Annotated[bool, Meta(description="Nothing was changed.")]
+    public: Annotated[str, Meta(description="Interface of the public connection.")]
+    privates: Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
+    firewall: Annotated[bool, Meta(description="The public connection is protected.")]
+    segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+    notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
+    changes: Annotated[
+        tuple[str, ...], Meta(description="What was done, or would be, in order; empty if all was so before.")
+    ]
+    checks: Annotated[tuple[CheckDocument, ...], Meta(description="The self-test; empty with --dry-run.")]
+    ruleset: Annotated[str | None, Meta(description="The nftables ruleset; null without --dry-run.")]
+
+
+class StatusDocument(Document, frozen=True):
+    """Printed by `icshare status --json`."""
+
+    shared: Annotated[bool, Meta(description="A connection is shared.")]
+    healthy: Annotated[bool, Meta(description="No check failed, and no change was cut off.")]
+    complete: Annotated[
+        bool, Meta(description="The last change reached its end. If not, `icshare stop` takes back what there is.")
+    ]
+    public: Annotated[str | None, Meta(description="Interface of the public connection; null when nothing is shared.")]
+    privates: Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
+    firewall: Annotated[bool, Meta(description="The public connection is protected.")]
+    since: Annotated[datetime | None, Meta(description="When the sharing began, UTC; null when nothing is shared.")]
+    segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+    notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
+    checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
+
+
+class StopDocument(Document, frozen=True):
+    """Printed by `icshare stop --json`."""
+
+    stopped: Annotated[bool, Meta(description="There was something to take back.")]
+    taken_back: Annotated[tuple[str, ...], Meta(description="What was taken back, in order.")]
+
+
+class ClientDocument(Document, frozen=True):
+    """A client of the segment."""
+
+    name: Annotated[str, Meta(description="The host name that it told; empty if none.")]
+    mac: Annotated[str | None, Meta(description="Its hardware address; null on links without.")]
+    address: Annotated[str, Meta(description="Its IPv4 address.")]
+    leased: Annotated[bool, Meta(description="It has the address from our DHCP server.")]
+    online: Annotated[bool, Meta(description="It has answered on the link within the last minute or so.")]
+    since: Annotated[datetime | None, Meta(description="When it was first seen, UTC; null if unknown.")]
+    sent_bytes: Annotated[int | None, Meta(description="Bytes from it to the Internet; null if not counted.")]
+    received_bytes: Annotated[int | None, Meta(description="Bytes from the Internet to it; null if not counted.")]
+
+
+class ClientsDocument(Document, frozen=True):
+    """Printed by `icshare clients --json`."""
+
+    clients: Annotated[tuple[ClientDocument, ...], Meta(description="By address.")]
+
+
+class DoctorDocument(Document, frozen=True):
+    """Printed by `icshare doctor --json`."""
+
+    healthy: Annotated[bool, Meta(description="Nothing stands in the way.")]
+    checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
+
+
+class ProblemDocument(Document, frozen=True):
+    """One reason for a refusal."""
+
+    reason: Annotated[str, Meta(description="For programs; stable.")]
+    text: Annotated[str, Meta(description="A sentence for people.")]
+
+
+class FaultDocument(Document, frozen=True):
+    """What went wrong."""
+
+    kind: Annotated[ErrorKind, Meta(description="For programs: what reaction it asks for.")]
+    message: Annotated[str, Meta(description="A sentence for people.")]
+    hint: Annotated[str | None, Meta(description="What can be done about it; null when nothing is known.")]
+    problems: Annotated[tuple[ProblemDocument, ...], Meta(description="All reasons; empty unless kind is `refused`.")]
+    notes: Annotated[tuple[str, ...], Meta(description="The step that failed, what could not be rolled back.")]
+    errors: Annotated[
+        tuple["FaultDocument", ...], Meta(description="The single errors; empty unless kind is `several`.")
+    ]
+
+
+class ErrorDocument(Document, frozen=True):
+    """Printed by every command with `--json` in place of its own document when it fails."""
+
+    error: Annotated[FaultDocument, Meta(description="What went wrong.")]
+    exit_status: Annotated[int, Meta(description="The exit status of the command.")]
+
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    ListDocument,
+    ShareDocument,
+    StatusDocument,
+    StopDocument,
+    ClientsDocument,
+    DoctorDocument,
+    ErrorDocument,
+)
+"""What commands print; the others are parts of these."""

@@ -1,0 +1,136 @@
+"""What every command is given: a way to the manager, the two streams, the time."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
+
+import typer
+
+from icshare.cli.output import Printer
+
+if TYPE_CHECKING:  # importing these takes longer than parsing a command line
+    from icshare.api import SharingStatus
+    from icshare.engine import Outcome, Progress, Proposal
+    from icshare.model.client import Client
+    from icshare.model.connection import Connection
+    from icshare.model.sharing import Sharing
+    from icshare.model.status import Health
+
+
+class Manager(Protocol):
+    """What the command line needs of `icshare.api.SharingManager`."""
+
+    def connections(self) -> "Sequence[Connection]":
+        """Return every connection of the host."""
+        ...
+
+    def request(
+        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+    ) -> "Sharing":
+        """Return the sharing that `share` is asked for with the same arguments."""
+        ...
+
+    def propose(self, sharing: "Sharing") -> "Proposal":
+        """Return what sharing would change."""
+        ...
+
+    def share(
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        progress: "Progress | None" = None,
+    ) -> "Outcome":
+        """Share, and prove that it works."""
+        ...
+
+    def stop(self, progress: "Progress | None" = None) -> int:
+        """Take everything back and return the number of steps."""
+        ...
+
+    def status(self) -> "SharingStatus":
+        """Return what is shared and how it fares."""
+        ...
+
+    def clients(self) -> "Sequence[Client]":
+        """Return who is on the segment."""
+        ...
+
+    def doctor(self) -> "Health":
+        """Return what stands in the way of sharing."""
+        ...
+
+
+def open_manager() -> Manager:
+    """Return the manager of this machine."""
+    from icshare.api import SharingManager
+
+    return SharingManager()
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One run of the command line.
+
+    Attributes:
+        open_manager: Opens the manager; called by the commands that need one, when they need it.
+        stdout: Where results go.
+        stderr: Where progress and errors go.
+        terminal: The results are read by a person on a terminal.
+        interactive: So are progress and errors.
+        verbose: 1 to tell every step, 2 to tell every command as well.
+        now: The clock, seconds since the epoch.
+    """
+
+    open_manager: Callable[[], Manager] = open_manager
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    terminal: bool = False
+    interactive: bool = False
+    verbose: int = 0
+    now: Callable[[], float] = time.time
+
+    @cached_property
+    def manager(self) -> Manager:
+        """The manager of this machine, opened on first use."""
+        return self.open_manager()
+
+    @cached_property
+    def out(self) -> Printer:
+        """Prints results."""
+        return Printer(self.stdout, terminal=self.terminal)
+
+    @cached_property
+    def err(self) -> Printer:
+        """Prints progress and errors."""
+        return Printer(self.stderr, terminal=self.interactive)
+
+    @contextmanager
+    def progress(self, text: str, *, quiet: bool) -> "Iterator[Progress]":
+        """Give a function that shows what is being done, on a terminal and in one place; elsewhere it shows nothing.
+
+        Args:
+            text: What is being done at first.
+            quiet: Show nothing at all.
+        """
+        if quiet or self.verbose or not self.interactive:
+            yield _show_nothing
+            return
+        with self.err.busy(text) as show:
+            yield show
+
+
+def _show_nothing(_: str) -> None:
+    """Show nothing."""
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return the session that *context* belongs to."""
+    return cast("Session", context.obj)

@@ -1,0 +1,145 @@
+"""``icshare share``: share one connection with others, or show what that would do."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icshare.cli.errors import CancelledError
+from icshare.cli.options import Json, Verbose
+from icshare.cli.output import Cell, Printer, write_json
+from icshare.cli.session import Session, session_of
+from icshare.cli.signals import Interrupted, interruptible
+from icshare.cli.summary import print_notes, print_summary
+from icshare.cli.words import quantity
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
+
+    from icshare.engine import Outcome, Proposal
+
+_AUTO = "auto"
+
+
+def _complete_public(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return what may be the public connection."""
+    from icshare.cli.completion import candidates
+
+    automatic = [(_AUTO, "the connection with the best default route")] if _AUTO.startswith(incomplete) else []
+    return automatic + candidates(session_of(context), incomplete, public=True)
+
+
+def _complete_private(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return what may be a private connection and was not given before."""
+    from icshare.cli.completion import candidates
+
+    given = {context.params.get("public"), *(context.params.get("privates") or ())}
+    return [one for one in candidates(session_of(context), incomplete, public=False) if one[0] not in given]
+
+
+def share(
+    context: typer.Context,
+    public: Annotated[
+        str,
+        typer.Argument(
+            metavar="PUBLIC",
+            show_default=False,
+            autocompletion=_complete_public,
+            help="The connection to share, or 'auto' for the one with the best default route.",
+        ),
+    ],
+    privates: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PRIVATE",
+            show_default=False,
+            autocompletion=_complete_private,
+            help="The connections to share it with; two or more become one network.",
+        ),
+    ],
+    subnet: Annotated[
+        str | None,
+        typer.Option(metavar="CIDR", help="Addresses of the private network. [default: the first that is free]"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    no_firewall: Annotated[
+        bool, typer.Option("--no-firewall", help="Leave the public connection itself unprotected.")
+    ] = False,
+    json: Json = False,
+    _verbose: Verbose = 0,
+) -> None:
+    """Share a connection with the networks behind others.
+
+    They get addresses, names and Internet access through it, and are protected from the outside.
+    What is shared already is moved to the new state; clients that stay notice nothing.
+    """
+    from icshare.model.names import subnet as parse_subnet
+
+    session = session_of(context)
+    network = None if subnet is None else parse_subnet(subnet)
+    firewall = False if no_firewall else None
+    if dry_run:
+        manager = session.manager
+        proposal = manager.propose(manager.request(public, privates, subnet=network, firewall=firewall))
+        if json:
+            from icshare.cli.documents import proposal_document
+
+            write_json(session.stdout, proposal_document(proposal))
+        else:
+            _print_proposal(session.out, proposal)
+        return
+    outcome = _share(session, public, privates, subnet=network, firewall=firewall, quiet=json)
+    if json:
+        from icshare.cli.documents import share_document
+
+        write_json(session.stdout, share_document(outcome))
+    else:
+        _print_outcome(session.out, outcome)
+
+
+def _share(
+    session: Session,
+    public: str,
+    privates: list[str],
+    *,
+    subnet: "IPv4Network | None",
+    firewall: bool | None,
+    quiet: bool,
+) -> "Outcome":
+    with session.progress("looking at the connections", quiet=quiet) as progress:
+        try:
+            with interruptible():
+                return session.manager.share(public, privates, subnet=subnet, firewall=firewall, progress=progress)
+        except Interrupted as interruption:
+            error = CancelledError("interrupted; what was done is rolled back", interruption.number)
+            for note in getattr(interruption, "__notes__", ()):
+                error.add_note(note)
+            raise error from interruption
+
+
+def _print_proposal(out: Printer, proposal: "Proposal") -> None:
+    sharing = proposal.plan.sharing
+    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    if proposal.changes:
+        out.line(Cell(f"To share {names} would take {quantity(len(proposal.changes), 'change')}:", "bold"))
+        width = len(str(len(proposal.changes)))
+        for number, change in enumerate(proposal.changes, start=1):
+            out.line("  ", Cell(f"{number:>{width}}", "dim"), "  ", change.describe())
+    else:
+        out.line(Cell(f"{names[:1].upper()}{names[1:]} is shared already; nothing would change.", "bold"))
+    out.line()
+    out.line(Cell("The ruleset:", "bold"))
+    for line in proposal.plan.ruleset.expandtabs(4).splitlines():
+        out.line("  " + line if line else "")
+    print_notes(out, proposal.plan.notes)
+
+
+def _print_outcome(out: Printer, outcome: "Outcome") -> None:
+    sharing = outcome.plan.sharing
+    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    verb = "Sharing" if outcome.changes else "Nothing to do, already sharing"
+    out.line(Cell(f"{verb} {names}.", "bold"))
+    out.line()
+    print_summary(out, sharing, outcome.plan.segments)
+    print_notes(out, outcome.plan.notes, outcome.health.warnings)
+    out.line()
+    out.line("To see how it fares: ", Cell("icshare status", "bold"), "; to stop: ", Cell("icshare stop", "bold"))
