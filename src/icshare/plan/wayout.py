@@ -16,10 +16,10 @@ _RTN_UNICAST = 1
 
 
 def way_out(baseline: Snapshot, public: Link) -> Route | None:
-    """Return the default route that clients need to leave by *public*, None when the host's own way out is that very link.
+    """Return the default route that clients need to leave by *public*, None when it is the host's own way out.
 
-    None too for a link that is down, and for one with peers on a cable (Ethernet) and no route to a gateway: nothing leads
-    anywhere, and the kill switch keeps clients from taking another way.
+    None too for a link that is down, and for one that is no tunnel and has no gateway: nothing leads anywhere, and the
+    kill switch keeps clients from taking another way.
     """
     ways = sorted(
         (route for route in baseline.routes if _is_way_out(route)),

@@ -71,7 +71,11 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
     ]
     sets = "\n\n".join(_block(head, body) for head, body in _sets(sharing))
     body = "\n\n".join([sets, *chains])
-    return f"add table inet {TABLE}\nflush table inet {TABLE}\n\ntable inet {TABLE} {{\n{body}\n}}\n"
+    head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
+    for chain in [*(["helpers"] if not sharing.helpers else []), *(["input_public"] if not sharing.firewall else [])]:
+        # A flush leaves chains: an earlier sharing's goes. Adding it first makes that no error where there is none.
+        head += [f"add chain inet {TABLE} {chain}", f"delete chain inet {TABLE} {chain}"]
+    return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
 
 def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,54 @@
+"""The real nft and the real dnsmasq take every golden file."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests import scenarios
+
+pytestmark = pytest.mark.netns
+
+_TWICE = 'nft -f "$1" && nft -s list ruleset && echo ---- && nft -f "$1" && nft -s list ruleset'
+_HELPER_OBJECT = re.compile(r"\tct helper \w+ \{\n(\t\t.*\n)*\t\}\n\n")
+
+
+@pytest.mark.parametrize("name", scenarios.names())
+def test_ruleset_can_be_loaded_and_loaded_again(name: str) -> None:
+    first, second = _in_namespace(_TWICE, scenarios.GOLDEN / name / "ruleset.nft").split("----\n")
+    assert first == second
+    assert first.startswith("table inet icshare {")
+    assert first.count("\n}\n") == 1, "there is another table than ours"
+
+
+@pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.load(name).present is not None])
+def test_ruleset_takes_the_place_of_the_present_one(name: str) -> None:
+    """What was loaded before leaves no trace but helper objects that nothing uses."""
+    scenario = scenarios.load(name)
+    assert scenario.present is not None
+    present = scenarios.machine(scenario).engine.propose(scenario.present).plan.ruleset
+    wanted = scenario.directory / "ruleset.nft"
+    change = f"nft -f - <<'EOF'\n{present}\nEOF\n" + 'nft -f "$1" && nft -s list ruleset'
+    alone = _in_namespace('nft -f "$1" && nft -s list ruleset', wanted)
+    assert _HELPER_OBJECT.sub("", _in_namespace(change, wanted)) == _HELPER_OBJECT.sub("", alone)
+
+
+@pytest.mark.parametrize("name", scenarios.names())
+def test_dnsmasq_takes_the_configuration(name: str) -> None:
+    program = shutil.which("dnsmasq")
+    if program is None:
+        pytest.skip("dnsmasq is not installed")
+    path = scenarios.GOLDEN / name / "dnsmasq.conf"
+    result = subprocess.run([program, "--test", f"--conf-file={path}"], capture_output=True, text=True, check=False)
+    assert result.stderr.strip() == "dnsmasq: syntax check OK."
+
+
+def _in_namespace(script: str, path: Path) -> str:
+    """Return what *script* prints in a new network namespace, with *path* as its argument."""
+    wrapper = ["unshare", "--map-root-user", "--net", "sh", "-euc", script, "sh", str(path)]
+    result = subprocess.run(wrapper, capture_output=True, text=True, timeout=30, check=False)
+    if "unshare failed" in result.stderr:
+        pytest.skip(f"this machine gives no namespaces: {result.stderr.strip()}")
+    assert result.returncode == 0, result.stderr
+    return result.stdout

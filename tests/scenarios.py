@@ -1,0 +1,97 @@
+"""Golden scenarios: one directory each, named for the behaviour that it pins down.
+
+* ``sharing.toml``: why the case exists, what is ``[wanted]``, and what is ``[present]`` before, if anything;
+* ``host.json``: the host before anything is shared (see `tests.hosts`);
+* ``plan.txt``, ``ruleset.nft``, ``dnsmasq.conf``: what comes of it.
+
+A new case needs the first two files and ``pytest --update-golden``.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.hosts import connections_of, snapshot
+
+from icshare.engine import Engine
+from icshare.model.sharing import Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.testing import FakeHost, FakeJournal
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One golden case.
+
+    Attributes:
+        directory: Where it lies.
+        host: The host before anything is shared.
+        wanted: What is to be shared.
+        present: What is shared before that, None for nothing.
+    """
+
+    directory: Path
+    host: Snapshot
+    wanted: Sharing
+    present: Sharing | None
+
+    @property
+    def name(self) -> str:
+        """The behaviour."""
+        return self.directory.name
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """A fake host with an engine on it."""
+
+    host: FakeHost
+    journal: FakeJournal
+
+    @property
+    def engine(self) -> Engine:
+        """A new engine, as each process has its own."""
+        return Engine(self.host, self.journal, connections_of)
+
+
+def names() -> list[str]:
+    """Return the names of all scenarios."""
+    return sorted(path.parent.name for path in GOLDEN.glob("*/sharing.toml"))
+
+
+def load(name: str) -> Scenario:
+    """Return the scenario called *name*."""
+    directory = GOLDEN / name
+    text = (directory / "sharing.toml").read_text(encoding="utf-8")
+    assert text.startswith("# "), f"{name}/sharing.toml does not open with why the case exists"
+    tables = tomllib.loads(text)
+    return Scenario(
+        directory=directory,
+        host=snapshot(json.loads((directory / "host.json").read_text(encoding="utf-8"))),
+        wanted=sharing(tables["wanted"]),
+        present=sharing(tables["present"]) if "present" in tables else None,
+    )
+
+
+def machine(scenario: Scenario) -> Machine:
+    """Return a machine on which the scenario's present sharing is in force."""
+    made = Machine(host=FakeHost(scenario.host), journal=FakeJournal())
+    if scenario.present is not None:
+        made.engine.share(scenario.present)
+    return made
+
+
+def sharing(table: Any) -> Sharing:
+    """Return the sharing that a table of ``sharing.toml`` tells of."""
+    return msgspec.convert(table, Sharing, dec_hook=_from_text)
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    assert kind in {IPv4Address, IPv4Network}
+    return kind(value)
