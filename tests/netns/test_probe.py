@@ -1,4 +1,4 @@
-"""DHCP servers that nobody here wrote answer the probe, each in a namespace of its own."""
+"""Servers that nobody here wrote answer our DHCP probe and our DNS queries, each in a namespace of its own."""
 
 import itertools
 import json
@@ -218,3 +218,75 @@ def test_raw_frames_need_a_privilege_that_is_named(wire: Wire) -> None:
     """
     said = wire.probe(code)
     assert said.startswith("PrivilegeError a raw frame needs CAP_NET_RAW")
+
+
+def serve_names(wire: Wire) -> None:
+    wire.ip("-n", wire.prober, "addr", "add", "198.51.100.2/24", "dev", "lan0")
+    argv = [program("dnsmasq", "dnsmasq-base"), "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"]
+    argv += ["--interface=srv0", "--bind-interfaces", "--user=root", "--pid-file=", "--local=/home.arpa/"]
+    argv += ["--host-record=printer.home.arpa,198.51.100.7", "--cname=print.home.arpa,printer.home.arpa"]
+    wire.serve(*argv, "--log-facility=-", ready="cleared cache")
+
+
+ASK = """
+from ipaddress import IPv4Address
+from icshare.host.dns_check import answers, ask
+from icshare.wire.dns import Question, RecordType, reverse_question
+server = IPv4Address("198.51.100.1")
+
+def read(question):
+    response = ask(server, question, timeout_seconds=5)
+    return [response.code, [(one.name, str(one.value)) for one in response.answers]]
+
+"""
+
+
+def test_a_real_server_answers_names_both_ways(wire: Wire) -> None:
+    serve_names(wire)
+    assert wire.probe(
+        ASK
+        + textwrap.dedent("""
+        show([
+            read(Question(name="Printer.home.arpa.", kind=RecordType.A)),
+            read(Question(name="print.home.arpa", kind=RecordType.A)),
+            read(reverse_question(IPv4Address("198.51.100.7"))),
+            read(Question(name="nobody.home.arpa", kind=RecordType.A)),
+        ])
+    """)
+    ) == [
+        [0, [["Printer.home.arpa", "198.51.100.7"]]],
+        [0, [["print.home.arpa", "printer.home.arpa"], ["printer.home.arpa", "198.51.100.7"]]],
+        [0, [["7.100.51.198.in-addr.arpa", "printer.home.arpa"]]],
+        [3, []],
+    ]
+
+
+def test_a_server_answers_as_long_as_it_is_there(wire: Wire) -> None:
+    serve_names(wire)
+    there, elsewhere, closed, seconds = wire.probe(
+        ASK
+        + textwrap.dedent("""
+        there = answers(server, "nobody.home.arpa", timeout_seconds=5)
+        elsewhere = answers(IPv4Address("203.0.113.1"), "printer.home.arpa", timeout_seconds=5)
+        started = time.monotonic()
+        closed = ask(server, Question(name="printer.home.arpa", kind=RecordType.A), timeout_seconds=5, port=54)
+        show([there, elsewhere, closed, time.monotonic() - started])
+    """)
+    )
+    assert (there, elsewhere, closed) == (True, False, None)
+    assert seconds < 4  # a closed port says so
+
+
+def test_a_silent_server_is_waited_for_to_the_deadline(wire: Wire) -> None:
+    wire.ip("-n", wire.prober, "addr", "add", "198.51.100.2/24", "dev", "lan0")
+    wire.ip("-n", wire.prober, "neigh", "add", "198.51.100.3", "lladdr", "02:00:00:00:00:03", "dev", "lan0")
+    answered, seconds = wire.probe(
+        ASK
+        + textwrap.dedent("""
+        started = time.monotonic()
+        answered = answers(IPv4Address("198.51.100.3"), "printer.home.arpa", timeout_seconds=0.4)
+        show([answered, time.monotonic() - started])
+    """)
+    )
+    assert answered is False
+    assert 0.4 <= seconds < 4
