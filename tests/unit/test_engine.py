@@ -1,0 +1,479 @@
+"""Whatever happens to a change, and whenever: the host is never left in between.
+
+Every golden scenario goes through every failure and every kill there can be, on a host and with a journal in memory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from tests import scenarios
+from tests.hosts import connections_of, settled
+from tests.scenarios import Machine, Scenario
+
+from icshare.engine import Engine
+from icshare.errors import ConflictError, HostError, IcshareError, RefusedError, VerificationError
+from icshare.model.names import InterfaceName
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Check, Grade, Health
+from icshare.plan.diff import Entry
+from icshare.plan.planner import Environment, Plan
+from icshare.plan.steps import AddAddress, AnyStep, LoadRuleset, SetSysctl, StartService
+from icshare.plan.transition import after
+from icshare.ports import Record
+from icshare.testing import FakeHost, FakeJournal
+
+ALL = pytest.mark.parametrize("name", scenarios.names())
+CHANGES = pytest.mark.parametrize("name", [one for one in scenarios.names() if scenarios.load(one).present is not None])
+
+
+class KilledError(BaseException):
+    """The process is dead: nothing that it would still do happens."""
+
+
+class Life:
+    """What is left of a process's life, in changes of the host or the journal."""
+
+    def __init__(self, actions: int) -> None:
+        self.left = actions
+
+    def spend(self) -> None:
+        if self.left == 0:
+            raise KilledError
+        self.left -= 1
+
+
+class MortalHost:
+    """A host whose process may die before any of its changes."""
+
+    def __init__(self, host: FakeHost, life: Life) -> None:
+        self._host = host
+        self._life = life
+
+    def observe(self) -> Snapshot:
+        return self._host.observe()
+
+    def run(self, step: AnyStep) -> None:
+        self._life.spend()
+        self._host.run(step)
+
+    def preflight(self, plan: Plan) -> None:
+        self._host.preflight(plan)
+
+    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
+        return self._host.check(sharing, segments)
+
+    @property
+    def environment(self) -> Environment:
+        return self._host.environment
+
+
+class MortalJournal:
+    """A journal whose process may die before any line that it writes."""
+
+    def __init__(self, journal: FakeJournal, life: Life) -> None:
+        self._journal = journal
+        self._life = life
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self._journal.lock():
+            yield
+
+    def load(self) -> Record | None:
+        return self._journal.load()
+
+    def begin(self, step: AnyStep, rank: int | None) -> Entry:
+        self._life.spend()
+        return self._journal.begin(step, rank)
+
+    def gone(self, entry: Entry) -> None:
+        self._life.spend()
+        self._journal.gone(entry)
+
+    def complete(self, plan: Plan) -> None:
+        self._life.spend()
+        self._journal.complete(plan)
+
+    def clear(self) -> None:
+        self._life.spend()
+        self._journal.clear()
+
+
+class ForgetfulHost(FakeHost):
+    """A host on which one kind of step comes to nothing, without an error."""
+
+    def __init__(self, snapshot: Snapshot, forgets: type) -> None:
+        super().__init__(snapshot)
+        self._forgets = forgets
+
+    def run(self, step: AnyStep) -> None:
+        if not isinstance(step, self._forgets):
+            super().run(step)
+
+
+class FullJournal(FakeJournal):
+    """A journal on a disk that is full after some lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = -1
+
+    def begin(self, step: AnyStep, rank: int | None) -> Entry:
+        self._write()
+        return super().begin(step, rank)
+
+    def complete(self, plan: Plan) -> None:
+        self._write()
+        super().complete(plan)
+
+    def _write(self) -> None:
+        if self.room == 0:
+            raise HostError("the journal cannot be written: No space left on device")
+        self.room -= 1
+
+
+def lives(machine: Callable[[], Machine], act: Callable[[Engine], object]) -> Iterator[Machine]:
+    """Let a process do *act* on new machines, and die at each moment in turn; the last one lives."""
+    for actions in range(10_000):
+        made, life = machine(), Life(actions)
+        try:
+            act(Engine(MortalHost(made.host, life), MortalJournal(made.journal, life), connections_of))
+        except KilledError:
+            yield made
+        else:
+            assert actions > 3, "nothing was done"
+            return
+    raise AssertionError("it never ends")
+
+
+def steps_on_record(machine: Machine) -> list[tuple[int, AnyStep]]:
+    return [(entry.rank, entry.step) for entry in machine.journal.record.entries] if machine.journal.record else []
+
+
+def simple(wanted: str = "lan0") -> tuple[Scenario, Machine]:
+    scenario = scenarios.load("bridges_two_privates")
+    scenario = replace(scenario, wanted=replace(scenario.wanted, privates=(InterfaceName(wanted),)))
+    return scenario, scenarios.machine(scenario)
+
+
+@ALL
+def test_sharing_reports_success_and_stop_gives_back_the_host(name: str) -> None:
+    scenario = scenarios.load(name)
+    machine = scenarios.machine(scenario)
+    outcome = machine.engine.share(scenario.wanted)
+    assert machine.journal.record is not None
+    assert machine.journal.record.complete
+    assert machine.journal.record.sharing == scenario.wanted
+    assert {step.describe() for _, step in steps_on_record(machine)} == {one.describe() for one in outcome.plan.steps}
+    assert machine.engine.stop() == len(outcome.plan.steps)
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+    assert machine.journal.record is None
+
+
+@ALL
+def test_sharing_again_plans_nothing(name: str) -> None:
+    """A private's own address was planned to be removed again, because the time of its removal was part of the step."""
+    scenario = scenarios.load(name)
+    machine = scenarios.machine(scenario)
+    machine.engine.share(scenario.wanted)
+    there = machine.host.snapshot
+    machine.host.snapshot = replace(there, boot_seconds=there.boot_seconds + 500)
+    assert machine.engine.propose(scenario.wanted).changes == ()
+    assert machine.engine.share(scenario.wanted).changes == ()
+    assert replace(machine.host.snapshot, boot_seconds=there.boot_seconds) == there
+    machine.engine.stop()
+    assert settled(replace(machine.host.snapshot, boot_seconds=there.boot_seconds)) == settled(scenario.host)
+
+
+@pytest.mark.parametrize("name", [name for name in scenarios.names() if name.startswith(("changes_", "turns_"))])
+def test_a_change_ends_where_a_fresh_start_would(name: str) -> None:
+    scenario = scenarios.load(name)
+    changed, fresh = scenarios.machine(scenario), scenarios.machine(replace(scenario, present=None))
+    changed.engine.share(scenario.wanted)
+    plan = fresh.engine.share(scenario.wanted).plan
+    assert plan == changed.engine.propose(scenario.wanted).plan
+    assert settled(changed.host.snapshot) == settled(fresh.host.snapshot)
+
+
+@ALL
+def test_failure_of_any_step_leaves_the_host_as_it_was(name: str) -> None:
+    scenario = scenarios.load(name)
+    changes = scenarios.machine(scenario).engine.propose(scenario.wanted).changes
+    for number, change in enumerate(changes, start=1):
+        machine = scenarios.machine(scenario)
+        before, on_record, record = machine.host.snapshot, steps_on_record(machine), machine.journal.record
+        machine.host.fail_at = len(machine.host.ran) + number
+        with pytest.raises(HostError) as caught:
+            machine.engine.share(scenario.wanted)
+        assert caught.value.__notes__ == [f"while: {change.describe()}"]
+        assert settled(machine.host.snapshot) == settled(before)
+        assert steps_on_record(machine) == on_record
+        assert (machine.journal.record is None) == (record is None)
+        if machine.journal.record and record:
+            assert (machine.journal.record.complete, machine.journal.record.sharing) == (True, record.sharing)
+        machine.host.fail_at = 0
+        again = machine.engine.propose(scenario.wanted).changes
+        assert sorted(one.describe() for one in again) == sorted(one.describe() for one in changes)
+        machine.engine.stop()
+        assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+@ALL
+def test_stop_after_a_kill_at_any_moment_gives_back_the_host(name: str) -> None:
+    scenario = scenarios.load(name)
+    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.share(scenario.wanted)):
+        dead.engine.stop()
+        assert settled(dead.host.snapshot) == settled(scenario.host)
+        assert dead.journal.record is None
+
+
+@ALL
+def test_sharing_after_a_kill_at_any_moment_gets_there(name: str) -> None:
+    scenario = scenarios.load(name)
+    whole = scenarios.machine(scenario)
+    whole.engine.share(scenario.wanted)
+    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.share(scenario.wanted)):
+        dead.engine.share(scenario.wanted)
+        assert settled(dead.host.snapshot) == settled(whole.host.snapshot)
+        assert dead.engine.propose(scenario.wanted).changes == ()
+        dead.engine.stop()
+        assert settled(dead.host.snapshot) == settled(scenario.host)
+
+
+@ALL
+def test_stop_killed_at_any_moment_can_be_finished(name: str) -> None:
+    scenario = scenarios.load(name)
+
+    def shared() -> Machine:
+        machine = scenarios.machine(scenario)
+        machine.engine.share(scenario.wanted)
+        return machine
+
+    for dead in lives(shared, Engine.stop):
+        dead.engine.stop()
+        assert settled(dead.host.snapshot) == settled(scenario.host)
+        assert dead.journal.record is None
+
+
+@CHANGES
+def test_rollback_killed_at_any_moment_can_still_be_taken_back(name: str) -> None:
+    """The worst case: a change between two sharings fails at its end, and the process dies while it rolls back."""
+    scenario = scenarios.load(name)
+
+    def failing() -> Machine:
+        machine = scenarios.machine(scenario)
+        failed = Check(name="dns", grade=Grade.FAILED, text="nobody answers")
+        machine.host.health = Health(checks=(failed,))
+        return machine
+
+    def share(engine: Engine) -> None:
+        with pytest.raises(VerificationError):
+            engine.share(scenario.wanted)
+
+    for dead in lives(failing, share):
+        dead.engine.stop()
+        assert settled(dead.host.snapshot) == settled(scenario.host)
+
+
+@ALL
+def test_what_is_undone_behind_our_back_is_done_again(name: str) -> None:
+    """A bridge that was deleted came back without ports: with nothing to change, those steps seemed in force."""
+    scenario = scenarios.load(name)
+    machine = scenarios.machine(scenario)
+    steps = machine.engine.share(scenario.wanted).plan.steps
+    whole = machine.host.snapshot
+    for step in steps:
+        machine.host.snapshot = after(whole, step.inverse())
+        drifted = machine.host.snapshot != whole
+        assert bool(machine.engine.share(scenario.wanted).changes) == drifted
+        assert settled(machine.host.snapshot) == settled(whole)
+    machine.engine.stop()
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+@CHANGES
+def test_the_ruleset_is_made_first_and_taken_back_last_whatever_was_shared_before(name: str) -> None:
+    scenario = scenarios.load(name)
+    machine = scenarios.machine(scenario)
+    machine.engine.share(scenario.wanted)
+    assert isinstance(steps_on_record(machine)[0][1], LoadRuleset)
+    machine.engine.stop()
+    assert machine.host.ran[-1].describe() == "nftables: delete table inet icshare"
+
+
+def test_stopping_twice_does_nothing_the_second_time() -> None:
+    scenario, machine = simple()
+    machine.engine.share(scenario.wanted)
+    assert machine.engine.stop() > 0
+    ran = len(machine.host.ran)
+    assert machine.engine.stop() == 0
+    assert len(machine.host.ran) == ran
+
+
+def test_stop_goes_on_past_errors_reports_them_all_and_keeps_them_on_record() -> None:
+    scenario, machine = simple()
+    machine.engine.share(scenario.wanted)
+    machine.host.refuses = lambda step: isinstance(step, SetSysctl)
+    with pytest.raises(ExceptionGroup, match="2 of 6 steps could not be taken back") as caught:
+        machine.engine.stop()
+    notes = [note for error in caught.value.exceptions for note in error.__notes__]
+    assert notes == [
+        "while: sysctl net.ipv4.conf.wan0.forwarding: 1 -> 0",
+        "while: sysctl net.ipv4.conf.lan0.forwarding: 1 -> 0",
+    ]
+    assert [type(step) for _, step in steps_on_record(machine)] == [SetSysctl, SetSysctl]
+    assert machine.journal.record is not None
+    assert not machine.journal.record.complete
+    machine.host.refuses = lambda _: False
+    assert machine.engine.stop() == 2
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+def test_a_sharing_that_does_not_work_is_rolled_back_with_its_findings_and_remedies() -> None:
+    scenario, machine = simple()
+    machine.host.health = Health(
+        checks=(
+            Check(name="dns", grade=Grade.FAILED, text="nobody answers", remedy="start it"),
+            Check(name="rules", grade=Grade.OK, text="fine"),
+            Check(name="forward", grade=Grade.FAILED, text="another firewall drops", remedy="stop it"),
+            Check(name="mtu", grade=Grade.WARNING, text="small", remedy="mind it"),
+        )
+    )
+    with pytest.raises(VerificationError, match=r"^nobody answers; another firewall drops$") as caught:
+        machine.engine.share(scenario.wanted)
+    assert caught.value.hint == "start it; stop it"
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+    assert machine.journal.record is None
+
+
+def test_a_finding_without_a_remedy_gives_no_hint() -> None:
+    scenario, machine = simple()
+    machine.host.health = Health(checks=(Check(name="dns", grade=Grade.FAILED, text="nobody answers"),))
+    with pytest.raises(VerificationError) as caught:
+        machine.engine.share(scenario.wanted)
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize("forgotten", [LoadRuleset, SetSysctl, AddAddress, StartService])
+def test_a_step_that_came_to_nothing_is_no_success(forgotten: type) -> None:
+    scenario, _ = simple()
+    machine = Machine(host=ForgetfulHost(scenario.host, forgotten), journal=FakeJournal())
+    with pytest.raises(VerificationError, match=r"^the host did not keep: "):
+        machine.engine.share(scenario.wanted)
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+    assert machine.journal.record is None
+
+
+def test_what_cannot_be_rolled_back_is_noted_and_stays_on_record() -> None:
+    scenario, machine = simple()
+    machine.host.refuses = lambda step: (
+        isinstance(step, StartService) or step.describe().endswith("wan0.forwarding: 1 -> 0")
+    )
+    with pytest.raises(HostError) as caught:
+        machine.engine.share(scenario.wanted)
+    assert caught.value.__notes__[0].startswith("while: dnsmasq: start")
+    assert caught.value.__notes__[1:] == [
+        "not rolled back: sysctl net.ipv4.conf.wan0.forwarding: 0 -> 1: the fake host refuses step 10"
+    ]
+    assert [step.describe() for _, step in steps_on_record(machine)] == ["sysctl net.ipv4.conf.wan0.forwarding: 0 -> 1"]
+    machine.host.refuses = lambda _: False
+    machine.engine.stop()
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+@pytest.mark.parametrize("room", range(7))
+def test_a_journal_that_cannot_be_written_is_a_failure_like_any_other(room: int) -> None:
+    """The last line was written outside of what is rolled back: the sharing stayed, and nobody was told so."""
+    scenario, _ = simple()
+    journal = FullJournal()
+    machine = Machine(host=FakeHost(scenario.host), journal=journal)
+    journal.room = room
+    with pytest.raises(HostError, match="No space left"):
+        machine.engine.share(scenario.wanted)
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+def test_a_rollback_that_cannot_be_noted_says_so() -> None:
+    scenario = scenarios.load("changes_the_public_connection")
+    journal = FullJournal()
+    machine = Machine(host=FakeHost(scenario.host), journal=journal)
+    assert scenario.present is not None
+    machine.engine.share(scenario.present)
+    before = machine.host.snapshot
+    journal.room = 2  # enough to begin the second step, which fails before anything has to be put on record again
+    with pytest.raises(HostError) as caught:
+        machine.engine.share(scenario.wanted)
+    assert any(note.startswith("not rolled back: ") for note in caught.value.__notes__)
+    journal.room = -1
+    machine.engine.share(scenario.present)
+    assert settled(machine.host.snapshot) == settled(before)
+    machine.engine.stop()
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+def test_what_the_machine_objects_to_beforehand_touches_nothing() -> None:
+    class Objecting(FakeHost):
+        def preflight(self, plan: Plan) -> None:
+            raise ConflictError(f"{plan.sharing.public} is in use")
+
+    scenario, _ = simple()
+    machine = Machine(host=Objecting(scenario.host), journal=FakeJournal())
+    with pytest.raises(ConflictError, match="wan0 is in use"):
+        machine.engine.share(scenario.wanted)
+    assert machine.host.ran == []
+    assert machine.journal.record is None
+
+
+def test_a_refused_sharing_leaves_the_present_one_alone() -> None:
+    scenario, machine = simple()
+    machine.engine.share(scenario.wanted)
+    before, record = machine.host.snapshot, machine.journal.record
+    with pytest.raises(RefusedError):
+        machine.engine.share(replace(scenario.wanted, privates=()))
+    assert machine.host.snapshot is before
+    assert machine.journal.record is record
+
+
+def test_every_change_is_told_before_it_is_made() -> None:
+    scenario, machine = simple()
+    told: list[str] = []
+    machine.engine.share(scenario.wanted, told.append)
+    assert told == [step.describe() for step in machine.host.ran]
+    told.clear()
+    machine.host.ran.clear()
+    machine.engine.stop(told.append)
+    assert told == [step.describe() for step in machine.host.ran]
+
+
+def test_rolling_back_is_told_too() -> None:
+    scenario, machine = simple()
+    machine.host.fail_at = 2
+    told: list[str] = []
+    with pytest.raises(IcshareError):
+        machine.engine.share(scenario.wanted, told.append)
+    second, first = told[1], told[0]
+    assert told == [first, second, f"rolling back: {second}", f"rolling back: {first}"]
+
+
+def test_baseline_is_the_host_without_us() -> None:
+    scenario, machine = simple()
+    assert machine.engine.baseline(machine.engine.record()) == scenario.host
+    machine.engine.share(scenario.wanted)
+    assert settled(machine.engine.baseline(machine.engine.record())) == settled(scenario.host)
+
+
+def test_what_somebody_else_changed_meanwhile_is_left_as_they_made_it() -> None:
+    """Only what we did is taken back: an address that the administrator adds while we share stays."""
+    scenario, machine = simple()
+    machine.engine.share(scenario.wanted)
+    lan0 = machine.host.snapshot.link("lan0")
+    assert lan0 is not None
+    (own,) = [step for _, step in steps_on_record(machine) if isinstance(step, AddAddress)]
+    foreign = AddAddress(link=own.link, address=type(own.address)("10.77.0.1/24"))
+    machine.host.snapshot = after(machine.host.snapshot, foreign)
+    assert machine.engine.propose(scenario.wanted).changes != ()
+    machine.engine.stop()
+    assert settled(machine.host.snapshot) == settled(after(scenario.host, foreign))
