@@ -367,6 +367,24 @@ def test_a_step_that_came_to_nothing_is_no_success(forgotten: type) -> None:
     assert machine.journal.record is None
 
 
+def test_a_private_that_vanishes_meanwhile_is_no_success() -> None:
+    """Steps on a link that is gone are no errors, but they are not in force either."""
+
+    class Unplugging(FakeHost):
+        def run(self, step: AnyStep) -> None:
+            super().run(step)
+            if isinstance(step, StartService):
+                links = tuple(link for link in self.snapshot.links if link.name != "lan0")
+                addresses = tuple(one for one in self.snapshot.addresses if one.index in {link.index for link in links})
+                self.snapshot = replace(self.snapshot, links=links, addresses=addresses)
+
+    scenario, _ = simple()
+    machine = Machine(host=Unplugging(scenario.host), journal=FakeJournal())
+    with pytest.raises(VerificationError, match=r"^the host did not keep: .*address 192.168.137.1/24: add to lan0$"):
+        machine.engine.share(scenario.wanted)
+    assert machine.journal.record is None
+
+
 def test_what_cannot_be_rolled_back_is_noted_and_stays_on_record() -> None:
     scenario, machine = simple()
     machine.host.refuses = lambda step: (
