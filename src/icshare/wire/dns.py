@@ -246,9 +246,7 @@ def _read_name(datagram: bytes, position: int) -> tuple[str, int]:
         label = datagram[position + 1 : position + 1 + length]
         if len(label) < length or size > _NAME_BYTES:
             raise ValueError("a name leaves its bounds")
-        labels.append(
-            "".join(chr(octet) if 0x21 <= octet < 0x7F and octet not in b".\\" else f"\\{octet:03}" for octet in label)
-        )
+        labels.append("".join(_character(octet) for octet in label))
         position += 1 + length
 
 

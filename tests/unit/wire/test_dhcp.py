@@ -125,6 +125,13 @@ def test_what_is_no_answer_of_a_server_is_passed_over(frame: bytes) -> None:
     assert parse_reply(frame) is None
 
 
+def test_a_datagram_too_short_for_a_message_is_passed_over() -> None:
+    frame = bytearray(answer()[: 14 + 20 + 8 + 100])
+    frame[16:18] = struct.pack("!H", 20 + 8 + 100)
+    frame[38:40] = struct.pack("!H", 8 + 100)
+    assert parse_reply(bytes(frame)) is None
+
+
 def test_an_ip_header_that_lies_about_its_length_is_passed_over() -> None:
     frame = bytearray(answer())
     frame[14] = 0x4F
