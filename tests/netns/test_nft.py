@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,19 +157,41 @@ def test_many_contexts_leave_no_descriptors(in_namespace: Callable[..., Any]) ->
     assert before == after
 
 
+LARGE = """
+rules = "\\n".join(f'ip saddr 10.{n // 256}.{n % 256}.1 accept' for n in range(5000))
+text = "table inet big { chain a {\\n" + rules + "\\n}\\n}"
+"""
+
+
 def test_a_large_ruleset_goes_through_whole(in_namespace: Callable[..., Any]) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root may send the kernel a transaction larger than net.core.wmem_default")
+    if Path("/proc/self/uid_map").read_text(encoding="ascii").split() != ["0", "0", "4294967295"] or os.geteuid() != 0:
+        pytest.skip("only the machine's root may send the kernel a message larger than net.core.wmem_default")
     count = in_namespace(
-        """
-        rules = "\\n".join(f'ip saddr 10.{n // 256}.{n % 256}.1 accept' for n in range(5000))
+        LARGE
+        + textwrap.dedent("""
         with Nftables() as engine:
-            engine.load("table inet big { chain a {\\n" + rules + "\\n}\\n}")
+            engine.load(text)
             show(sum("rule" in entry for entry in engine.list_json()))
-        """,
+        """),
         wrapper=("unshare", "--net"),
     )
     assert count == 5000
+
+
+def test_a_ruleset_too_large_for_a_user_namespace_says_whose_limit_it_is(in_namespace: Callable[..., Any]) -> None:
+    message, hint, tables = in_namespace(
+        LARGE
+        + textwrap.dedent("""
+        with Nftables() as engine:
+            try:
+                engine.load(text)
+            except HostError as error:
+                show([str(error), error.hint, engine.table_exists("inet", "big")])
+        """)
+    )
+    assert "Message too long" in message
+    assert "net.core.wmem_default" in hint
+    assert tables is False
 
 
 def test_a_process_without_the_capability_is_told_so(in_namespace: Callable[..., Any]) -> None:

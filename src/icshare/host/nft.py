@@ -42,6 +42,7 @@ _REFUSAL: Final = re.compile(
     re.MULTILINE,
 )
 _PRIVILEGE_REFUSED: Final = "cache initialization failed: Operation not permitted"
+_TOO_LONG_HINT: Final = "the ruleset is too large for the kernel to take from a user namespace: raise net.core.wmem_default, or use real root"
 # The parser and evaluator of libnftables share a few globals between contexts.
 _LIBRARY_LOCK: Final = threading.Lock()
 
@@ -133,7 +134,8 @@ class Nftables:
         """
         refusal, _ = self._run(text)
         if refusal is not None:
-            error = HostError(f"nft refused the ruleset: {first_refusal(refusal)}")
+            hint = _TOO_LONG_HINT if "Message too long" in refusal else None
+            error = HostError(f"nft refused the ruleset: {first_refusal(refusal)}", hint=hint)
             error.add_note(refusal)
             raise error
 

@@ -114,7 +114,8 @@ def test_every_recorded_ruleset_is_expected_something_of() -> None:
             "forward",
             (
                 'nft \'insert rule inet filter forward iifname "lan0" oifname "wan0" accept\'\n'
-                'nft \'insert rule inet filter forward iifname "wan0" oifname "lan0" ct state established,related accept\''
+                'nft \'insert rule inet filter forward iifname "wan0" oifname "lan0" '
+                "ct state established,related accept'"
             ),
         ),
         (
