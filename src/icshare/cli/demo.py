@@ -1,12 +1,13 @@
 """``icshare demo``: the whole of icshare on one machine that has no second network card and is not touched."""
 
+import os
 import textwrap
 from typing import TYPE_CHECKING
 
 import typer
 
 from icshare.cli.errors import FAILED, CancelledError
-from icshare.cli.lab import own_program
+from icshare.cli.lab import can_show, own_program, print_drawing
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, write_json
 from icshare.cli.session import Session, session_of
@@ -31,6 +32,7 @@ def demo(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> N
 
     session = session_of(context)
     rootless.enter()
+    os.environ.pop("ICSHARE_LAB_DIR", None)  # it may be a place outside, which files and locks in here must not reach
     width = _width() - len(_INDENT) if session.terminal and not json else None
     try:
         with interruptible():
@@ -39,6 +41,15 @@ def demo(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> N
         raise CancelledError(
             "interrupted; the lab and all that was in it is gone", interruption.number
         ) from interruption
+    tell(session, report, json=json)
+
+
+def tell(session: Session, report: "Report", *, json: bool) -> None:
+    """Sum up a demonstration.
+
+    Raises:
+        typer.Exit: Something was not as it should be.
+    """
     if json:
         write_json(session.stdout, _document(report))
     else:
@@ -79,9 +90,8 @@ class _Display:
         self._session.stdout.flush()
 
     def draws(self, picture: str) -> None:
-        """Print the picture as far to the left as it needs to fit into 80 columns."""
-        for line in picture.splitlines():
-            self._session.out.line(" " + line)
+        """Print the picture; it fits into 80 columns."""
+        print_drawing(self._session, picture)
 
     def ran(self, ran: "Ran", *, show: bool) -> None:
         """Print a command as it looks in a terminal of its node, and what it printed."""
@@ -97,9 +107,9 @@ class _Display:
     def found(self, finding: "Finding") -> None:
         """Print a fact with its mark."""
         first, *rest = self._wrapped("  " + finding.text, 2)
-        mark = Cell("✓", "green") if finding.ok else Cell("✗", "bold red")
+        mark = _mark(self._session, ok=finding.ok)
         style = "" if finding.ok else "red"
-        self._session.out.line(_INDENT, mark, Cell(first[len(_INDENT) + 1 :], style))
+        self._session.out.line(_INDENT, mark, Cell(" " + first.lstrip(), style))
         for line in rest:
             self._session.out.line(Cell(line, style))
         self._session.stdout.flush()
@@ -126,10 +136,7 @@ def _print_summary(session: Session, report: "Report") -> None:
         f"{wrong} of {len(findings)} facts are not as they should be" if wrong else f"all {len(findings)} facts hold"
     )
     out = session.out
-    out.line(
-        Cell("✗ " if wrong else "✓ ", "bold red" if wrong else "bold green"),
-        Cell(f"{outcome}, in {report.seconds:.1f} s", "bold"),
-    )
+    out.line(_mark(session, ok=not wrong), Cell(f" {outcome}, in {report.seconds:.1f} s", "bold"))
     times = ", ".join(f"{step.name} {step.seconds:.1f}" for step in report.steps)
     for line in textwrap.wrap(times, (_width() if session.terminal else _WIDEST) - 3):
         out.line("  ", Cell(line, "dim"))
@@ -137,6 +144,12 @@ def _print_summary(session: Session, report: "Report") -> None:
     program = own_program()
     out.line("To play with the same network: ", Cell(f"sudo {program} lab up", "bold"))
     out.line("To share your own connection:  ", Cell(f"sudo {program} share PUBLIC PRIVATE...", "bold"))
+
+
+def _mark(session: Session, *, ok: bool) -> Cell:
+    fancy = "✓" if ok else "✗"
+    text = fancy if can_show(session, fancy) else "+" if ok else "!"
+    return Cell(text, "bold green" if ok else "bold red")
 
 
 def _width() -> int:

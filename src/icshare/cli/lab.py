@@ -12,7 +12,7 @@ from icshare.cli.errors import FAILED, CancelledError
 from icshare.cli.lazy import App
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
-from icshare.cli.session import session_of
+from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def up(
     if json:
         write_json(session.stdout, _document(lab.status()))
     else:
-        _print_lab(session.out, plan)
+        _print_lab(session, plan)
 
 
 def down(context: typer.Context, prefix: Prefix = _DEFAULT_PREFIX, json: Json = False, _verbose: Verbose = 0) -> None:
@@ -179,16 +179,33 @@ app.command("exec", context_settings={"allow_interspersed_args": False})(run)
 app.command("status")(status)
 
 
-def _print_lab(out: Printer, plan: "LabPlan") -> None:
+def can_show(session: Session, text: str) -> bool:
+    """Tell whether the encoding of what is printed knows all characters of *text*."""
+    try:
+        text.encode(session.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def print_drawing(session: Session, drawing: str) -> None:
+    """Print a drawing, with plain characters where others cannot be shown."""
+    from icshare.lab.drawing import to_ascii
+
+    for line in (drawing if can_show(session, drawing) else to_ascii(drawing)).splitlines():
+        session.out.line(" " + line)
+
+
+def _print_lab(session: Session, plan: "LabPlan") -> None:
     from icshare.lab.drawing import draw
 
+    out = session.out
     option = "" if plan.prefix == _DEFAULT_PREFIX else f"--prefix {plan.prefix} "
     lab = f"{own_program()} lab"
     privates = " ".join(f"lan{number}" for number in range(min(plan.privates, _DRAWN_LINKS)))
     out.line(Cell(f"The lab {plan.prefix} is up.", "bold"))
     out.line()
-    for line in draw(plan).splitlines():
-        out.line(" " + line)
+    print_drawing(session, draw(plan))
     out.line()
     out.line("Try:")
     for command in (
