@@ -184,7 +184,7 @@ def test_sending_does_not_wait(wire: Wire) -> None:
         show([transaction, (time.monotonic() - started) * 1000])
     """)
     assert isinstance(transaction, int)
-    assert milliseconds < 50
+    assert milliseconds < 500
 
 
 def test_a_link_that_cannot_carry_the_question_has_nobody_to_ask(wire: Wire) -> None:

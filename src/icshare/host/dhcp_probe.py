@@ -76,6 +76,8 @@ class ForeignServer:
 def send_probe(name: InterfaceName, index: int, mac: MacAddress) -> int | None:
     """Ask for DHCP servers on a link, and do not wait for them.
 
+    It takes some 10 ms all the same: so long does the kernel take to close a packet socket.
+
     Args:
         name: The link's name.
         index: Its index; if the name has passed to another link, nothing is sent.
@@ -151,7 +153,10 @@ def _packet_socket() -> Iterator[socket.socket]:
 def _ask(probe: socket.socket, link: ProbedLink, *, hear: bool) -> int | None:
     """Bind *probe* to *link* and send the questions; None when the link cannot carry them.
 
-    Closing a socket that hears makes the kernel wait until no CPU is still in its receive path, some 10 ms.
+    Args:
+        probe: A packet socket.
+        link: The link to ask on.
+        hear: Whether the socket is to hear the answers.
     """
     transaction = int.from_bytes(os.urandom(4), "big")
     try:

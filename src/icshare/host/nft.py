@@ -42,7 +42,9 @@ _REFUSAL: Final = re.compile(
     re.MULTILINE,
 )
 _PRIVILEGE_REFUSED: Final = "cache initialization failed: Operation not permitted"
-_TOO_LONG_HINT: Final = "the ruleset is too large for the kernel to take from a user namespace: raise net.core.wmem_default, or use real root"
+_TOO_LONG_HINT: Final = (
+    "too large for the kernel to take from a user namespace: raise net.core.wmem_default, or use the machine's root"
+)
 # The parser and evaluator of libnftables share a few globals between contexts.
 _LIBRARY_LOCK: Final = threading.Lock()
 
