@@ -1,7 +1,7 @@
 """Complete the names of connections, from those that are there."""
 
 from icshare.cli.session import Session
-from icshare.cli.words import label
+from icshare.cli.words import state
 from icshare.errors import IcshareError
 
 
@@ -18,7 +18,7 @@ def candidates(session: Session, incomplete: str, *, public: bool) -> list[tuple
     except (IcshareError, OSError):
         return []  # a shell that is completing has no place for an error
     return [
-        (one.interface, f"{one.kind}, {label(one.status)}")
+        (one.interface, f"{one.kind}, {state(one.status)}")
         for one in known
         if one.interface.startswith(incomplete) and (one.as_public if public else one.as_private).ok
     ]

@@ -44,7 +44,6 @@ class ErrorKind(StrEnum):
     CANCELLED = "cancelled"
     SEVERAL = "several"
     OTHER = "other"
-    BUG = "bug"
 
 
 class CancelledError(Exception):
@@ -90,16 +89,16 @@ def exit_status(error: Exception) -> int:
         return max(exit_status(one) for one in error.exceptions)
     if isinstance(error, CancelledError):
         return 128 + error.number
-    return _row(error)[0]
+    return _row(error)[0] if is_expected(error) else BUG
 
 
 def kind(error: Exception) -> ErrorKind:
-    """Return the word that tells programs what kind of error it is."""
+    """Return the word that tells programs what kind of error an expected one is."""
     return ErrorKind.SEVERAL if isinstance(error, ExceptionGroup) else _row(error)[1]
 
 
 def _row(error: Exception) -> tuple[int, ErrorKind]:
-    return next((TABLE[one] for one in type(error).__mro__ if one in TABLE), (BUG, ErrorKind.BUG))
+    return next(TABLE[one] for one in type(error).__mro__ if one in TABLE)
 
 
 def is_expected(error: Exception) -> bool:

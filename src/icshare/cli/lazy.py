@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -85,7 +84,7 @@ class App(typer.Typer):
     """A command with commands of its own, all of them of class `Command`."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (typer's settings)
-        super().__init__(add_completion=False, rich_markup_mode=None, **settings)
+        super().__init__(add_completion=False, rich_markup_mode=None, subcommand_metavar="COMMAND ...", **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Any:  # noqa: ANN401 (typer's decorator)
         """Register a function as a command."""
@@ -103,13 +102,13 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 (the class is private to typer)
         """Return the names, in the order of the table."""
-        return [name for name, lazy in self.commands_by_name.items() if find_spec(lazy.module)]
+        return list(self.commands_by_name)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 (the class is private to typer)
         """Import a command; None when there is none of that name."""
         if cmd_name not in self.commands:
             lazy = self.commands_by_name.get(cmd_name)
-            if lazy is None or not find_spec(lazy.module):
+            if lazy is None:
                 return None
             found = getattr(import_module(lazy.module), lazy.name)
             self.commands[cmd_name] = found_command(found, cmd_name)

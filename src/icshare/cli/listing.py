@@ -7,7 +7,7 @@ import typer
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
 from icshare.cli.session import session_of
-from icshare.cli.words import label, quantity
+from icshare.cli.words import label, quantity, state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,24 +40,15 @@ def listing(
 
 def _print(out: Printer, connections: "Sequence[Connection]") -> None:
     named = any(one.name != one.interface for one in connections)
-    titles = ["Connection", *(["Name"] if named else []), "Kind", "Media", "Status", "Role", "Sharable"]
+    shared = any(one.role != "none" for one in connections)
+    titles = ["Connection", *(["Name"] if named else []), "Kind", "Media", "Status", *(["Role"] if shared else [])]
     rows: list[list[str | Cell]] = []
     for one in connections:
         name = [one.name if one.name != one.interface else ""] if named else []
-        role = "" if one.role == "none" else one.role.value
-        status = Cell(label(one.status), "green" if one.status.name == "CONNECTED" else "")
-        rows.append(
-            [
-                Cell(one.interface, "bold"),
-                *name,
-                one.kind,
-                label(one.media),
-                status,
-                Cell(role, _ROLES.get(role, "")),
-                _sharable(one),
-            ]
-        )
-    out.table(titles, rows)
+        role = [Cell("" if one.role == "none" else one.role.value, _ROLES.get(one.role, ""))] if shared else []
+        status = Cell(state(one.status), "green" if one.status.name == "CONNECTED" else "")
+        rows.append([Cell(one.interface, "bold"), *name, one.kind, label(one.media), status, *role, _sharable(one)])
+    out.table([*titles, "Sharable"], rows)
 
 
 def _sharable(connection: "Connection") -> Cell:

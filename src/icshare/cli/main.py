@@ -2,7 +2,7 @@
 
 Each command lives in a module of its own, which is imported when it is called. The table `COMMANDS` says where. A
 module exposes either the command as a function with typer's annotations (``cli/demo.py``: ``def demo(...)``), or, for a
-command with commands of its own, a ``typer.Typer`` (``cli/lab.py``: ``app``; `icshare.cli.lazy.App` is one in our style).
+command with commands of its own, a ``typer.Typer`` (``cli/lab.py``: ``app``, made by `icshare.cli.lazy.App`).
 
 A command takes ``context: typer.Context`` and gets its `Session` from it by `session_of`: manager, printers, progress.
 It raises errors of `icshare.errors` and lets them travel: they are told about here, once, and become the exit status
@@ -12,6 +12,8 @@ by the table in `icshare.cli.errors`. It ends by returning, or by ``typer.Exit``
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +24,7 @@ from icshare.cli.errors import CLOSED_PIPE, WRONG_REQUEST, PipeClosedError, repo
 from icshare.cli.lazy import Lazy, LazyGroup
 from icshare.cli.options import Verbose
 from icshare.cli.session import Session, session_of
+from icshare.errors import HostError
 
 COMMANDS = {
     "list": Lazy(module="icshare.cli.listing", name="listing"),
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str], session: Session) -> int:
     """
     try:
         result = make_group().main(list(arguments), prog_name="icshare", standalone_mode=False, obj=session)
-        session.stdout.flush()
+        _flush(session)
     except (PipeClosedError, BrokenPipeError):
         return CLOSED_PIPE
     except Exception as error:  # the one place where errors are told about  # noqa: BLE001
@@ -89,15 +92,29 @@ def main(arguments: Sequence[str], session: Session) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _flush(session: Session) -> None:
+    try:
+        session.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise HostError(f"the result cannot be written: {error.strerror}") from error
+
+
 def run() -> None:
     """Run as the program ``icshare``."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    session = Session(terminal=sys.stdout.isatty(), interactive=sys.stderr.isatty())
-    status = main(sys.argv[1:], session)
-    if status == CLOSED_PIPE:  # nor may the interpreter complain when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(status)
+    with ExitStack() as opened:
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by who started us
+                setattr(sys, name, opened.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+        session = Session(terminal=sys.stdout.isatty(), interactive=sys.stderr.isatty())
+        status = main(sys.argv[1:], session)
+        try:
+            sys.stdout.flush()
+        except OSError:  # has been told about; the interpreter would do so again when it flushes at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(status)
 
 
 if __name__ == "__main__":

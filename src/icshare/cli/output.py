@@ -83,12 +83,13 @@ class Printer:
         return Text.assemble(*((_cell(part).text, _cell(part).style) for part in parts))
 
     def _rich_table(self, titles: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[int]) -> None:
-        from rich.box import SIMPLE_HEAD
+        """Print a table whose last column alone is wrapped when the terminal is narrow."""
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        table = Table(box=None, padding=(0, len(_GAP), 0, 0), pad_edge=False, header_style="bold")
         for number, title in enumerate(titles):
-            table.add_column(title, justify="right" if number in right else "left", overflow="fold")
+            last = number == len(titles) - 1
+            table.add_column(title, justify="right" if number in right else "left", no_wrap=not last, overflow="fold")
         for row in rows:
             table.add_row(*(self._text(cell) for cell in row))
         self._console.print(table)

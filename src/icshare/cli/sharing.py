@@ -125,7 +125,7 @@ def _print_proposal(out: Printer, proposal: "Proposal") -> None:
         for number, change in enumerate(proposal.changes, start=1):
             out.line("  ", Cell(f"{number:>{width}}", "dim"), "  ", change.describe())
     else:
-        out.line(Cell(f"{names[:1].upper()}{names[1:]} is shared already; nothing would change.", "bold"))
+        out.line(Cell(f"To share {names} would take no change: it is so already.", "bold"))
     out.line()
     out.line(Cell("The ruleset:", "bold"))
     for line in proposal.plan.ruleset.expandtabs(4).splitlines():

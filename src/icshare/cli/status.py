@@ -45,6 +45,8 @@ def _print(session: Session, present: "SharingStatus") -> None:
     sharing = record.sharing
     if sharing is None:
         return
+    if not record.complete:
+        out.line()
     out.line(
         Cell(f"Sharing {sharing.public} with {', '.join(sharing.privates)}", "bold"),
         f" for {ago(session.now(), record.since)}.",

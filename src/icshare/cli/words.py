@@ -1,9 +1,15 @@
 """Quantities and enumerations in words for people."""
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from icshare.model.connection import Status
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_STATES = {"HARDWARE_NOT_PRESENT": "absent", "HARDWARE_DISABLED": "off", "MEDIA_DISCONNECTED": "no carrier"}
 
 
 def quantity(count: int, singular: str) -> str:
@@ -43,3 +49,8 @@ def ago(now: float, since: float | None) -> str:
 def label(member: Enum) -> str:
     """Return an enumeration's member in words: "media disconnected"."""
     return member.name.lower().replace("_", " ")
+
+
+def state(status: "Status") -> str:
+    """Return what a connection's status is called on Linux: "no carrier" and not "media disconnected"."""
+    return _STATES.get(status.name, label(status))
