@@ -60,10 +60,6 @@ class CancelledError(Exception):
         self.number = number
 
 
-class PipeClosedError(Exception):
-    """Nobody reads what the command prints any more: no error worth a word."""
-
-
 TABLE: dict[type[Exception], tuple[int, ErrorKind]] = {
     InvalidRequestError: (WRONG_REQUEST, ErrorKind.INVALID_REQUEST),
     RefusedError: (WRONG_REQUEST, ErrorKind.REFUSED),

@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from icshare.cli.errors import CancelledError, PipeClosedError
+from icshare.cli.errors import CancelledError
+from icshare.cli.output import PipeClosedError
 from icshare.cli.signals import SIGINT
 from icshare.errors import InvalidRequestError
 

@@ -20,11 +20,11 @@ import typer
 from typer.main import get_command
 
 from icshare import __version__
-from icshare.cli.errors import CLOSED_PIPE, WRONG_REQUEST, PipeClosedError, report
+from icshare.cli.errors import CLOSED_PIPE, WRONG_REQUEST, report
 from icshare.cli.lazy import Lazy, LazyGroup
 from icshare.cli.options import Verbose
+from icshare.cli.output import PipeClosedError, writing
 from icshare.cli.session import Session, session_of
-from icshare.errors import HostError
 
 COMMANDS = {
     "list": Lazy(module="icshare.cli.listing", name="listing"),
@@ -84,21 +84,13 @@ def main(arguments: Sequence[str], session: Session) -> int:
     """
     try:
         result = make_group().main(list(arguments), prog_name="icshare", standalone_mode=False, obj=session)
-        _flush(session)
-    except (PipeClosedError, BrokenPipeError):
+        with writing():
+            session.stdout.flush()
+    except PipeClosedError:
         return CLOSED_PIPE
     except Exception as error:  # the one place where errors are told about  # noqa: BLE001
         return report(error, session, json="--json" in arguments)
     return result if isinstance(result, int) else 0
-
-
-def _flush(session: Session) -> None:
-    try:
-        session.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise HostError(f"the result cannot be written: {error.strerror}") from error
 
 
 def run() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
+from icshare.errors import HostError
+
 if TYPE_CHECKING:  # takes 30 ms, and a pipe does not need it
     from rich.console import Console
     from rich.text import Text
@@ -22,6 +24,10 @@ class Cell(NamedTuple):
 
     text: str
     style: str = ""
+
+
+class PipeClosedError(Exception):
+    """Nobody reads what the command prints any more: no error worth a word."""
 
 
 class Printer:
@@ -42,7 +48,7 @@ class Printer:
         if self.terminal:
             self._console.print(self._text(*parts), soft_wrap=True)
         else:
-            self._stream.write("".join(_cell(part).text for part in parts) + "\n")
+            write(self._stream, "".join(_cell(part).text for part in parts) + "\n")
 
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[str | Cell]], *, right: Sequence[int] = ()) -> None:
         """Print a table with a line of titles.
@@ -101,12 +107,34 @@ class Printer:
                 cell.text.rjust(width) if number in right else cell.text.ljust(width)
                 for number, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
-            self._stream.write(_GAP.join(padded).rstrip() + "\n")
+            write(self._stream, _GAP.join(padded).rstrip() + "\n")
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write *text*.
+
+    Raises:
+        PipeClosedError: Nobody reads it any more.
+        HostError: It cannot be written, for example because a disk is full.
+    """
+    with writing():
+        stream.write(text)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn the errors of writing results into ours; as `write`."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise PipeClosedError from error
+    except OSError as error:
+        raise HostError(f"the result cannot be written: {error.strerror}") from error
 
 
 def write_json(stream: TextIO, document: msgspec.Struct) -> None:
     """Write *document* as one indented JSON document."""
-    stream.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    write(stream, msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
 def printable(text: str) -> str:
