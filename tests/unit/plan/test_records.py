@@ -13,7 +13,7 @@ from icshare.errors import HostError
 from icshare.model.sharing import Sharing
 from icshare.plan.diff import Entry
 from icshare.plan.records import VERSION, Begin, Complete, Gone, Header, State, Summary, decode, encode
-from icshare.plan.steps import AnyStep, LoadRuleset, SetUp
+from icshare.plan.steps import AnyStep, LinkRef, LoadRuleset, SetUp
 
 HEADER = Header(journal=VERSION, boot="11111111-2222-3333-4444-555555555555", namespace=4_026_531_840, since=1.5)
 NAME = "/run/icshare/journal"
@@ -29,14 +29,14 @@ def journal(*lines: Header | Begin | Gone | Complete) -> bytes:
 
 @pytest.fixture(scope="module")
 def real() -> bytes:
-    """The journal of every scenario's plan, complete, with something gone from it."""
+    """A journal of every scenario's plan, one after the other."""
     lines: list[Begin | Gone | Complete] = []
     for name in scenarios.names():
         scenario = scenarios.load(name)
         plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
-        lines += [Begin(begin=len(lines) + n, rank=n, step=step) for n, step in enumerate(plan.steps, start=1)]
-        lines.append(Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes)))
-        lines.append(Gone(gone=lines[0].begin if isinstance(lines[0], Begin) else 0))
+        begun = [Begin(begin=len(lines) + n, rank=n, step=step) for n, step in enumerate(plan.steps, start=1)]
+        done = Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes))
+        lines += [*begun, done, *(Gone(gone=one.begin) for one in begun)]
     return journal(*lines)
 
 
@@ -143,9 +143,8 @@ json_values = st.recursive(
 @given(st.data())
 def test_a_field_of_another_kind_never_ends_in_a_traceback(data: st.DataObject) -> None:
     raw = json.loads(encode(Begin(begin=1, rank=1, step=data.draw(strategies.steps))))
-    holder = data.draw(
-        st.sampled_from([one for one in (raw, raw["step"], raw["step"].get("link")) if isinstance(one, dict)])
-    )
+    holders = [one for one in (raw, raw["step"], raw["step"].get("link")) if isinstance(one, dict)]
+    holder = data.draw(st.sampled_from(holders))
     holder[data.draw(st.sampled_from(sorted(holder)))] = data.draw(json_values)
     _refused_or_nothing(journal() + json.dumps(raw).encode() + b"\n")
 
@@ -244,9 +243,7 @@ WHERE_NAMES_ARE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize(
-    ("step", "place"), WHERE_NAMES_ARE, ids=lambda value: str(value.get("step", "")) if isinstance(value, dict) else ""
-)
+@pytest.mark.parametrize(("step", "place"), WHERE_NAMES_ARE, ids=str)
 def test_a_hostile_name_in_a_step_is_refused(step: dict[str, Any], place: tuple[str, ...], hostile: str) -> None:
     def line(value: dict[str, Any]) -> bytes:
         return journal() + json.dumps({"begin": 1, "rank": 1, "step": value}).encode() + b"\n"
@@ -338,9 +335,8 @@ def test_a_field_that_a_later_version_adds_to_the_summary_is_passed_over() -> No
 
 
 def test_what_has_no_place_in_a_journal_is_a_bug_of_ours() -> None:
-    step = msgspec.structs.replace(
-        SetUp(link=strategies.LinkRef(strategies.NAMES[0]), up=True, previous=False), up=object()
-    )
+    up = SetUp(link=LinkRef(strategies.NAMES[0]), up=True, previous=False)
+    step = msgspec.structs.replace(up, up=object())
     with pytest.raises(AssertionError, match="has no place in a journal"):
         encode(Begin(begin=1, rank=1, step=step))
 
