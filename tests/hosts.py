@@ -15,7 +15,7 @@ sysctls that are not named come by themselves.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -117,6 +117,7 @@ def settled(host: Snapshot) -> Snapshot:
     """Return *host* with everything in one order whose order means nothing."""
     return replace(
         host,
+        addresses=tuple(sorted(host.addresses, key=lambda one: (one.interface.version, one.index))),
         routes=tuple(sorted(host.routes, key=repr)),
         rules=tuple(sorted(host.rules, key=repr)),
         sysctls=dict(sorted(host.sysctls.items())),
@@ -142,11 +143,11 @@ def _link(number: int, one: Mapping[str, Any]) -> Link:
 
 
 def _addresses(lines: Iterable[str], named: Mapping[str, Link]) -> Iterable[Address]:
-    seen: set[tuple[int, IPv4Network]] = set()
+    seen: set[tuple[int, object]] = set()
     for line in sorted(lines, key=lambda line: named[line.split()[0]].index):
         name, text = line.split()
-        index, interface = named[name].index, IPv4Interface(text)
-        secondary = (index, interface.network) in seen
+        index, interface = named[name].index, ip_interface(text)
+        secondary = isinstance(interface, IPv4Interface) and (index, interface.network) in seen
         seen.add((index, interface.network))
         yield Address(index=index, interface=interface, secondary=secondary, raw=line.encode())
 
@@ -156,8 +157,8 @@ def _route(line: str, named: Mapping[str, Link]) -> Route:
     fields = dict(zip(words[::2], words[1::2], strict=True))
     table = fields.get("table", "main")
     return Route(
-        destination=IPv4Network("0.0.0.0/0" if destination == "default" else destination),
-        gateway=IPv4Address(fields["via"]) if "via" in fields else None,
+        destination=ip_network("0.0.0.0/0" if destination == "default" else destination),
+        gateway=ip_address(fields["via"]) if "via" in fields else None,
         index=named[fields["dev"]].index,
         metric=int(fields.get("metric", 0)),
         protocol=_PROTOCOLS[fields.get("proto", "boot")],

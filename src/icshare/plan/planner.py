@@ -226,8 +226,7 @@ def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> It
         mac = present.bridge_mac or first.address
         yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(link.mtu for link in members))
         for link in members:
-            if link.master is None:
-                yield s.SetMaster(link=_ref(link), master=segment.interface, previous=None)
+            yield s.SetMaster(link=_ref(link), master=segment.interface, previous=None)
     for link in members:
         if not link.up:
             yield s.SetUp(link=_ref(link), up=True, previous=False)

@@ -38,7 +38,6 @@ def configuration(
     *,
     user: str,
     mtus: Mapping[InterfaceName, int],
-    hosts: bool = True,
 ) -> str:
     """Return the text of dnsmasq's configuration file.
 
@@ -48,19 +47,12 @@ def configuration(
         files: Where dnsmasq keeps its files.
         user: Account to run as.
         mtus: MTU in bytes to tell the clients of a segment, by its interface; none for a segment whose own will do.
-        hosts: Answer the names of the host's /etc/hosts too, as Windows does.
     """
-    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtus, hosts=hosts))
+    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtus))
 
 
 def _lines(
-    sharing: Sharing,
-    segments: Sequence[Segment],
-    files: ServiceFiles,
-    user: str,
-    mtus: Mapping[InterfaceName, int],
-    *,
-    hosts: bool,
+    sharing: Sharing, segments: Sequence[Segment], files: ServiceFiles, user: str, mtus: Mapping[InterfaceName, int]
 ) -> Iterator[str]:
     domain = sharing.dns.domain
     yield "# made by icshare; changes are lost"
@@ -74,8 +66,6 @@ def _lines(
             yield f"no-dhcp-interface={segment.interface}"
     yield ""
     yield "# DNS"
-    if not hosts:
-        yield "no-hosts"
     if sharing.dns.servers:
         yield "no-resolv"
         for server in sharing.dns.servers:

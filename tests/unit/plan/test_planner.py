@@ -1,0 +1,180 @@
+"""What the golden scenarios do not show of a plan: its size, its notes, and what it takes from the present."""
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.hosts import connections_of, snapshot
+
+from icshare.errors import ConflictError
+from icshare.model.names import InterfaceName
+from icshare.model.sharing import Sharing
+from icshare.plan.planner import Plan, Present, make_plan
+from icshare.plan.steps import (
+    AddAddress,
+    AddRoute,
+    AddRule,
+    CreateBridge,
+    LoadRuleset,
+    SetMaster,
+    SetSysctl,
+    StartService,
+)
+from icshare.testing import FakeHost
+
+WAN, LAN0, LAN1, TUN = (InterfaceName(name) for name in ("wan0", "lan0", "lan1", "tun0"))
+
+
+def plan(description: dict[str, Any], sharing: Sharing, present: Present | None = None) -> Plan:
+    host = snapshot(description)
+    return make_plan(sharing, host, connections_of(host), FakeHost(host).environment, present)
+
+
+def links(*names: str, **fields: Any) -> list[dict[str, Any]]:
+    kinds = {"tun0": "tun"}
+    return [{"name": name, "kind": kinds.get(name, ""), **fields} for name in names]
+
+
+def bridge_of(made: Plan) -> CreateBridge:
+    (bridge,) = [step for step in made.steps if isinstance(step, CreateBridge)]
+    return bridge
+
+
+@pytest.mark.parametrize("count", [2, 8, 64])
+def test_a_plan_grows_by_one_step_for_each_private(count: int) -> None:
+    names = tuple(InterfaceName(f"lan{number}") for number in range(count))
+    made = plan({"links": links("wan0", *names)}, Sharing(public=WAN, privates=names))
+    assert len(made.steps) == 8 + count
+    assert [step.link.name for step in made.steps if isinstance(step, SetMaster)] == list(names)
+    assert len(made.segments) == 1
+    assert made.segments[0].members == names
+
+
+@given(st.permutations(["wan0", "lan0", "lan1", "tun0"]))
+def test_the_ruleset_comes_first_and_the_service_last_whatever_the_roles(order: list[str]) -> None:
+    public, *privates = (InterfaceName(name) for name in order)
+    steps = plan(
+        {"links": links("wan0", "lan0", "lan1", "tun0")}, Sharing(public=public, privates=tuple(privates))
+    ).steps
+    assert isinstance(steps[0], LoadRuleset)
+    assert isinstance(steps[-1], StartService)
+    kinds = [type(step) for step in steps]
+    assert kinds.index(AddAddress) > max(n for n, kind in enumerate(kinds) if kind is SetSysctl)
+    assert len({step.key for step in steps}) == len(steps), "one thing is given two values"
+
+
+@given(st.permutations(["wan0", "lan0", "lan1", "tun0"]))
+def test_one_host_and_one_sharing_have_one_plan(order: list[str]) -> None:
+    public, *privates = (InterfaceName(name) for name in order)
+    sharing = Sharing(public=public, privates=tuple(privates))
+    description = {"links": links("wan0", "lan0", "lan1", "tun0")}
+    assert plan(description, sharing) == plan(description, sharing)
+
+
+def test_the_ruleset_of_a_plan_is_the_one_it_loads() -> None:
+    made = plan({"links": links("wan0", "lan0")}, Sharing(public=WAN, privates=(LAN0,)))
+    (load,) = [step for step in made.steps if isinstance(step, LoadRuleset)]
+    assert made.ruleset == load.text
+
+
+@pytest.mark.parametrize(
+    ("present", "mac"),
+    [
+        (None, "52:54:00:00:00:03"),
+        (Present(members=(LAN1,)), "52:54:00:00:00:04"),
+        (Present(members=(LAN0, LAN1)), "52:54:00:00:00:03"),
+        (Present(members=(), bridge_mac="02:00:00:00:00:99"), "02:00:00:00:00:99"),
+        (Present(members=(LAN1,), bridge_mac="02:00:00:00:00:99"), "02:00:00:00:00:99"),
+    ],
+)
+def test_a_bridge_bears_the_address_that_clients_know(present: Present | None, mac: str) -> None:
+    made = plan({"links": links("wan0", "lan0", "lan1")}, Sharing(public=WAN, privates=(LAN0, LAN1)), present)
+    assert bridge_of(made).mac == mac
+
+
+@pytest.mark.parametrize(
+    ("present", "bridged"),
+    [
+        (None, False),
+        (Present(members=(LAN0,)), False),
+        (Present(members=(LAN0, LAN1), bridge_mac="02:00:00:00:00:99"), True),
+        (Present(members=(LAN1,), bridge_mac="02:00:00:00:00:99"), False),
+    ],
+)
+def test_a_bridge_stays_while_one_of_its_ports_does(present: Present | None, bridged: bool) -> None:
+    made = plan({"links": links("wan0", "lan0", "lan1")}, Sharing(public=WAN, privates=(LAN0,)), present)
+    assert made.segments[0].bridged == bridged
+
+
+def test_a_subnet_that_the_host_uses_is_refused_before_anything_is_touched() -> None:
+    description = {"links": links("wan0", "lan0"), "addresses": ["wan0 10.20.0.5/16"]}
+    with pytest.raises(
+        ConflictError, match=r"subnet 10.20.0.0/24 overlaps 10.20.0.0/16 \(address 10.20.0.5/16 of wan0\)"
+    ):
+        plan(description, Sharing(public=WAN, privates=(LAN0,), subnet=IPv4Network("10.20.0.0/24")))
+
+
+def test_a_subnet_must_not_overlap_the_network_that_a_tunnel_keeps() -> None:
+    """The tunnel's own network was left out, as if it would be taken away like that of an Ethernet link."""
+    description = {"links": links("wan0", "lan0", "tun0"), "addresses": ["tun0 10.8.0.1/24"]}
+    wanted = Sharing(public=WAN, privates=(TUN, LAN0), subnet=IPv4Network("10.8.0.0/16"))
+    with pytest.raises(ConflictError, match=r"overlaps 10.8.0.0/24 \(address 10.8.0.1/24 of tun0\)"):
+        plan(description, wanted)
+
+
+@pytest.mark.parametrize("own", ["10.8.0.1/31", "10.8.0.1/32"])
+def test_a_tunnel_to_a_single_peer_has_no_network_of_its_own(own: str) -> None:
+    description = {"links": links("wan0", "tun0"), "addresses": [f"tun0 {own}"]}
+    (segment,) = plan(description, Sharing(public=WAN, privates=(TUN,))).segments
+    assert segment.network == IPv4Network("192.168.137.0/24")
+
+
+def test_every_segment_is_led_out_by_a_pinned_public() -> None:
+    description = {
+        "links": [*links("wan0", "lan0", "tun0"), {"name": "lan1"}],
+        "addresses": ["wan0 198.51.100.2/24", "lan1 203.0.113.2/24"],
+        "routes": ["default via 198.51.100.1 dev wan0 metric 9", "default via 203.0.113.1 dev lan1"],
+    }
+    made = plan(description, Sharing(public=WAN, privates=(LAN0, TUN)))
+    rules = [(step.priority, step.link, step.table) for step in made.steps if isinstance(step, AddRule)]
+    assert rules == [
+        (13_702, "lan0", None),
+        (13_702, "tun0", None),
+        (13_700, "lan0", 254),
+        (13_701, "lan0", 13_700),
+        (13_700, "tun0", 254),
+        (13_701, "tun0", 13_700),
+    ]
+    order = [type(step) for step in made.steps if isinstance(step, AddRule | AddRoute)]
+    assert order == [AddRule, AddRule, AddRoute, AddRule, AddRule, AddRule, AddRule], "unreachable is not there first"
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "there", "set_to"),
+    [("0", "0", None), ("0", "2", None), ("0", "1", "2"), ("1", "0", "2"), ("1", "2", None)],
+)
+def test_reverse_path_filtering_is_loosened_only_where_it_is_strict(
+    everywhere: str, there: str, set_to: str | None
+) -> None:
+    description = {
+        "links": links("wan0", "lan0", "lan1"),
+        "addresses": ["wan0 198.51.100.2/24", "lan1 203.0.113.2/24"],
+        "routes": ["default via 198.51.100.1 dev wan0 metric 9", "default via 203.0.113.1 dev lan1"],
+        "sysctls": {"all/ipv4/rp_filter": everywhere, "wan0/ipv4/rp_filter": there},
+    }
+    made = plan(description, Sharing(public=WAN, privates=(LAN0,)))
+    changes = [step for step in made.steps if isinstance(step, SetSysctl) and step.setting == "ipv4/rp_filter"]
+    assert [(step.link.name, step.previous, step.value) for step in changes] == (
+        [("wan0", there, set_to)] if set_to else []
+    )
+
+
+def test_a_setting_that_was_not_read_is_taken_for_that_of_new_links() -> None:
+    description = {"links": links("wan0", "lan0")}
+    host = snapshot(description)
+    host = replace(host, sysctls={"default/ipv4/forwarding": "1"})
+    made = make_plan(Sharing(public=WAN, privates=(LAN0,)), host, connections_of(host), FakeHost(host).environment)
+    assert not any(isinstance(step, SetSysctl) for step in made.steps)
