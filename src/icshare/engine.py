@@ -229,8 +229,8 @@ class Engine:
             self._redo(old)
         if not change.replaces:
             self._host.run(change.step.inverse())
-        if entry is not None:
-            self._journal.gone(entry)
+        assert entry is not None, "every step is on record before it runs"
+        self._journal.gone(entry)
 
     def _redo(self, entry: Entry) -> None:
         """Bring a step that this call has taken back, or replaced, into force again."""

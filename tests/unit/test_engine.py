@@ -414,7 +414,7 @@ def test_a_journal_that_cannot_be_written_is_a_failure_like_any_other(room: int)
     assert settled(machine.host.snapshot) == settled(scenario.host)
 
 
-def test_a_rollback_that_cannot_be_noted_says_so() -> None:
+def test_a_rollback_that_cannot_be_put_on_record_says_so() -> None:
     scenario = scenarios.load("changes_the_public_connection")
     journal = FullJournal()
     machine = Machine(host=FakeHost(scenario.host), journal=journal)
@@ -430,6 +430,27 @@ def test_a_rollback_that_cannot_be_noted_says_so() -> None:
     assert settled(machine.host.snapshot) == settled(before)
     machine.engine.stop()
     assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+def test_a_clean_rollback_that_cannot_be_noted_says_so() -> None:
+    scenario = scenarios.load("changes_the_public_connection")
+    journal = FullJournal()
+    machine = Machine(host=FakeHost(scenario.host), journal=journal)
+    assert scenario.present is not None
+    machine.engine.share(scenario.present)
+    before = machine.host.snapshot
+    journal.room = 1  # to begin the first step, which fails; nothing has to be put on record again but that all is well
+    machine.host.fail_at = len(machine.host.ran) + 1
+    with pytest.raises(HostError) as caught:
+        machine.engine.share(scenario.wanted)
+    assert caught.value.__notes__[1:] == [
+        "rolled back, but not noted so: the journal cannot be written: No space left on device"
+    ]
+    assert settled(machine.host.snapshot) == settled(before)
+    journal.room = -1
+    assert machine.engine.share(scenario.present).changes == ()
+    assert machine.journal.record is not None
+    assert machine.journal.record.complete
 
 
 def test_what_the_machine_objects_to_beforehand_touches_nothing() -> None:

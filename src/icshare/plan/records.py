@@ -153,6 +153,8 @@ def decode(content: bytes, name: str) -> State | None:
             case Complete() as done:
                 summary = done.complete
                 complete = True
+            case never:
+                assert_never(never)
     ordered = tuple(sorted(entries.values(), key=lambda entry: entry.rank))
     return State(header=header, entries=ordered, summary=summary, complete=complete, next_number=number + 1)
 
@@ -214,6 +216,8 @@ def _check_names(line: Begin | Gone | Complete) -> None:
                 host_name(label)
         case Gone():
             pass
+        case never:
+            assert_never(never)
 
 
 def _interfaces_of(step: AnyStep) -> Iterator[str]:
