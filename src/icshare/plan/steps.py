@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated, Self
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from icshare.model.names import InterfaceName
 
@@ -66,40 +67,38 @@ class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.name
 
 
-class LoadRuleset(Step, frozen=True, tag="load-ruleset"):
-    """Load table ``inet icshare`` in one transaction."""
+class _Ruleset(Step, frozen=True):
+    """What loading and dropping our table have in common: its whole text."""
 
     text: str
 
     @property
     def key(self) -> str:
         return "ruleset"
+
+
+class LoadRuleset(_Ruleset, frozen=True, tag="load-ruleset"):
+    """Load table ``inet icshare`` in one transaction."""
 
     def describe(self) -> str:
         return f"nftables: load table inet icshare ({digest(self.text)})"
 
     def inverse(self) -> "DropRuleset":
-        return DropRuleset(text=self.text)
+        return DropRuleset(**asdict(self))
 
 
-class DropRuleset(Step, frozen=True, tag="drop-ruleset"):
+class DropRuleset(_Ruleset, frozen=True, tag="drop-ruleset"):
     """Delete table ``inet icshare``."""
-
-    text: str
-
-    @property
-    def key(self) -> str:
-        return "ruleset"
 
     def describe(self) -> str:
         return "nftables: delete table inet icshare"
 
     def inverse(self) -> LoadRuleset:
-        return LoadRuleset(text=self.text)
+        return LoadRuleset(**asdict(self))
 
 
-class CreateBridge(Step, frozen=True, tag="create-bridge"):
-    """Create our bridge, or give the existing one this MTU."""
+class _Bridge(Step, frozen=True):
+    """What making and deleting our bridge have in common."""
 
     name: InterfaceName
     mac: _Mac
@@ -108,30 +107,26 @@ class CreateBridge(Step, frozen=True, tag="create-bridge"):
     @property
     def key(self) -> str:
         return f"link {self.name}"
+
+
+class CreateBridge(_Bridge, frozen=True, tag="create-bridge"):
+    """Create our bridge, or give the existing one this MTU."""
 
     def describe(self) -> str:
         return f"link {self.name}: create bridge, address {self.mac}, mtu {self.mtu}, no forward delay"
 
     def inverse(self) -> "DeleteBridge":
-        return DeleteBridge(name=self.name, mac=self.mac, mtu=self.mtu)
+        return DeleteBridge(**asdict(self))
 
 
-class DeleteBridge(Step, frozen=True, tag="delete-bridge"):
+class DeleteBridge(_Bridge, frozen=True, tag="delete-bridge"):
     """Delete our bridge."""
-
-    name: InterfaceName
-    mac: _Mac
-    mtu: _Mtu
-
-    @property
-    def key(self) -> str:
-        return f"link {self.name}"
 
     def describe(self) -> str:
         return f"link {self.name}: delete bridge"
 
     def inverse(self) -> CreateBridge:
-        return CreateBridge(name=self.name, mac=self.mac, mtu=self.mtu)
+        return CreateBridge(**asdict(self))
 
 
 class SetMaster(Step, frozen=True, tag="set-master"):
@@ -149,7 +144,7 @@ class SetMaster(Step, frozen=True, tag="set-master"):
         return f"link {self.link}: master {self.previous or 'none'} -> {self.master or 'none'}"
 
     def inverse(self) -> Self:
-        return msgspec.structs.replace(self, master=self.previous, previous=self.master)
+        return replace(self, master=self.previous, previous=self.master)
 
 
 class SetUp(Step, frozen=True, tag="set-up"):
@@ -167,7 +162,7 @@ class SetUp(Step, frozen=True, tag="set-up"):
         return f"link {self.link}: {_UP[self.previous]} -> {_UP[self.up]}"
 
     def inverse(self) -> Self:
-        return msgspec.structs.replace(self, up=self.previous, previous=self.up)
+        return replace(self, up=self.previous, previous=self.up)
 
 
 _UP = {True: "up", False: "down"}
@@ -194,14 +189,14 @@ class SetSysctl(Step, frozen=True, tag="set-sysctl"):
         return f"sysctl net.{family}.conf.{self.link}.{name}: {self.previous} -> {self.value}"
 
     def inverse(self) -> Self:
-        return msgspec.structs.replace(self, value=self.previous, previous=self.value)
+        return replace(self, value=self.previous, previous=self.value)
 
 
-class AddAddress(Step, frozen=True, tag="add-address"):
-    """Give a link an address.
+class _Address(Step, frozen=True):
+    """What adding and removing an address have in common.
 
     Attributes:
-        raw: The kernel's own message when the address is given back, b"" for an address of ours.
+        raw: The kernel's own message of an address of the host, b"" for an address of ours.
         taken: Seconds since boot when it was taken away; its lifetimes have run on since.
         served: The address is our gateway's: clients of its network are forgotten with it.
     """
@@ -216,38 +211,32 @@ class AddAddress(Step, frozen=True, tag="add-address"):
     def key(self) -> str:
         return f"address {self.address} on {self.link.key}"
 
+
+class AddAddress(_Address, frozen=True, tag="add-address"):
+    """Give a link an address."""
+
     def describe(self) -> str:
         return f"address {self.address}: add to {self.link}"
 
     def inverse(self) -> "RemoveAddress":
-        return RemoveAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
+        return RemoveAddress(**asdict(self))
 
 
-class RemoveAddress(Step, frozen=True, tag="remove-address"):
+class RemoveAddress(_Address, frozen=True, tag="remove-address"):
     """Take an address from a link, with the routes that the kernel made for it."""
-
-    link: LinkRef
-    address: IPv4Interface
-    raw: bytes = b""
-    taken: _Seconds = 0.0
-    served: bool = False
-
-    @property
-    def key(self) -> str:
-        return f"address {self.address} on {self.link.key}"
 
     def describe(self) -> str:
         return f"address {self.address}: remove from {self.link}"
 
     def inverse(self) -> AddAddress:
-        return AddAddress(link=self.link, address=self.address, raw=self.raw, taken=self.taken, served=self.served)
+        return AddAddress(**asdict(self))
 
 
-class AddRoute(Step, frozen=True, tag="add-route"):
-    """Add a route; see `Route` for the fields.
+class _Route(Step, frozen=True):
+    """What adding and removing a route have in common; see `Route` for the fields.
 
-    One of our own (without ``raw``) takes the place of another to the same destination, with the same metric, in the
-    same table, in one change: there is no moment without a route.
+    Attributes:
+        raw: The kernel's own message of a route of the host, b"" for one of ours.
     """
 
     link: LinkRef
@@ -260,68 +249,43 @@ class AddRoute(Step, frozen=True, tag="add-route"):
 
     @property
     def key(self) -> str:
-        return _route_key(self)
+        way = f" via {self.gateway} dev {self.link.key}" if self.raw else ""
+        return f"route {self.destination}{way} metric {self.metric} table {self.table}"
+
+    def __str__(self) -> str:
+        destination = "default" if self.destination.prefixlen == 0 else str(self.destination)
+        via = f" via {self.gateway}" if self.gateway else ""
+        metric = f" metric {self.metric}" if self.metric else ""
+        table = f" table {self.table}" if self.table != 254 else ""
+        return f"{destination}{via} dev {self.link}{metric}{table}"
+
+
+class AddRoute(_Route, frozen=True, tag="add-route"):
+    """Add a route.
+
+    One of our own (without ``raw``) takes the place of another to the same destination, with the same metric, in the
+    same table, in one change: there is no moment without a route.
+    """
 
     def describe(self) -> str:
-        return f"route: add {_route(self)}"
+        return f"route: add {self}"
 
     def inverse(self) -> "RemoveRoute":
-        return RemoveRoute(
-            link=self.link,
-            destination=self.destination,
-            gateway=self.gateway,
-            table=self.table,
-            metric=self.metric,
-            protocol=self.protocol,
-            raw=self.raw,
-        )
+        return RemoveRoute(**asdict(self))
 
 
-class RemoveRoute(Step, frozen=True, tag="remove-route"):
-    """Remove a route; see `Route` for the fields."""
-
-    link: LinkRef
-    destination: IPv4Network
-    gateway: IPv4Address | None = None
-    table: _Number = 254
-    metric: _Number = 0
-    protocol: _Byte = 4
-    raw: bytes = b""
-
-    @property
-    def key(self) -> str:
-        return _route_key(self)
+class RemoveRoute(_Route, frozen=True, tag="remove-route"):
+    """Remove a route."""
 
     def describe(self) -> str:
-        return f"route: remove {_route(self)}"
+        return f"route: remove {self}"
 
     def inverse(self) -> AddRoute:
-        return AddRoute(
-            link=self.link,
-            destination=self.destination,
-            gateway=self.gateway,
-            table=self.table,
-            metric=self.metric,
-            protocol=self.protocol,
-            raw=self.raw,
-        )
+        return AddRoute(**asdict(self))
 
 
-def _route_key(route: AddRoute | RemoveRoute) -> str:
-    way = f" via {route.gateway} dev {route.link.key}" if route.raw else ""
-    return f"route {route.destination}{way} metric {route.metric} table {route.table}"
-
-
-def _route(route: AddRoute | RemoveRoute) -> str:
-    destination = "default" if route.destination.prefixlen == 0 else str(route.destination)
-    via = f" via {route.gateway}" if route.gateway else ""
-    metric = f" metric {route.metric}" if route.metric else ""
-    table = f" table {route.table}" if route.table != 254 else ""
-    return f"{destination}{via} dev {route.link}{metric}{table}"
-
-
-class AddRule(Step, frozen=True, tag="add-rule"):
-    """Add a policy routing rule for packets that come in on one link.
+class _Rule(Step, frozen=True):
+    """What adding and removing a policy routing rule have in common: it is for packets that come in on one link.
 
     Attributes:
         priority: Smaller is asked first.
@@ -339,44 +303,34 @@ class AddRule(Step, frozen=True, tag="add-rule"):
     def key(self) -> str:
         return f"rule {self.priority} iif {self.link}"
 
+    def __str__(self) -> str:
+        action = "unreachable" if self.table is None else f"lookup {self.table}"
+        suppress = "" if self.suppress_prefixlength is None else f" suppress_prefixlength {self.suppress_prefixlength}"
+        return f"{self.priority}: from all iif {self.link} {action}{suppress}"
+
+
+class AddRule(_Rule, frozen=True, tag="add-rule"):
+    """Add a policy routing rule."""
+
     def describe(self) -> str:
-        return f"rule: add {_rule(self)}"
+        return f"rule: add {self}"
 
     def inverse(self) -> "RemoveRule":
-        return RemoveRule(
-            link=self.link, priority=self.priority, table=self.table, suppress_prefixlength=self.suppress_prefixlength
-        )
+        return RemoveRule(**asdict(self))
 
 
-class RemoveRule(Step, frozen=True, tag="remove-rule"):
+class RemoveRule(_Rule, frozen=True, tag="remove-rule"):
     """Remove a policy routing rule."""
 
-    link: InterfaceName
-    priority: _Number
-    table: _Number | None = None
-    suppress_prefixlength: _Byte | None = None
-
-    @property
-    def key(self) -> str:
-        return f"rule {self.priority} iif {self.link}"
-
     def describe(self) -> str:
-        return f"rule: remove {_rule(self)}"
+        return f"rule: remove {self}"
 
     def inverse(self) -> AddRule:
-        return AddRule(
-            link=self.link, priority=self.priority, table=self.table, suppress_prefixlength=self.suppress_prefixlength
-        )
+        return AddRule(**asdict(self))
 
 
-def _rule(rule: AddRule | RemoveRule) -> str:
-    action = "unreachable" if rule.table is None else f"lookup {rule.table}"
-    suppress = "" if rule.suppress_prefixlength is None else f" suppress_prefixlength {rule.suppress_prefixlength}"
-    return f"{rule.priority}: from all iif {rule.link} {action}{suppress}"
-
-
-class ProbeDhcp(Step, frozen=True, tag="probe-dhcp"):
-    """Ask the segment for foreign DHCP servers; the ruleset notes who answers. Nothing to take back."""
+class _Probe(Step, frozen=True):
+    """A question to a segment, and who is on it: with other members it is another question."""
 
     link: InterfaceName
     members: tuple[InterfaceName, ...] = ()
@@ -384,33 +338,30 @@ class ProbeDhcp(Step, frozen=True, tag="probe-dhcp"):
     @property
     def key(self) -> str:
         return f"dhcp probe on {self.link}"
+
+
+class ProbeDhcp(_Probe, frozen=True, tag="probe-dhcp"):
+    """Ask the segment for foreign DHCP servers; the ruleset notes who answers. Nothing to take back."""
 
     def describe(self) -> str:
         return f"dhcp: ask {self.link} for other servers"
 
     def inverse(self) -> "ForgetProbe":
-        return ForgetProbe(link=self.link, members=self.members)
+        return ForgetProbe(**asdict(self))
 
 
-class ForgetProbe(Step, frozen=True, tag="forget-probe"):
+class ForgetProbe(_Probe, frozen=True, tag="forget-probe"):
     """The inverse of a question: nothing."""
-
-    link: InterfaceName
-    members: tuple[InterfaceName, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"dhcp probe on {self.link}"
 
     def describe(self) -> str:
         return "dhcp: nothing to take back"
 
     def inverse(self) -> ProbeDhcp:
-        return ProbeDhcp(link=self.link, members=self.members)
+        return ProbeDhcp(**asdict(self))
 
 
-class StartService(Step, frozen=True, tag="start-service"):
-    """Start dnsmasq with a configuration, in place of the one that runs.
+class _Service(Step, frozen=True):
+    """What starting and stopping dnsmasq have in common.
 
     Attributes:
         text: The whole configuration; its digest names the file, so what runs can be told from what is wanted.
@@ -422,27 +373,25 @@ class StartService(Step, frozen=True, tag="start-service"):
     def key(self) -> str:
         return "dnsmasq"
 
+
+class StartService(_Service, frozen=True, tag="start-service"):
+    """Start dnsmasq with a configuration, in place of the one that runs."""
+
     def describe(self) -> str:
         return f"dnsmasq: start ({digest(self.text)})"
 
     def inverse(self) -> "StopService":
-        return StopService(text=self.text)
+        return StopService(**asdict(self))
 
 
-class StopService(Step, frozen=True, tag="stop-service"):
+class StopService(_Service, frozen=True, tag="stop-service"):
     """Stop dnsmasq and remove the files it made."""
-
-    text: str
-
-    @property
-    def key(self) -> str:
-        return "dnsmasq"
 
     def describe(self) -> str:
         return "dnsmasq: stop"
 
     def inverse(self) -> StartService:
-        return StartService(text=self.text)
+        return StartService(**asdict(self))
 
 
 AnyStep = (
