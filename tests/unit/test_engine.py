@@ -3,103 +3,28 @@
 Every golden scenario goes through every failure and every kill there can be, on a host and with a journal in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from tests import scenarios
-from tests.hosts import connections_of, settled
+from tests.hosts import settled
+from tests.mortal import KilledError, Life, mortal
 from tests.scenarios import Machine, Scenario
 
 from icshare.engine import Engine
 from icshare.errors import ConflictError, HostError, IcshareError, RefusedError, VerificationError
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import Segment, Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.diff import Entry
-from icshare.plan.planner import Environment, Plan
+from icshare.plan.planner import Plan
 from icshare.plan.steps import AddAddress, AnyStep, LoadRuleset, SetSysctl, StartService
 from icshare.plan.transition import after
-from icshare.ports import Record
 from icshare.testing import FakeHost, FakeJournal
 
 ALL = pytest.mark.parametrize("name", scenarios.names())
 CHANGES = pytest.mark.parametrize("name", [one for one in scenarios.names() if scenarios.load(one).present is not None])
-
-
-class KilledError(BaseException):
-    """The process is dead: nothing that it would still do happens."""
-
-
-class Life:
-    """What is left of a process's life, in changes of the host or the journal."""
-
-    def __init__(self, actions: int) -> None:
-        self.left = actions
-
-    def spend(self) -> None:
-        if self.left == 0:
-            raise KilledError
-        self.left -= 1
-
-
-class MortalHost:
-    """A host whose process may die before any of its changes."""
-
-    def __init__(self, host: FakeHost, life: Life) -> None:
-        self._host = host
-        self._life = life
-
-    def observe(self) -> Snapshot:
-        return self._host.observe()
-
-    def run(self, step: AnyStep) -> None:
-        self._life.spend()
-        self._host.run(step)
-
-    def preflight(self, plan: Plan) -> None:
-        self._host.preflight(plan)
-
-    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
-        return self._host.check(sharing, segments)
-
-    @property
-    def environment(self) -> Environment:
-        return self._host.environment
-
-
-class MortalJournal:
-    """A journal whose process may die before any line that it writes."""
-
-    def __init__(self, journal: FakeJournal, life: Life) -> None:
-        self._journal = journal
-        self._life = life
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        with self._journal.lock():
-            yield
-
-    def load(self) -> Record | None:
-        return self._journal.load()
-
-    def begin(self, step: AnyStep, rank: int | None) -> Entry:
-        self._life.spend()
-        return self._journal.begin(step, rank)
-
-    def gone(self, entry: Entry) -> None:
-        self._life.spend()
-        self._journal.gone(entry)
-
-    def complete(self, plan: Plan) -> None:
-        self._life.spend()
-        self._journal.complete(plan)
-
-    def clear(self) -> None:
-        self._life.spend()
-        self._journal.clear()
 
 
 class ForgetfulHost(FakeHost):
@@ -140,7 +65,7 @@ def lives(machine: Callable[[], Machine], act: Callable[[Engine], object]) -> It
     for actions in range(10_000):
         made, life = machine(), Life(actions)
         try:
-            act(Engine(MortalHost(made.host, life), MortalJournal(made.journal, life), connections_of))
+            act(mortal(made, life))
         except KilledError:
             yield made
         else:
