@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from icshare import __version__
-from icshare.cli.main import make_group
+from icshare.cli.program import make_group
 from icshare.cli.session import Session
 
 _DESCRIPTION = """\

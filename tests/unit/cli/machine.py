@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from tests.hosts import connections_of, snapshot
 
 from icshare.api import SharingStatus
-from icshare.cli.main import main
+from icshare.cli.program import main
 from icshare.cli.session import Session
 from icshare.engine import Engine, Outcome, Progress, Proposal
 from icshare.errors import IcshareError

@@ -11,7 +11,7 @@ from tests.unit.cli.machine import FakeManager, Machine, failing
 
 from icshare import errors
 from icshare.cli.errors import TABLE, ErrorKind
-from icshare.cli.main import main
+from icshare.cli.program import main
 from icshare.cli.schema import ErrorDocument
 from icshare.cli.session import Session
 from icshare.errors import (
