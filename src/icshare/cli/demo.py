@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 4
 _WIDEST = 120
+_ESCAPE = "\x1b"
 
 
 def demo(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> None:
@@ -100,8 +101,12 @@ class _Display:
             self._session.out.line(Cell(line, "cyan"))
         if show:
             for line in ran.output.rstrip("\n").splitlines():
-                # icshare and the lab's server printed it, the former in colour: it is printable already.
-                self._session.stdout.write(f"{_INDENT}{line}".rstrip() + "\n")
+                if _ESCAPE in line or len(line) < self._width - len(_INDENT):
+                    # icshare has printed it, for just this width: it is printable already.
+                    self._session.stdout.write(f"{_INDENT}{line}".rstrip() + "\n")
+                else:
+                    for part in self._wrapped(line, 2):
+                        self._session.out.line(part)
         self._session.stdout.flush()
 
     def found(self, finding: "Finding") -> None:
@@ -137,7 +142,7 @@ def _print_summary(session: Session, report: "Report") -> None:
     )
     out = session.out
     out.line(_mark(session, ok=not wrong), Cell(f" {outcome}, in {report.seconds:.1f} s", "bold"))
-    times = ", ".join(f"{step.name} {step.seconds:.1f}" for step in report.steps)
+    times = "seconds: " + ", ".join(f"{step.name} {step.seconds:.1f}" for step in report.steps)
     for line in textwrap.wrap(times, (_width() if session.terminal else _WIDEST) - 3):
         out.line("  ", Cell(line, "dim"))
     out.line()

@@ -167,9 +167,9 @@ def _python_path() -> dict[str, str]:
 
 def own_program() -> str:
     """Return how a user calls this program: by its name where sudo finds it, else by its path."""
-    if shutil.which("icshare", path=_SUDO_PATH):
-        return "icshare"
     path = Path(sys.argv[0]).absolute()
+    if path.name != "icshare" or shutil.which("icshare", path=_SUDO_PATH):
+        return "icshare"
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 

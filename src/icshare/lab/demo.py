@@ -118,11 +118,11 @@ class _Scenario:
         stage.draw(draw(lab.plan))
         links = [link["ifname"] for link in _decode(command.run(["ip", "-json", "link", "show"]).stdout)]
         apart = rootless.is_inside() and links == ["lo"]
-        stage.find(f"apart from this machine: the only link of its own in here is {', '.join(links)}", ok=apart)
+        stage.find(f"apart from this machine: of its links there is none in here, only {', '.join(links)}", ok=apart)
         found = lab.status()
         up = sum(node.present for node in found.nodes), sum(service.running for service in found.services)
         stage.find(
-            f"{up[0]} of {len(found.nodes)} nodes and {up[1]} of {len(found.services)} processes of theirs are up",
+            f"{up[0]} of {len(found.nodes)} nodes and {up[1]} of {len(found.services)} processes are up",
             ok=found.healthy,
         )
         self._serve_web(p.GATEWAY)
@@ -143,8 +143,8 @@ class _Scenario:
         public = [name for name, one in found.items() if one["as_public"]["ok"]]
         private = [name for name, one in found.items() if one["as_private"]["ok"]]
         roles = [name for name, one in found.items() if one["role"] != "none"]
-        self._stage.find(f"can be shared: {', '.join(public) or 'nothing'}", ok=PUBLIC in public)
-        self._stage.find(f"can have it: {', '.join(private) or 'nothing'}", ok=set(PRIVATES) <= set(private))
+        self._stage.find(f"fit to be public: {', '.join(public) or 'nothing'}", ok=PUBLIC in public)
+        self._stage.find(f"fit to be private: {', '.join(private) or 'nothing'}", ok=set(PRIVATES) <= set(private))
         self._stage.find(f"shared so far: {', '.join(roles) or 'nothing'}", ok=not roles)
 
     def _before(self) -> traces.Traces:
@@ -187,8 +187,9 @@ class _Scenario:
             routes = _decode(lab.run(node, ["ip", "-json", "-4", "route", "show", "default"]).stdout)
             router = routes[0]["gateway"] if routes else "none"
             resolver = lab.path(node, "/etc/resolv.conf").read_text().partition("nameserver ")[2].strip() or "none"
+            servers = f"gateway and DNS {router}" if router == resolver else f"gateway {router}, DNS {resolver}"
             stage.find(
-                f"{node} has {address or 'no address'} after {ran.seconds:.2f} s, gateway {router}, DNS {resolver}",
+                f"{node} has {address or 'no address'} after {ran.seconds:.2f} s, {servers}",
                 ok=ran.status == 0 and router == resolver == self._gateway and bool(address),
             )
             if address:
@@ -209,7 +210,8 @@ class _Scenario:
                 ok=server == self._gateway and address == str(p.WEB_ADDRESS),
             )
         for node, page in zip(self._nodes, pages, strict=True):
-            stage.find(f"{node} gets the page: {last_line(page)}", ok=_seen_by(page) == str(p.UPLINK.ip))
+            words = last_line(page).partition(", port ")[0]
+            stage.find(f"{node} gets the page: {words}", ok=_seen_by(page) == str(p.UPLINK.ip))
         sources = [entry.source for entry in lab.seen("web")[earlier:]]
         stage.find(
             f"the server's log: {len(sources)} requests, from {', '.join(sorted(set(map(str, sources)))) or 'nobody'}",
@@ -246,7 +248,7 @@ class _Scenario:
         ask_dhcp = ["udhcpc", "-f", "-n", "-q", "-t", "1", "-T", "1", "-i", "isp0", "-s", "/bin/true"]
         knocks, dns, dhcp = stage.run(
             lab,
-            (p.INTERNET, ["curl", "-sSZ", "--max-time", _SILENCE, "-w", _KNOCKED, *urls]),
+            (p.INTERNET, ["curl", "-Z", "--no-progress-meter", "--max-time", _SILENCE, "-w", _KNOCKED, *urls]),
             (p.INTERNET, ask_dns),
             (p.INTERNET, ask_dhcp),
         )

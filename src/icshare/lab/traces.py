@@ -21,8 +21,8 @@ _IP = {
     "rules": (("-4", "rule", "show"), ("-6", "rule", "show")),
 }
 _OWN_DIRECTORIES = ("/run", "/etc", "/var/lib")
-# It counts the connections of the moment, so it is no setting.
-_NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:",)
+# No settings: one counts the connections of the moment, the other is drawn by the kernel when it is first needed.
+_NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ipv4/tcp_fastopen_key:")
 
 
 def take(lab: Lab, node: str) -> Traces:

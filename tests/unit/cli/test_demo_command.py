@@ -35,7 +35,7 @@ def told(given: Report, *, json: bool) -> tuple[int, str]:
 def test_one_fact_that_does_not_hold_is_a_failure(ok: bool, status: int, first: str) -> None:
     ended, text = told(report(ok=ok), json=False)
     assert ended == status
-    assert text.splitlines()[:2] == [first, "  list 0.2"]
+    assert text.splitlines()[:2] == [first, "  seconds: list 0.2"]
 
 
 @pytest.mark.parametrize("ok", [True, False])
