@@ -13,8 +13,8 @@ from icshare.model.status import Health
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Environment, Plan
 from icshare.plan.steps import AnyStep
-from icshare.ports import Record
-from icshare.testing import FakeHost, FakeJournal
+from icshare.ports import Journal, Record
+from icshare.testing import FakeHost
 
 
 class KilledError(BaseException):
@@ -61,7 +61,7 @@ class MortalHost:
 class MortalJournal:
     """A journal whose process may die before any line that it writes."""
 
-    def __init__(self, journal: FakeJournal, life: Life) -> None:
+    def __init__(self, journal: Journal, life: Life) -> None:
         self._journal = journal
         self._life = life
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 from tests import scenarios
+from tests.hosts import connections_of, settled
+from tests.mortal import KilledError, Life, MortalHost, MortalJournal
 
+from icshare.engine import Engine
 from icshare.errors import ConflictError, HostError, PrivilegeError
 from icshare.host import journal as on_disk
 from icshare.host.journal import FileJournal
@@ -23,7 +26,7 @@ from icshare.plan.planner import Plan
 from icshare.plan.records import Header, encode
 from icshare.plan.steps import AddAddress, LinkRef, LoadRuleset, SetUp
 from icshare.ports import Journal
-from icshare.testing import FakeJournal
+from icshare.testing import FakeHost, FakeJournal
 
 LOAD = LoadRuleset(text="table inet icshare {}\n")
 UP = SetUp(link=LinkRef(InterfaceName("lan0"), 3), up=True, previous=False)
@@ -193,6 +196,31 @@ def test_the_lock_of_a_killed_process_is_free(directory: Path, holder: tuple[Pip
     os.kill(pid, signal.SIGKILL)
     with FileJournal(directory).lock():
         assert directory.is_dir()
+
+
+@pytest.mark.parametrize("name", ["adds_a_private_to_a_single_one", "gives_back_addresses_and_routes_of_a_private"])
+def test_from_the_file_alone_the_next_process_gives_back_the_host(directory: Path, name: str) -> None:
+    """Killed before any line or step, with the next line torn: what is on disk is enough to take all of it back."""
+    scenario = scenarios.load(name)
+    for actions in range(1_000):
+        host, life = FakeHost(scenario.host), Life(actions)
+        if scenario.present is not None:
+            Engine(host, FileJournal(directory), connections_of).share(scenario.present)
+        try:
+            process = Engine(MortalHost(host, life), MortalJournal(FileJournal(directory), life), connections_of)
+            process.share(scenario.wanted)
+        except KilledError:
+            if (directory / "journal").exists():
+                with (directory / "journal").open("ab") as file:
+                    file.write(b'{"begin":99,"ra')
+        else:
+            break
+        Engine(host, FileJournal(directory), connections_of).stop()
+        assert settled(host.snapshot) == settled(scenario.host)
+        assert not directory.exists()
+    else:
+        pytest.fail("it never ends")
+    assert actions > 20
 
 
 def test_a_torn_last_line_does_not_count_and_is_cut_off(directory: Path, file_journal: FileJournal) -> None:
