@@ -11,6 +11,7 @@ from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
 from icshare.cli.summary import print_notes, print_summary
 from icshare.cli.words import quantity
+from icshare.errors import IcshareError
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
@@ -110,10 +111,23 @@ def _share(
             with interruptible():
                 return session.manager.share(public, privates, subnet=subnet, firewall=firewall, progress=progress)
         except Interrupted as interruption:
-            error = CancelledError("interrupted; what was done is rolled back", interruption.number)
+            error = CancelledError(f"interrupted; {_present(session)}", interruption.number)
             for note in getattr(interruption, "__notes__", ()):
                 error.add_note(note)
             raise error from interruption
+
+
+def _present(session: Session) -> str:
+    """Tell what an interruption has left: usually what was before, but it may have come a moment too late."""
+    try:
+        record = session.manager.status().record
+    except IcshareError:
+        return "icshare status tells what is shared now"
+    if record is None:
+        return "nothing is shared, and everything is as it was before"
+    if record.sharing is None or not record.complete:
+        return "icshare stop takes back what is left"
+    return f"{record.sharing.public} is shared with {', '.join(record.sharing.privates)} now"
 
 
 def _print_proposal(out: Printer, proposal: "Proposal") -> None:

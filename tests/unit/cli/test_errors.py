@@ -1,6 +1,7 @@
 """Every error becomes its exit status, one message, and with --json one document; none becomes a traceback."""
 
 import io
+import itertools
 import os
 import signal
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from icshare.errors import (
     RefusedError,
     VerificationError,
 )
+from icshare.plan.steps import AnyStep
 
 STATUSES = [
     (InvalidRequestError("wrong"), 2, "invalid-request"),
@@ -112,31 +114,53 @@ def test_an_expected_error_shows_its_traceback_only_to_those_who_ask() -> None:
     assert "Traceback" in failing(HostError("wrong"))("-vv", "list").err
 
 
+class Interrupted(FakeManager):
+    """Gets a signal before each step from the third on."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        run, runs = self.host.run, itertools.count(1)
+
+        def interrupted(step: AnyStep) -> None:
+            if next(runs) >= 3:  # the second signal comes in the middle of rolling back
+                os.kill(os.getpid(), number)
+            run(step)
+
+        self.host.run = interrupted  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_rolls_back_what_share_has_begun(number: signal.Signals) -> None:
-    class Interrupted(FakeManager):
-        def __init__(self) -> None:
-            super().__init__()
-            run = self.host.run
-            self.runs = 0
-
-            def interrupted(step: object) -> None:
-                self.runs += 1
-                if self.runs >= 3:  # the second one comes in the middle of rolling back
-                    os.kill(os.getpid(), number)
-                run(step)  # type: ignore[arg-type]
-
-            self.host.run = interrupted  # type: ignore[method-assign]
-
-    machine = Machine(manager=Interrupted())
+    machine = Machine(manager=Interrupted(number))
     before, handler = machine.manager.host.snapshot, signal.getsignal(number)
     ran = machine("share", "wan0", "lan0")
     assert ran.status == 128 + number
     assert ran.out == ""
-    assert ran.err.splitlines()[0] == "icshare: interrupted; what was done is rolled back"
+    assert ran.err == "icshare: interrupted; nothing is shared, and everything is as it was before\n"
     assert machine.manager.host.snapshot == before
     assert machine.manager.journal.record is None
     assert signal.getsignal(number) is handler
+
+
+def test_a_signal_while_changing_tells_what_is_shared_still() -> None:
+    machine = Machine()
+    assert machine("share", "wan0", "lan0").status == 0
+    changed = Interrupted(signal.SIGINT)
+    changed.host.snapshot, changed.journal = machine.manager.host.snapshot, machine.manager.journal
+    ran = Machine(manager=changed)("share", "wan0", "lan0", "lan1")
+    assert (ran.status, ran.err) == (130, "icshare: interrupted; wan0 is shared with lan0 now\n")
+    assert Machine(manager=changed)("status").status == 0
+
+
+def test_a_signal_while_stopping_tells_how_to_go_on() -> None:
+    machine = Machine()
+    assert machine("share", "wan0", "lan0", "lan1").status == 0
+    stopping = Interrupted(signal.SIGTERM)
+    stopping.host.snapshot, stopping.journal = machine.manager.host.snapshot, machine.manager.journal
+    ran = Machine(manager=stopping)("stop")
+    assert (ran.status, ran.err) == (143, "icshare: interrupted; icshare stop takes back what is left\n")
+    assert machine("stop").status == 0
+    assert machine.manager.journal.record is None
 
 
 def test_ctrl_c_ends_any_command_with_one_line() -> None:
