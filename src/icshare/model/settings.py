@@ -1,6 +1,7 @@
 """The administrator's settings: ``/etc/icshare/icshare.toml``.
 
-Everything in it is optional; the command line overrules it. Unknown keys are errors: a misspelt one would silently not count.
+Everything in it is optional; the command line overrules it. Unknown keys are errors: a misspelt one would silently not
+count.
 """
 
 import tomllib
@@ -48,19 +49,19 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     """A table of the file."""
 
 
-class _Sharing(_Table):
+class _Sharing(_Table, frozen=True):
     subnet: str | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
 
 
-class _Reservation(_Table):
+class _Reservation(_Table, frozen=True):
     mac: str
     address: str | None = None
     name: str | None = None
 
 
-class _Dhcp(_Table):
+class _Dhcp(_Table, frozen=True):
     enabled: bool = True
     first: str | None = None
     last: str | None = None
@@ -68,12 +69,12 @@ class _Dhcp(_Table):
     reservations: tuple[_Reservation, ...] = ()
 
 
-class _Dns(_Table):
+class _Dns(_Table, frozen=True):
     domain: _Domain = DEFAULT_DOMAIN
     servers: tuple[str, ...] = ()
 
 
-class _Link(_Table):
+class _Link(_Table, frozen=True):
     media: Literal["none", "direct", "isdn", "lan", "phone", "tunnel", "pppoe"] | None = None
     incoming_only: bool | None = None
     public: bool | None = None
@@ -82,8 +83,8 @@ class _Link(_Table):
     name: Annotated[str, msgspec.Meta(max_length=255)] = ""
 
 
-class _File(_Table):
-    version: Literal[1] = VERSION
+class _File(_Table, frozen=True):
+    version: Literal[1] = 1
     sharing: _Sharing = _Sharing()
     dhcp: _Dhcp = _Dhcp()
     dns: _Dns = _Dns()
