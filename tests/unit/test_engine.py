@@ -378,6 +378,20 @@ def test_a_clean_rollback_that_cannot_be_noted_says_so() -> None:
     assert machine.journal.record.complete
 
 
+def test_a_failure_after_a_kill_does_not_pass_for_a_whole_sharing() -> None:
+    """What the dead process left is brought back by the rollback, and stays what it was: half of a change."""
+    scenario, machine = simple()
+    with pytest.raises(KilledError):
+        mortal(machine, Life(5)).share(scenario.wanted)
+    before = steps_on_record(machine)
+    machine.host.fail_at = len(machine.host.ran) + 1
+    with pytest.raises(HostError):
+        machine.engine.share(scenario.wanted)
+    assert steps_on_record(machine) == before
+    assert machine.journal.record is not None
+    assert not machine.journal.record.complete
+
+
 def test_what_the_machine_objects_to_beforehand_touches_nothing() -> None:
     class Objecting(FakeHost):
         def preflight(self, plan: Plan) -> None:

@@ -110,6 +110,13 @@ def test_nothing_is_left_after_clearing(journal: Journal, plan: Plan) -> None:
     assert journal.load() is None
 
 
+def test_clearing_what_is_clear_does_nothing(journal: Journal) -> None:
+    with journal.lock():
+        journal.clear()
+        journal.clear()
+        assert journal.load() is None
+
+
 def test_the_next_process_goes_on_where_the_last_one_died(directory: Path, plan: Plan) -> None:
     first = FileJournal(directory)
     with first.lock():

@@ -183,6 +183,16 @@ def test_settings_of_dhcp_that_nobody_will_use_are_no_problem() -> None:
         Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.share(wanted)
 
 
+def test_pool_and_reservations_are_about_the_first_segment_alone() -> None:
+    """The bridge: its pool need not suit a tunnel beside it, and a reservation in the tunnel's network does not suit it."""
+    dhcp = reserved("192.168.137.7", pool_first=IPv4Address("192.168.137.5"))
+    Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.share(
+        Sharing(public=WAN, privates=(TUN, LAN0), dhcp=dhcp)
+    )
+    wrong = Sharing(public=WAN, privates=(TUN, LAN0), dhcp=reserved("192.168.138.7"))
+    assert [reason for reason, _ in problems(wrong)] == ["reservation"]
+
+
 def test_every_problem_is_named_at_once() -> None:
     dhcp = reserved("10.0.0.1", "10.0.0.7", "10.0.0.7", pool_first=IPv4Address("10.21.0.5"))
     host = snapshot({"links": [*LINKS, {"name": BRIDGE_NAME, "kind": "bridge"}]})

@@ -18,6 +18,15 @@ HALVES = ["0.0.0.0/1 dev tun0", "128.0.0.0/1 via 10.8.0.1 dev tun0"]
         ("wan0", ["default via 198.51.100.1 dev wan0"], None),
         ("wan0", ["default via 198.51.100.1 dev wan0", "default via 203.0.113.1 dev wan1 metric 9"], None),
         ("wan1", ["default via 198.51.100.1 dev wan0", "default via 203.0.113.1 dev wan1 metric 9"], "203.0.113.1"),
+        (
+            "wan1",
+            [
+                "default dev wan0",
+                "default via 203.0.113.9 dev wan1 metric 9",
+                "default via 203.0.113.5 dev wan1 metric 5",
+            ],
+            "203.0.113.5",
+        ),
         ("wan1", ["default via 198.51.100.1 dev wan0"], None),
         ("tun0", ["default via 198.51.100.1 dev wan0"], "no gateway"),
         ("off0", ["default via 198.51.100.1 dev wan0"], None),
