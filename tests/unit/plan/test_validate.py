@@ -184,7 +184,7 @@ def test_settings_of_dhcp_that_nobody_will_use_are_no_problem() -> None:
 
 
 def test_pool_and_reservations_are_about_the_first_segment_alone() -> None:
-    """The bridge: its pool need not suit a tunnel beside it, and a reservation in the tunnel's network does not suit it."""
+    """The bridge: what is set need not suit a tunnel beside it, and what suits the tunnel does not suit the bridge."""
     dhcp = reserved("192.168.137.7", pool_first=IPv4Address("192.168.137.5"))
     Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.share(
         Sharing(public=WAN, privates=(TUN, LAN0), dhcp=dhcp)
