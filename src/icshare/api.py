@@ -31,6 +31,7 @@ from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.connections import best_default, connections
+from icshare.plan.transition import rewind
 from icshare.ports import Record
 
 AUTO = "auto"
@@ -71,12 +72,25 @@ class SharingManager:
     def connections(self) -> tuple[Connection, ...]:
         """Return every connection of the host with its part in the present sharing; needs no privilege.
 
+        The verdicts are those of the host as it would be without us: what is shared now may be shared otherwise.
+
         Raises:
             HostError: The host or the journal could not be read.
         """
         record = self._engine.record()
         sharing = record.sharing if record else None
-        return self._connections(self._host.observe(), sharing)
+        observed = self._host.observe()
+        found = self._connections(observed, sharing)
+        if record is None:
+            return found
+        baseline = rewind(observed, [entry.step for entry in record.entries])
+        judged = {one.interface: one for one in self._connections(baseline, None)}
+        return tuple(
+            replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
+            if one.interface in judged
+            else replace(one, hidden=True)
+            for one in found
+        )
 
     def share(
         self,
@@ -181,9 +195,7 @@ class SharingManager:
 
     def _default_connection(self, privates: Sequence[str]) -> str:
         baseline = self._engine.baseline(self._engine.record())
-        kept = replace(
-            baseline, links=tuple(link for link in baseline.links if link.name not in privates)
-        )
+        kept = replace(baseline, links=tuple(link for link in baseline.links if link.name not in privates))
         index = best_default(kept.routes, kept.links)
         link = kept.link_by_index(index) if index is not None else None
         if link is None:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from icshare.errors import HostError
-from icshare.host import checks, ruleset, sysctl
+from icshare.errors import HostError, PrivilegeError
+from icshare.host import checks, doctor, ruleset, sysctl
 from icshare.host.dhcp_probe import send_probe
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.preflight import preflight
 from icshare.host.resolvers import name_servers
 from icshare.host.service import Service, account
+from icshare.host.sockets import ssh_login
 from icshare.host.sysfs import with_facts
+from icshare.model.client import Client, list_clients, parse_leases
 from icshare.model.link import Address, IfIndex, Link, Route
 from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing
@@ -26,6 +28,7 @@ from icshare.model.status import Health
 from icshare.plan import steps as s
 from icshare.plan.planner import Environment, Plan
 from icshare.plan.steps import AnyStep, LinkRef
+from icshare.ports import Record
 from icshare.wire import rtchange
 from icshare.wire.netlink import Request
 
@@ -83,7 +86,44 @@ class LinuxHost:
         """Test from end to end that a sharing works now."""
         return checks.check(self.observe(), sharing, segments, self._service)
 
-    def run(self, step: AnyStep) -> None:  # noqa: C901, PLR0912 (one case per kind of step)
+    def administrator_login(self, public: str) -> int | None:
+        """Return the port of the administrator's own SSH login when it came in by *public*, None otherwise."""
+        login = ssh_login()
+        if login is None:
+            return None
+        with NetlinkSocket() as kernel:
+            link = kernel.find_link(public)
+            mine = link is not None and any(
+                one.index == link.index and one.interface.ip == login.server for one in kernel.addresses()
+            )
+        return login.server_port if mine else None
+
+    def clients(self, sharing: Sharing, segments: Sequence[Segment], *, now: float) -> tuple[Client, ...]:
+        """Return who is on the segments, by address.
+
+        Args:
+            sharing: The present sharing.
+            segments: Its segments.
+            now: Seconds since the epoch.
+        """
+        try:
+            leases = parse_leases(self._service.leases.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            leases = ()
+        with NetlinkSocket() as kernel:
+            indices = {link.index for link in kernel.links() if link.name in {one.interface for one in segments}}
+            neighbours = [one for one in kernel.neighbours() if one.index in indices]
+        try:
+            traffic = ruleset.client_traffic()
+        except PrivilegeError:
+            traffic = {}
+        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds)
+
+    def examine(self, record: Record | None) -> Health:
+        """Return what on this machine stands in the way of sharing, and what mends it."""
+        return doctor.examine(self.observe(), record, self._service)
+
+    def run(self, step: AnyStep) -> None:
         """Make one change.
 
         Raises:
@@ -151,7 +191,7 @@ class _Links:
         """Return the link that *ref* means, None when that very device is gone."""
         if not ref.index:
             return self._kernel.find_link(ref.name)
-        return next((link for link in self._kernel.links() if link.index == ref.index), None)
+        return self._kernel.find_link_by_index(IfIndex(ref.index))
 
     def _request(self, request: Request, *tolerated: int) -> None:
         try:
@@ -233,5 +273,3 @@ def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Requ
     return build(
         4, priority=step.priority, iif=step.link, table=step.table, suppress_prefixlength=step.suppress_prefixlength
     )
-
-

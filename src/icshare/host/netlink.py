@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from icshare.errors import HostError, PrivilegeError
-from icshare.model.link import Address, Link, Neighbour, Route, Rule
+from icshare.model.link import Address, IfIndex, Link, Neighbour, Route, Rule
 from icshare.wire import rtnetlink
 from icshare.wire.netlink import (
     NLM_F_ACK,
@@ -139,6 +139,16 @@ class NetlinkSocket:
         except HostError as error:
             # A name that no link can have (too long, empty) is not found either.
             if error.errno in {errno.ENODEV, errno.ERANGE, errno.EINVAL}:
+                return None
+            raise
+        return rtnetlink.parse_link(message.payload)
+
+    def find_link_by_index(self, index: IfIndex) -> Link | None:
+        """Return the link with *index*, without the facts of sysfs, or None."""
+        try:
+            (message,) = self.request(rtnetlink.get_link_by_index(index))
+        except HostError as error:
+            if error.errno == errno.ENODEV:
                 return None
             raise
         return rtnetlink.parse_link(message.payload)

@@ -28,7 +28,8 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
     refusal = ruleset.refusal(plan.ruleset)
     if refusal is not None:
         raise NotSupportedError(
-            f"this kernel or nft does not take the ruleset: {refusal}", hint="icshare doctor tells which feature is missing"
+            f"this kernel or nft does not take the ruleset: {refusal}",
+            hint="icshare doctor tells which feature is missing",
         )
     gateways = {segment.gateway for segment in plan.segments}
     taken = [
@@ -38,11 +39,7 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
         if owner.pid not in own and _serves(owner, gateways)
     ]
     if plan.sharing.dhcp.enabled:
-        taken += [
-            owner
-            for owner in port_owners(_BOOTPS, "udp")
-            if owner.pid not in own and _serves(owner, gateways) and owner.program != "dnsmasq"
-        ]
+        taken += [owner for owner in port_owners(_BOOTPS, "udp") if owner.pid not in own and _serves(owner, gateways)]
     if taken:
         names = ", ".join(dict.fromkeys(_describe(owner) for owner in taken))
         raise ConflictError(
@@ -54,7 +51,7 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
 def _serves(owner: PortOwner, gateways: AbstractSet[IPv4Address]) -> bool:
     """Tell whether *owner* would get a segment's packets; a socket bound to a device of its own does not."""
     address: IPv4Address | IPv6Address = owner.address
-    return address.is_unspecified or address in gateways
+    return owner.device is None and (address.is_unspecified or address in gateways)
 
 
 def _describe(owner: PortOwner) -> str:

@@ -59,18 +59,32 @@ def loaded() -> str | None:
     return "unmarked"
 
 
-def foreign_ruleset() -> list[dict[str, Any]]:
-    """Return the whole ruleset of the host as nft's JSON objects."""
+def may_look() -> bool:
+    """Tell whether this process may read the kernel's ruleset."""
+    try:
+        with Nftables():
+            return True
+    except PrivilegeError:
+        return False
+
+
+def whole() -> tuple[list[dict[str, Any]], str]:
+    """Return the whole ruleset of the host, as nft's JSON objects and as its text with handles.
+
+    The JSON is for reading; only the text tells what iptables' extensions match.
+
+    Raises:
+        PrivilegeError: It may not be read.
+    """
     with Nftables() as nft:
-        return nft.list_json()
+        return nft.list_json(), nft.list_text()
 
 
 def open_dhcp_window() -> None:
-    """Let DHCP servers that answer from now on silence ours, for `DHCP_WINDOW_SECONDS`; earlier answers are forgotten."""
+    """Let DHCP servers that answer from now on silence ours, for `DHCP_WINDOW_SECONDS`; earlier answers still count."""
     element = f"element inet {TABLE} dhcp_window {{ {_BOOTP_CLIENT}"
     with Nftables() as nft:
         nft.load(
-            f"flush set inet {TABLE} dhcp_foreign\nflush set inet {TABLE} dhcp_servers\n"
             f"add {element} timeout {DHCP_WINDOW_SECONDS}s }}\n"
             f"delete {element} }}\n"
             f"add {element} timeout {DHCP_WINDOW_SECONDS}s }}\n"
@@ -81,7 +95,9 @@ def foreign_dhcp_servers() -> tuple[bool, tuple[tuple[IPv4Address, MacAddress], 
     """Return whether ours is silenced, and every other DHCP server heard on the segment within the hour."""
     with Nftables() as nft:
         silenced = bool(_elements(nft, "dhcp_foreign"))
-        heard = [one["concat"] if "concat" in one else one["elem"]["val"]["concat"] for one in _elements(nft, "dhcp_servers")]
+        heard = [
+            one["concat"] if "concat" in one else one["elem"]["val"]["concat"] for one in _elements(nft, "dhcp_servers")
+        ]
     return silenced, tuple((IPv4Address(address), MacAddress(mac)) for address, mac in heard)
 
 

@@ -96,7 +96,9 @@ def account() -> str:
 
     In a user namespace that maps one account only there is no other to become.
     """
-    mapped = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
+    mapped = [
+        tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    ]
     for name in _ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
@@ -116,5 +118,9 @@ def _owners_hint(error: command.CommandError) -> str | None:
     if "in use" not in error.output:
         return None
     owners = [*port_owners(53, "udp"), *port_owners(53, "tcp"), *port_owners(67, "udp")]
-    names = ", ".join(dict.fromkeys(f"{one.program or 'an unknown program'} (pid {one.pid}, {one.address}:{one.port})" for one in owners))
+    names = ", ".join(
+        dict.fromkeys(
+            f"{one.program or 'an unknown program'} (pid {one.pid}, {one.address}:{one.port})" for one in owners
+        )
+    )
     return f"the port belongs to {names}" if names else None

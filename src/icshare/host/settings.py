@@ -64,6 +64,8 @@ def require_net_admin() -> None:
 def _directory(variable: str, otherwise: str) -> Path:
     text = os.environ.get(variable) or otherwise
     # The path is rendered into dnsmasq's configuration and argument list, which know no quoting.
-    if not text.startswith("/") or any(letter.isspace() or letter in '"\\,#' or not letter.isprintable() for letter in text):
+    if not text.startswith("/") or any(
+        letter.isspace() or letter in '"\\,#' or not letter.isprintable() for letter in text
+    ):
         raise InvalidRequestError(f"{variable}={text!r} is not an absolute path without spaces and quotes")
     return Path(os.path.normpath(text))

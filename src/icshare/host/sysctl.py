@@ -45,7 +45,10 @@ def write_setting(link: str, setting: str, value: str) -> None:
     except OSError as error:
         name = f"net.{setting.replace('/', f'.conf.{link}.')}"
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise PrivilegeError(f"{name} may not be written: {error.strerror}", hint="run it with sudo; in a container /proc/sys must be writable") from error
+            raise PrivilegeError(
+                f"{name} may not be written: {error.strerror}",
+                hint="run it with sudo; in a container /proc/sys must be writable",
+            ) from error
         raise HostError(f"{name} cannot be set to {value}: {error.strerror}") from error
 
 

@@ -159,7 +159,7 @@ class _Scenario:
     def _share(self) -> None:
         stage = self._stage
         done = stage.icshare(self._lab, "share", "--verbose", PUBLIC, *PRIVATES)
-        stage.find(f"done after {done.seconds:.2f} s, exit status {done.status}", ok=done.status == 0)
+        stage.find(f"ended after {done.seconds:.2f} s with exit status {done.status}", ok=done.status == 0)
         if done.status != 0:
             raise SkippedError
         found = stage.facts(self._lab, "status")
@@ -279,7 +279,7 @@ class _Scenario:
     def _stop(self) -> None:
         stage = self._stage
         done = stage.icshare(self._lab, "stop")
-        stage.find(f"done after {done.seconds:.2f} s, exit status {done.status}", ok=done.status == 0)
+        stage.find(f"ended after {done.seconds:.2f} s with exit status {done.status}", ok=done.status == 0)
         shared = stage.facts(self._lab, "status")["shared"]
         stage.find(f"icshare status: {'still shared' if shared else 'nothing is shared'}", ok=not shared)
 

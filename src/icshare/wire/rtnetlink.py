@@ -85,6 +85,11 @@ def get_link(name: str) -> Request:
     return Request(type=RTM_GETLINK, payload=payload, purpose=f"look up link {name}")
 
 
+def get_link_by_index(index: IfIndex) -> Request:
+    """Ask for the link with *index*; ENODEV if there is none."""
+    return Request(type=RTM_GETLINK, payload=IFINFO.pack(0, 0, index, 0, 0), purpose=f"look up link {index}")
+
+
 def dump_addresses() -> Request:
     """Ask for every IPv4 and IPv6 address of every link."""
     return Request(type=RTM_GETADDR, flags=NLM_F_DUMP, payload=IFADDR.pack(0, 0, 0, 0, 0), purpose="list the addresses")

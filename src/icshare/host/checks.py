@@ -1,0 +1,223 @@
+"""The self-test: does a sharing work, now, on this machine?
+
+Every finding comes from looking: at the kernel's ruleset and settings, at a query that our DNS server answers, at other tables' chains. A check that needs a
+privilege we do not have says so instead of guessing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from icshare.errors import PrivilegeError
+from icshare.host import dns_check, ruleset
+from icshare.host.service import Service
+from icshare.host.sockets import port_owners
+from icshare.model.link import IFF_RUNNING, Link
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Check, Grade, Health
+from icshare.plan.foreign import find_foreign_drops
+from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
+from icshare.plan.transition import sysctl_key
+from icshare.plan.wayout import way_out
+
+_DNS_SECONDS = 2.0
+_BOOTPS = 67
+_BRIDGE_RULES = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhcpNews:
+    """What was heard of other DHCP servers on the segments.
+
+    Attributes:
+        silenced: Ours stays off because of them.
+        servers: ``address (hardware address)`` of each.
+    """
+
+    silenced: bool
+    servers: tuple[str, ...]
+
+
+def check(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service) -> Health:
+    """Test from end to end that *sharing* works on the host as it is now."""
+    return Health(
+        checks=(
+            _rules(snapshot),
+            *(_segment(snapshot, segment) for segment in segments),
+            _forwarding(snapshot, sharing, segments),
+            *_dns(sharing, segments, service),
+            *_dhcp(sharing, segments, service),
+            *_foreign(sharing, segments),
+            _public(snapshot, sharing),
+            *_resolvers(snapshot, sharing),
+        )
+    )
+
+
+def _ok(name: str, text: str) -> Check:
+    return Check(name=name, grade=Grade.OK, text=text)
+
+
+def _warning(name: str, text: str, remedy: str = "") -> Check:
+    return Check(name=name, grade=Grade.WARNING, text=text, remedy=remedy)
+
+
+def _failed(name: str, text: str, remedy: str = "") -> Check:
+    return Check(name=name, grade=Grade.FAILED, text=text, remedy=remedy)
+
+
+_AGAIN = "share again: it repairs what is missing"
+_PRIVILEGE = "run it with sudo for the whole answer"
+
+
+def _rules(snapshot: Snapshot) -> Check:
+    if not ruleset.may_look():
+        return _warning("rules", "the ruleset was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
+    if snapshot.ruleset is None:
+        return _failed("rules", "table inet icshare is not loaded; something has deleted it", _AGAIN)
+    return _ok("rules", "table inet icshare is loaded")
+
+
+def _segment(snapshot: Snapshot, segment: Segment) -> Check:
+    link = snapshot.link(segment.interface)
+    if link is None:
+        return _failed("segment", f"{segment.interface} is gone", "stop, then share with a connection that is there")
+    wanted = IPv4Interface((segment.gateway, segment.network.prefixlen))
+    if not any(one.index == link.index and one.interface == wanted for one in snapshot.addresses):
+        return _failed("segment", f"{segment.interface} has lost the gateway's address {wanted}", _AGAIN)
+    if not link.up:
+        return _failed("segment", f"{segment.interface} is down", f"ip link set {segment.interface} up")
+    members = [one for one in (snapshot.link(name) for name in segment.members) if one is not None]
+    if segment.bridged:
+        astray = [one.name for one in members if one.master != link.index]
+        if astray:
+            return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
+    unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
+    if unplugged:
+        return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
+    return _ok("segment", f"{segment.interface} serves {segment.network} as {segment.gateway}")
+
+
+def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:
+    names = [*(segment.interface for segment in segments), sharing.public]
+    off = [
+        name
+        for name in names
+        if snapshot.link(name) is not None and snapshot.sysctls.get(sysctl_key(name, "ipv4/forwarding")) != "1"
+    ]
+    if off:
+        return _failed("forwarding", f"forwarding is off on {', '.join(off)}", _AGAIN)
+    return _ok("forwarding", f"forwarding is on for {', '.join(names)} and was left alone elsewhere")
+
+
+def _dns(sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
+    if service.running() is None:
+        yield _failed("dns", "dnsmasq does not run", _AGAIN)
+        return
+    name = f"gateway.{sharing.dns.domain}"
+    for segment in segments:
+        if dns_check.answers(segment.gateway, name, timeout_seconds=_DNS_SECONDS):
+            yield _ok("dns", f"DNS answers on {segment.gateway}")
+        else:
+            yield _failed("dns", f"DNS does not answer on {segment.gateway}", _AGAIN)
+
+
+def _dhcp(sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
+    served = [segment.interface for segment in segments if segment.ethernet]
+    if not served:
+        return
+    if not sharing.dhcp.enabled:
+        yield _ok("dhcp", "DHCP is off, as the settings want it")
+        return
+    try:
+        news = heard()
+    except PrivilegeError:
+        yield _warning("dhcp", "DHCP was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
+        return
+    others = ", ".join(news.servers)
+    if news.silenced:
+        yield _warning(
+            "dhcp",
+            f"another DHCP server serves this segment: {others}; ours stays off, so that no client gets two leases",
+            "unplug or stop that server, then icshare stop and share again",
+        )
+        return
+    ours = {process.pid for process in service.processes()}
+    if not any(owner.pid in ours for owner in port_owners(_BOOTPS, "udp")):
+        yield _failed("dhcp", "our DHCP server has no socket on port 67", _AGAIN)
+        return
+    if news.servers:
+        yield _warning(
+            "dhcp", f"another DHCP server has appeared on the segment: {others}", "unplug or stop that server"
+        )
+        return
+    yield _ok("dhcp", f"DHCP serves on {', '.join(served)}")
+
+
+def heard() -> DhcpNews:
+    """Return what the ruleset has noted of other DHCP servers.
+
+    Raises:
+        PrivilegeError: The ruleset may not be read.
+        HostError: Our table is not loaded.
+    """
+    silenced, servers = ruleset.foreign_dhcp_servers()
+    return DhcpNews(silenced=silenced, servers=tuple(f"{address} ({mac})" for address, mac in servers))
+
+
+def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
+    try:
+        objects, listing = ruleset.whole()
+    except PrivilegeError:
+        yield _warning("firewalls", "other firewalls were not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
+        return
+    ip_rules = _BRIDGE_RULES.exists() and _BRIDGE_RULES.read_text(encoding="ascii").strip() == "1"
+    packets = [
+        packet
+        for segment in segments
+        for packet in (
+            *forwarded_packets(segment.interface, sharing.public, segment.network),
+            *service_packets(segment.interface, segment.network),
+            *(bridged_packets(segment.interface, segment.network, ip_rules=ip_rules) if segment.bridged else ()),
+        )
+    ]
+    drops = find_foreign_drops(objects, packets, listing=listing)
+    for drop in drops:
+        yield (_failed if drop.certain else _warning)("firewalls", str(drop), drop.remedy)
+    if not drops:
+        yield _ok("firewalls", "no other firewall drops the segment's traffic")
+
+
+def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
+    link = snapshot.link(sharing.public)
+    if link is None:
+        return _warning(
+            "public", f"{sharing.public} is gone; clients are cut off until it is back", "share again when it is"
+        )
+    if not _carries(link):
+        return _warning("public", f"{sharing.public} is not connected; clients reach the Internet once it is")
+    if way_out(snapshot, link) is None and not _best(snapshot, link):
+        return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
+    return _ok("public", f"{sharing.public} is connected")
+
+
+def _carries(link: Link) -> bool:
+    return link.up and bool(link.flags & IFF_RUNNING)
+
+
+def _best(snapshot: Snapshot, link: Link) -> bool:
+    return any(
+        route.index == link.index and route.destination.prefixlen == 0 and route.destination.version == 4
+        for route in snapshot.routes
+    )
+
+
+def _resolvers(snapshot: Snapshot, sharing: Sharing) -> Iterator[Check]:
+    if not snapshot.resolvers and not sharing.dns.servers:
+        yield _warning(
+            "resolvers",
+            "the host has no name server, so clients resolve only each other's names",
+            "connect the public connection, or set servers under [dns] in icshare.toml",
+        )

@@ -1,0 +1,224 @@
+"""What on this machine stands in the way of sharing, and the command that mends it."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from icshare.errors import NotSupportedError, PrivilegeError
+from icshare.host import checks, command, ruleset
+from icshare.host.service import Service
+from icshare.host.settings import require_net_admin
+from icshare.host.sockets import port_owners
+from icshare.model.sharing import DEFAULT_SUBNET, Helper
+from icshare.model.snapshot import Snapshot
+from icshare.model.status import Check, Grade, Health
+from icshare.plan.connections import best_default
+from icshare.ports import Record
+from icshare.render.nft import TABLE
+
+_LEGACY_TABLES = Path("/proc/net/ip_tables_names")
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")
+
+
+def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Health:
+    """Look for what stands in the way of sharing on this machine, and at the present sharing if there is one."""
+    found = [
+        *_privilege(),
+        *_programs(),
+        *_kernel(),
+        *_sysctls(),
+        *_ports({process.pid for process in service.processes()}),
+        *_uplink(snapshot, record),
+        *_subnet(snapshot, record),
+        *_legacy(),
+        *_apparmor(),
+    ]
+    if record is not None and record.sharing is not None:
+        found += checks.check(snapshot, record.sharing, record.segments, service).checks
+    if record is not None and not record.complete:
+        found.append(_failed("journal", "a change of the sharing was cut off", "icshare stop, then share again"))
+    if record is None and snapshot.ruleset is not None:
+        found.append(
+            Check(
+                name="leftover",
+                grade=Grade.WARNING,
+                text="table inet icshare is loaded though nothing is on record as shared",
+                remedy=f"nft delete table inet {TABLE}",
+            )
+        )
+    return Health(checks=tuple(found))
+
+
+def _ok(name: str, text: str) -> Check:
+    return Check(name=name, grade=Grade.OK, text=text)
+
+
+def _warning(name: str, text: str, remedy: str = "") -> Check:
+    return Check(name=name, grade=Grade.WARNING, text=text, remedy=remedy)
+
+
+def _failed(name: str, text: str, remedy: str = "") -> Check:
+    return Check(name=name, grade=Grade.FAILED, text=text, remedy=remedy)
+
+
+def _privilege() -> Iterator[Check]:
+    try:
+        require_net_admin()
+    except PrivilegeError as error:
+        yield _warning("privilege", f"{error.message}; some things were not looked at", error.hint or "")
+    else:
+        yield _ok("privilege", "this process may change the network")
+
+
+def _programs() -> Iterator[Check]:
+    try:
+        path = command.find_program("dnsmasq")
+    except NotSupportedError as error:
+        yield _failed("dnsmasq", error.message, "apt install dnsmasq-base")
+        return
+    version = command.run([path, "--version"], check=False).stdout.partition("\n")[0].split("  ")[0]
+    yield _ok("dnsmasq", version or f"{path} is installed")
+
+
+def _kernel() -> Iterator[Check]:
+    probes = [
+        (
+            "nat",
+            "masquerading",
+            "chain c { type nat hook postrouting priority srcnat; ip saddr 192.0.2.0/24 masquerade; }",
+        ),
+        (
+            "conntrack",
+            "connection tracking",
+            "chain c { type filter hook forward priority filter; ct state established accept; }",
+        ),
+        (
+            "mss",
+            "MSS clamping",
+            "chain c { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set rt mtu; }",
+        ),
+        ("reject", "rejecting", "chain c { type filter hook forward priority filter; reject with icmpx no-route; }"),
+    ]
+    helpers = [
+        (
+            f"helper {helper}",
+            f"ALG {helper}",
+            f'ct helper h {{ type "{helper}" protocol {"udp" if helper in {Helper.TFTP, Helper.SIP} else "tcp"}; }}',
+        )
+        for helper in Helper
+    ]
+    try:
+        for name, what, body in probes:
+            refusal = ruleset.refusal(f"table inet icshare-probe {{ {body} }}\n")
+            if refusal is not None:
+                yield _failed(
+                    name,
+                    f"this kernel has no {what}: {refusal}",
+                    "boot a kernel with nftables' NAT, or load its modules",
+                )
+        missing = [
+            what for _, what, body in helpers if ruleset.refusal(f"table inet icshare-probe {{ {body} }}\n") is not None
+        ]
+    except PrivilegeError:
+        return
+    except NotSupportedError as error:
+        yield _failed("nftables", error.message, error.hint or "")
+        return
+    yield _ok("nftables", "the kernel has all that the ruleset needs")
+    if missing:
+        yield _warning(
+            "helpers",
+            f"not available in this kernel: {', '.join(missing)}",
+            "load the modules nf_conntrack_ftp and its kin",
+        )
+
+
+def _sysctls() -> Iterator[Check]:
+    """A container often has /proc/sys read-only; nothing can be shared there."""
+    path = _FORWARDING
+    if not path.exists():
+        yield _failed("ipv4", "this kernel has no IPv4", "boot one that has")
+    elif not _writable(path):
+        yield _warning(
+            "sysctl",
+            f"{path.parent} cannot be written by this process",
+            "run it with sudo; in a container mount /proc/sys writable",
+        )
+
+
+def _writable(path: Path) -> bool:
+    try:
+        with path.open("r+b"):
+            return True
+    except OSError:
+        return False
+
+
+def _ports(own: AbstractSet[int]) -> Iterator[Check]:
+    taken = [
+        owner
+        for port, protocol in ((53, "udp"), (53, "tcp"), (67, "udp"))
+        for owner in port_owners(port, protocol)  # type: ignore[arg-type]
+        if owner.pid not in own and owner.device is None and owner.address.is_unspecified
+    ]
+    for owner in taken:
+        program = f"{owner.program} (pid {owner.pid})" if owner.program else "an unknown program"
+        yield _failed(
+            "ports",
+            f"{owner.protocol} port {owner.port} is taken on every address by {program}",
+            f"let {owner.program or 'it'} listen on its own addresses only (bind-interfaces, listen-address), or stop it",
+        )
+    if not taken:
+        yield _ok("ports", "the ports of DNS and DHCP are free for a segment")
+
+
+def _uplink(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
+    index = best_default(snapshot.routes, snapshot.links)
+    link = snapshot.link_by_index(index) if index is not None else None
+    if link is not None:
+        yield _ok("uplink", f"{link.name} carries the default route")
+    elif record is None:
+        yield _warning("uplink", "no connection carries a default route", "connect one to the Internet")
+
+
+def _subnet(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
+    if record is not None:
+        return
+    names = {link.index: link.name for link in snapshot.links}
+    for address in snapshot.addresses:
+        if address.interface.version == 4 and address.interface.network.overlaps(DEFAULT_SUBNET):  # type: ignore[arg-type]
+            yield _warning(
+                "subnet",
+                f"{DEFAULT_SUBNET} is in use on {names.get(address.index, '?')}; another subnet will be chosen",
+            )
+            return
+
+
+def _legacy() -> Iterator[Check]:
+    """Rules of iptables-legacy are not in nftables' listing: they can drop, and nobody would see them there."""
+    try:
+        tables = _LEGACY_TABLES.read_text(encoding="ascii").split()
+    except OSError:
+        return
+    if tables:
+        yield _warning(
+            "legacy",
+            f"iptables-legacy has rules in {', '.join(tables)}, which cannot be judged from here",
+            "iptables-legacy-save shows them; a DROP policy of FORWARD there cuts clients off",
+        )
+
+
+def _apparmor() -> Iterator[Check]:
+    try:
+        profiles = _APPARMOR.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    if any(
+        line.startswith(("dnsmasq ", "/usr/sbin/dnsmasq ")) and "(enforce)" in line for line in profiles.splitlines()
+    ):
+        yield _warning(
+            "apparmor",
+            "AppArmor confines dnsmasq; its profile must allow /run/icshare",
+            "add '/run/icshare/* rw,' to /etc/apparmor.d/local/usr.sbin.dnsmasq and reload it",
+        )

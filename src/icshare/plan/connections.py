@@ -1,0 +1,257 @@
+"""The connections of a host: its links in the words of the Windows ICS API, each with its verdicts.
+
+Source:
+    MicrosoftDocs/win32 "Shared connections" (the rule); MicrosoftDocs/sdk-api netcon (status, characteristics).
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network
+from uuid import UUID, uuid5
+
+from icshare.model.connection import (
+    YES,
+    Characteristics,
+    Connection,
+    LinkClass,
+    LinkOverride,
+    MediaType,
+    Reason,
+    Role,
+    Status,
+    Verdict,
+)
+from icshare.model.link import IFF_LOOPBACK, IFF_RUNNING, Address, IfIndex, Link, Route
+from icshare.model.names import is_interface_name
+from icshare.model.sharing import BRIDGE_NAME
+from icshare.plan.classify import classify
+
+NAMESPACE = UUID("6b1f0f0e-9b3c-5c55-8a55-3d1c3e0a7a10")
+"""Namespace of the version 5 UUIDs that identify links; fixed for ever, or every stored identity is lost."""
+
+SHARABLE_MEDIA = frozenset(
+    {MediaType.DIRECT, MediaType.ISDN, MediaType.LAN, MediaType.PHONE, MediaType.TUNNEL, MediaType.PPPOE}
+)
+
+_RT_MAIN = 254
+_RTN_UNICAST = 1
+_IFA_LINK_LOCAL = IPv4Network("169.254.0.0/16")
+
+_OPERSTATE_NOTPRESENT, _OPERSTATE_DOWN, _OPERSTATE_LOWERLAYERDOWN, _OPERSTATE_DORMANT, _OPERSTATE_UP = 1, 2, 3, 5, 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a connection manager (NetworkManager) knows of a link.
+
+    Attributes:
+        uuid: Identity of its profile.
+        name: Name that the user gave it.
+    """
+
+    uuid: UUID
+    name: str
+
+
+def connections(  # noqa: PLR0913 (the facts of one host)
+    links: Sequence[Link],
+    addresses: Sequence[Address],
+    routes: Sequence[Route],
+    *,
+    public: str | None = None,
+    privates: AbstractSet[str] = frozenset(),
+    firewalled: AbstractSet[str] = frozenset(),
+    overrides: Mapping[str, LinkOverride] | None = None,
+    profiles: Mapping[str, Profile] | None = None,
+) -> tuple[Connection, ...]:
+    """Return the connections of a host, one for each link, in the links' order.
+
+    Args:
+        links: All links, with facts.
+        addresses: All addresses.
+        routes: All routes.
+        public: Interface name of the present public connection, None when nothing is shared.
+        privates: Interface names of the present private connections.
+        firewalled: Interface names under our connection firewall.
+        overrides: The administrator's word, by interface name.
+        profiles: A connection manager's knowledge, by interface name.
+    """
+    by_index = {link.index: link for link in links}
+    best = best_default(routes, links)
+    found = []
+    for link in links:
+        override = (overrides or {}).get(link.name)
+        kind = classify(link, override)
+        master = by_index.get(link.master) if link.master is not None else None
+        profile = (profiles or {}).get(link.name)
+        flags = _characteristics(link, kind, master, default=link.index == best, profile=profile)
+        role = Role.PUBLIC if link.name == public else Role.PRIVATE if link.name in privates else Role.NONE
+        flags |= Characteristics.SHARED if role is Role.PUBLIC else Characteristics.NONE
+        ours = role is Role.PRIVATE or (link.name == BRIDGE_NAME and public is not None)
+        flags |= Characteristics.SHARED_PRIVATE if ours else Characteristics.NONE
+        flags |= Characteristics.FIREWALLED if link.name in firewalled else Characteristics.NONE
+        found.append(
+            Connection(
+                guid=profile.uuid if profile else guid(link),
+                name=(override.name if override else "")
+                or (profile.name if profile else "")
+                or link.alias
+                or link.name,
+                device=_device(link, kind),
+                interface=link.name,
+                status=_status(link, addresses),
+                media=kind.media,
+                characteristics=flags,
+                role=role,
+                kind=kind.label,
+                sharable=sharable(kind.media, flags),
+                as_public=_as_role(link, kind, flags, master, override, public=True, role=role),
+                as_private=_as_role(link, kind, flags, master, override, public=False, role=role),
+                bridgeable=kind.bridgeable,
+                hidden=kind.hidden,
+            )
+        )
+    return tuple(found)
+
+
+def sharable(media: MediaType, characteristics: Characteristics) -> Verdict:
+    """Apply the rule that says which connection can be shared at all.
+
+    It must be of one of six media and not be incoming-only; nothing else counts.
+
+    Source:
+        MicrosoftDocs/sdk-api, INetSharingManager::get_NetConnectionProps, remarks.
+    """
+    if media not in SHARABLE_MEDIA:
+        allowed = "DIRECT, ISDN, LAN, PHONE, TUNNEL or PPPOE"
+        return Verdict(
+            ok=False, reason=Reason.MEDIA_TYPE, text=f"its media type is {media.name}; sharing takes {allowed}"
+        )
+    if characteristics & Characteristics.INCOMING_ONLY:
+        return Verdict(ok=False, reason=Reason.INCOMING_ONLY, text="it only answers calls and leads nowhere by itself")
+    return YES
+
+
+def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | None:
+    """Return the link that carries the best default route of table main: IPv4 before IPv6, lowest metric first.
+
+    Routes through links that are not among *links* do not count. None without a default route.
+    """
+    known = {link.index for link in links}
+    for default in (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")):
+        candidates = [
+            (route.metric, hop)
+            for route in routes
+            if route.table == _RT_MAIN and route.type == _RTN_UNICAST and route.destination == default
+            for hop in ((route.index,) if route.index is not None else route.nexthops[:1])
+            if hop in known
+        ]
+        if candidates:
+            return min(candidates, key=lambda one: one[0])[1]
+    return None
+
+
+def guid(link: Link) -> UUID:
+    """Return the identity of a link: the same after a reboot, and after a rename wherever the device has one of its own.
+
+    It is made of the permanent hardware address, else of the place on its bus, else of the name.
+    """
+    if link.permanent_address and set(link.permanent_address) - set("0:"):
+        return uuid5(NAMESPACE, f"permaddr:{link.permanent_address.lower()}")
+    if link.parent_device:
+        return uuid5(NAMESPACE, f"path:{link.parent_bus}:{link.parent_device}")
+    return uuid5(NAMESPACE, f"name:{link.name}")
+
+
+def _device(link: Link, kind: LinkClass) -> str:
+    what = link.facts.driver or link.kind or kind.label
+    return f"{what} ({link.name})"
+
+
+def _status(link: Link, addresses: Sequence[Address]) -> Status:
+    if link.operstate == _OPERSTATE_NOTPRESENT:
+        return Status.HARDWARE_NOT_PRESENT
+    if not link.up:
+        return Status.HARDWARE_DISABLED if link.facts.hardware or link.facts.wireless else Status.DISCONNECTED
+    if link.operstate == _OPERSTATE_DORMANT:
+        return Status.CONNECTING
+    connected = link.operstate == _OPERSTATE_UP or (
+        link.operstate not in {_OPERSTATE_DOWN, _OPERSTATE_LOWERLAYERDOWN} and bool(link.flags & IFF_RUNNING)
+    )
+    if not connected:
+        return Status.MEDIA_DISCONNECTED
+    own = [one.interface for one in addresses if one.index == link.index and isinstance(one.interface, IPv4Interface)]
+    if own and all(one.ip in _IFA_LINK_LOCAL for one in own):
+        return Status.INVALID_ADDRESS
+    return Status.CONNECTED
+
+
+def _characteristics(
+    link: Link, kind: LinkClass, master: Link | None, *, default: bool, profile: Profile | None
+) -> Characteristics:
+    flags = kind.flags | Characteristics.ALL_USERS
+    if not link.flags & IFF_LOOPBACK:
+        flags |= Characteristics.ALLOW_RENAME
+    if link.kind and not link.facts.hardware:
+        flags |= Characteristics.ALLOW_REMOVAL
+    if profile is not None and kind.media is not MediaType.LAN:
+        flags |= Characteristics.ALLOW_DUPLICATION | Characteristics.ALLOW_REMOVAL
+    if master is not None and _is_bridge(master):
+        flags |= Characteristics.BRIDGED
+    if default:
+        flags |= Characteristics.DEFAULT
+    if kind.private:
+        flags |= Characteristics.HOMENET_CAPABLE
+    return flags
+
+
+def _is_bridge(link: Link) -> bool:
+    return link.kind in {"bridge", "openvswitch"}
+
+
+def _as_role(
+    link: Link,
+    kind: LinkClass,
+    flags: Characteristics,
+    master: Link | None,
+    override: LinkOverride | None,
+    *,
+    public: bool,
+    role: Role,
+) -> Verdict:
+    """Tell whether a link may play a part: the rule, then what Linux adds to it."""
+    if not is_interface_name(link.name):
+        return Verdict(
+            ok=False, reason=Reason.UNUSABLE_NAME, text=f"its name {link.name!r} cannot be written into a ruleset"
+        )
+    if master is not None and role is not Role.PRIVATE:
+        if _is_bridge(master):
+            return Verdict(
+                ok=False,
+                reason=Reason.BRIDGE_MEMBER,
+                text=f"it is a member of bridge {master.name}; take {master.name} instead",
+            )
+        if link.slave_kind != "vrf":
+            return Verdict(
+                ok=False,
+                reason=Reason.PORT_OF_MASTER,
+                text=f"it is a port of {master.name}; take {master.name} instead",
+            )
+    insisted = override is not None and (override.public if public else override.private) is True
+    verdict = sharable(kind.media, flags)
+    if not verdict.ok and not insisted and (public or kind.media is not MediaType.BRIDGE):
+        return verdict
+    if verdict.reason is Reason.INCOMING_ONLY:
+        return verdict
+    if public and not kind.public:
+        return Verdict(
+            ok=False, reason=Reason.NOT_AS_PUBLIC, text=f"a link of the kind {kind.label} leads to no Internet"
+        )
+    if not public and not kind.private:
+        return Verdict(
+            ok=False,
+            reason=Reason.NOT_AS_PRIVATE,
+            text=f"a link of the kind {kind.label} cannot have clients behind it",
+        )
+    return YES
