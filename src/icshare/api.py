@@ -25,7 +25,7 @@ from icshare.host.journal import FileJournal
 from icshare.host.linux import LinuxHost
 from icshare.model.client import Client
 from icshare.model.connection import Connection
-from icshare.model.names import interface_name
+from icshare.model.names import InterfaceName, interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
@@ -182,7 +182,10 @@ class SharingManager:
         return SharingStatus(record=record, health=self._host.check(record.sharing, record.segments))
 
     def clients(self) -> tuple[Client, ...]:
-        """Return who is on the segment, by address; () when nothing is shared. Without privilege there are no byte counts."""
+        """Return who is on the segment, by address; () when nothing is shared.
+
+        Without privilege there are no byte counts.
+        """
         record = self._engine.record()
         if record is None or record.sharing is None:
             return ()
@@ -193,7 +196,7 @@ class SharingManager:
         record = self._engine.record()
         return self._host.examine(record)
 
-    def _default_connection(self, privates: Sequence[str]) -> str:
+    def _default_connection(self, privates: Sequence[str]) -> InterfaceName:
         baseline = self._engine.baseline(self._engine.record())
         kept = replace(baseline, links=tuple(link for link in baseline.links if link.name not in privates))
         index = best_default(kept.routes, kept.links)

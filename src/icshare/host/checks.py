@@ -1,7 +1,7 @@
 """The self-test: does a sharing work, now, on this machine?
 
-Every finding comes from looking: at the kernel's ruleset and settings, at a query that our DNS server answers, at other tables' chains. A check that needs a
-privilege we do not have says so instead of guessing.
+Every finding comes from looking: at the kernel's ruleset and settings, at a query that our DNS server answers, at other
+tables' chains. A check that needs a privilege we do not have says so instead of guessing.
 """
 
 from collections.abc import Iterator, Sequence

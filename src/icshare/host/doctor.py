@@ -167,7 +167,7 @@ def _ports(own: AbstractSet[int]) -> Iterator[Check]:
         yield _failed(
             "ports",
             f"{owner.protocol} port {owner.port} is taken on every address by {program}",
-            f"let {owner.program or 'it'} listen on its own addresses only (bind-interfaces, listen-address), or stop it",
+            f"let {owner.program or 'it'} listen on its own addresses only (bind-interfaces), or stop it",
         )
     if not taken:
         yield _ok("ports", "the ports of DNS and DHCP are free for a segment")
@@ -187,7 +187,7 @@ def _subnet(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
         return
     names = {link.index: link.name for link in snapshot.links}
     for address in snapshot.addresses:
-        if address.interface.version == 4 and address.interface.network.overlaps(DEFAULT_SUBNET):  # type: ignore[arg-type]
+        if address.interface.version == 4 and address.interface.network.overlaps(DEFAULT_SUBNET):
             yield _warning(
                 "subnet",
                 f"{DEFAULT_SUBNET} is in use on {names.get(address.index, '?')}; another subnet will be chosen",

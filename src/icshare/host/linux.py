@@ -1,7 +1,7 @@
 """The machine itself: `LinuxHost` reads it and takes one step at a time.
 
-Every step is tolerant, so that it may be repeated after a crash: an address that is there, a rule that is gone, a link that was unplugged are no
-errors. What a step finds in the way that it did not expect is one.
+Every step is tolerant, so that it may be repeated after a crash: an address that is there, a rule that is gone, a link
+that was unplugged are no errors. What a step finds in the way that it did not expect is one.
 """
 
 import errno
@@ -183,7 +183,7 @@ class _Links:
             case s.ProbeDhcp():
                 ruleset.open_dhcp_window()
                 if link := self._kernel.find_link(step.link):
-                    send_probe(link.name, link.index, MacAddress(link.address))
+                    send_probe(step.link, link.index, MacAddress(link.address))
             case _:
                 raise AssertionError(step)
 

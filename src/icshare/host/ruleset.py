@@ -18,8 +18,8 @@ _TAG = "icshare: version "
 def load(text: str) -> None:
     """Load *text* in one transaction, marked with its digest.
 
-    With the first load connection tracking begins, and to it every connection that exists looks new. So the same transaction
-    lists them, for the firewall to let them go on.
+    With the first load connection tracking begins, and to it every connection that exists looks new. So the same
+    transaction lists them, for the firewall to let them go on.
 
     Raises:
         HostError: nft or the kernel refused.

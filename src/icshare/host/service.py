@@ -1,7 +1,7 @@
 """Our dnsmasq: started, found again by any later process, stopped.
 
-The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds our server, knows
-which configuration it serves, and never takes another dnsmasq for ours.
+The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds
+our server, knows which configuration it serves, and never takes another dnsmasq for ours.
 """
 
 import os

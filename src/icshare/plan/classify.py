@@ -1,11 +1,12 @@
 """What a link is and may do: its media type, its roles, whether a bridge takes it.
 
-The inputs are asked in order of trust: the administrator's word (`LinkOverride`), what another tool knows (PPP, Wi-Fi, tun owners), the
-hardware type, the kind that rtnetlink names, and at last the shape of the link. The tables are data: a kind is a row.
+The inputs are asked in order of trust: the administrator's word (`LinkOverride`), what another tool knows (PPP, Wi-Fi,
+tun owners), the hardware type, the kind that rtnetlink names, and at last the shape of the link. The tables are data: a
+kind is a row.
 
 Source:
-    ``linux/if_arp.h`` (hardware types); the kernel's ``br_add_if()`` (what can be a bridge port); nl80211.h (interface types);
-    MicrosoftDocs/sdk-api netcon, NETCON_MEDIATYPE and NETCON_CHARACTERISTIC_FLAGS.
+    ``linux/if_arp.h`` (hardware types); the kernel's ``br_add_if()`` (what can be a bridge port); nl80211.h (interface
+    types); MicrosoftDocs/sdk-api netcon, NETCON_MEDIATYPE and NETCON_CHARACTERISTIC_FLAGS.
 """
 
 from dataclasses import replace

@@ -153,7 +153,7 @@ def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | No
 
 
 def guid(link: Link) -> UUID:
-    """Return the identity of a link: the same after a reboot, and after a rename wherever the device has one of its own.
+    """Return the identity of a link: the same after a reboot, and after a rename if the device has one of its own.
 
     It is made of the permanent hardware address, else of the place on its bus, else of the name.
     """
