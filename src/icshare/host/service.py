@@ -45,7 +45,8 @@ class Service:
 
     def processes(self) -> tuple[Process, ...]:
         """Return the processes of our dnsmasq."""
-        return find_processes(lambda argv: len(argv) > 1 and argv[1].startswith(self._prefix))
+        found = find_processes(lambda argv: len(argv) > 1 and argv[1].startswith(self._prefix))
+        return tuple(process for process in found if _shares_our_network(process.pid))
 
     def start(self, text: str) -> None:
         """Serve with the configuration *text*, in place of what is served now.
@@ -107,6 +108,20 @@ def account() -> str:
         if any(first <= entry.pw_uid < first + count for first, _, count in mapped):
             return name
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _shares_our_network(pid: int) -> bool:
+    """Tell whether a process is in our network namespace.
+
+    Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very same
+    arguments. Without privilege the kernel does not tell, and then nothing can be ended by mistake either.
+    """
+    try:
+        return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
+    except PermissionError:
+        return True
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _reason(error: command.CommandError) -> str:
