@@ -32,7 +32,7 @@ test: setup-dev ## lint, then run every test; ARGS='-k NAME' runs some
 
 coverage: setup-dev ## prove that the tests of the pure core take every branch
 	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
-		--cov --cov-report=term --cov-fail-under=100 tests/unit tests/golden $(ARGS)
+		--cov --cov-report=term --cov-fail-under=100 tests/unit $(ARGS)
 
 bench: setup-dev ## measure on this machine: share to first packet, stop, list, growth with the number of privates
 	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
@@ -60,9 +60,13 @@ format: setup-dev ## rewrite the code in the project's format
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --show-fixes .
 
-man: setup-run ## make the man page from the command line's own help
-	@mkdir -p data/man
-	@$(PYTHON) -m icshare.cli.man >data/man/icshare.1.new && mv data/man/icshare.1.new data/man/icshare.1
+man: setup-run ## make the manual pages and docs/json.md from the code
+	@mkdir -p data/man docs
+	@$(call made,icshare.cli.man,data/man/icshare.1)
+	@$(call made,icshare.cli.man icshare.toml,data/man/icshare.toml.5)
+	@$(call made,icshare.cli.jsondoc,docs/json.md)
+# A failure leaves the file as it was.
+made = { $(PYTHON) -m $(1) >$(2).new && mv $(2).new $(2); } || { rm -f $(2).new; exit 1; }
 
 clean: ## remove the virtual environment and every cache, keep the Debian packages
 	rm -rf "$(VENV)" .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
