@@ -108,7 +108,10 @@ def describe(argv: Sequence[str], *, env: Mapping[str, str] | None = None, text:
     """Return one line for a terminal that does what running *argv* does."""
     assignments = [f"{name}={shlex.quote(value)}" for name, value in sorted((env or {}).items())]
     line = " ".join([*assignments, shlex.join(argv)])
-    return line if text is None else f"printf %s {shlex.quote(text)} | {line}"
+    if text is not None:
+        line = f"printf %s {shlex.quote(text)} | {line}"
+    # An argument that is no UTF-8 holds surrogates, which no log can be written with.
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def run(
