@@ -19,13 +19,13 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from icshare.engine import Engine, Outcome, Progress, Proposal
-from icshare.errors import ConflictError, IcshareError
+from icshare.errors import ConflictError, IcshareError, RefusedError
 from icshare.host import settings as places
 from icshare.host.journal import FileJournal
 from icshare.host.linux import LinuxHost
 from icshare.model.client import Client
-from icshare.model.connection import Connection
-from icshare.model.names import InterfaceName, interface_name
+from icshare.model.connection import Connection, Reason
+from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
@@ -137,9 +137,16 @@ class SharingManager:
         """Return the sharing that `share` is asked for with the same arguments, settings filled in.
 
         Raises:
-            InvalidRequestError: A name is no interface name.
+            RefusedError: Names that cannot be interface names, all of them.
             ConflictError: `AUTO`, and no link carries a default route.
         """
+        privates = tuple(privates)
+        unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
+        if unusable:
+            raise RefusedError(
+                [(Reason.UNUSABLE_NAME, f"{name!r} is not a usable interface name") for name in unusable],
+                hint="1 to 15 characters of A-Z a-z 0-9 _ . @ -; icshare list shows the names of this host",
+            )
         names = tuple(interface_name(name) for name in privates)
         chosen = self._default_connection(names) if public == AUTO else interface_name(public)
         settings = self._settings
