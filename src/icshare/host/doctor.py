@@ -81,57 +81,51 @@ def _programs() -> Iterator[Check]:
     yield _ok("dnsmasq", version or f"{path} is installed")
 
 
+_NEEDS = {
+    "masquerading": "chain c {\ntype nat hook postrouting priority srcnat;\nip saddr 192.0.2.0/24 masquerade\n}",
+    "connection tracking": "chain c {\ntype filter hook forward priority filter;\nct state established accept\n}",
+    "MSS clamping": (
+        "chain c {\ntype filter hook forward priority mangle;\ntcp flags syn tcp option maxseg size set rt mtu\n}"
+    ),
+    "rejecting": "chain c {\ntype filter hook forward priority filter;\nreject with icmpx no-route\n}",
+    "dynamic sets": "set s {\ntype ipv4_addr; size 16; flags dynamic,timeout; timeout 1d; counter;\n}",
+}
+"""What the ruleset uses of the kernel, each in the smallest table that needs it."""
+
+_UDP_HELPERS = frozenset({Helper.TFTP, Helper.SIP})
+
+
+def _helper(helper: Helper) -> str:
+    protocol = "udp" if helper in _UDP_HELPERS else "tcp"
+    return f'ct helper h {{\ntype "{helper}" protocol {protocol};\n}}'
+
+
 def _kernel() -> Iterator[Check]:
-    probes = [
-        (
-            "nat",
-            "masquerading",
-            "chain c { type nat hook postrouting priority srcnat; ip saddr 192.0.2.0/24 masquerade; }",
-        ),
-        (
-            "conntrack",
-            "connection tracking",
-            "chain c { type filter hook forward priority filter; ct state established accept; }",
-        ),
-        (
-            "mss",
-            "MSS clamping",
-            "chain c { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set rt mtu; }",
-        ),
-        ("reject", "rejecting", "chain c { type filter hook forward priority filter; reject with icmpx no-route; }"),
-    ]
-    helpers = [
-        (
-            f"helper {helper}",
-            f"ALG {helper}",
-            f'ct helper h {{ type "{helper}" protocol {"udp" if helper in {Helper.TFTP, Helper.SIP} else "tcp"}; }}',
-        )
-        for helper in Helper
-    ]
     try:
-        for name, what, body in probes:
-            refusal = ruleset.refusal(f"table inet icshare-probe {{ {body} }}\n")
-            if refusal is not None:
-                yield _failed(
-                    name,
-                    f"this kernel has no {what}: {refusal}",
-                    "boot a kernel with nftables' NAT, or load its modules",
-                )
-        missing = [
-            what for _, what, body in helpers if ruleset.refusal(f"table inet icshare-probe {{ {body} }}\n") is not None
-        ]
+        refusals = {what: _refusal(body) for what, body in _NEEDS.items()}
+        missing = [f"ALG {helper}" for helper in Helper if _refusal(_helper(helper)) is not None]
     except PrivilegeError:
         return
     except NotSupportedError as error:
         yield _failed("nftables", error.message, error.hint or "")
         return
-    yield _ok("nftables", "the kernel has all that the ruleset needs")
+    for what, refusal in refusals.items():
+        if refusal is not None:
+            yield _failed(
+                "nftables",
+                f"this kernel has no {what}: {refusal}",
+                "boot a kernel with nftables' NAT, or load its modules",
+            )
+    if not any(refusals.values()):
+        yield _ok("nftables", "the kernel has all that the ruleset needs")
     if missing:
         yield _warning(
-            "helpers",
-            f"not available in this kernel: {', '.join(missing)}",
-            "load the modules nf_conntrack_ftp and its kin",
+            "helpers", f"not available in this kernel: {', '.join(missing)}", "load nf_conntrack_ftp and its kin"
         )
+
+
+def _refusal(body: str) -> str | None:
+    return ruleset.refusal(f"table inet icshare-probe {{\n{body}\n}}\n")
 
 
 def _sysctls() -> Iterator[Check]:

@@ -113,8 +113,8 @@ def account() -> str:
 def _shares_our_network(pid: int) -> bool:
     """Tell whether a process is in our network namespace.
 
-    Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very same
-    arguments. Without privilege the kernel does not tell, and then nothing can be ended by mistake either.
+    Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very
+    same arguments. Without privilege the kernel does not tell, and then nothing can be ended by mistake either.
     """
     try:
         return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")

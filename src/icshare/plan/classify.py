@@ -9,6 +9,7 @@ Source:
     types); MicrosoftDocs/sdk-api netcon, NETCON_MEDIATYPE and NETCON_CHARACTERISTIC_FLAGS.
 """
 
+import re
 from dataclasses import replace
 
 from icshare.model.connection import Characteristics, LinkClass, LinkOverride, MediaType
@@ -19,7 +20,6 @@ ARPHRD_IEEE1394 = 24
 ARPHRD_INFINIBAND = 32
 ARPHRD_PPP = 512
 ARPHRD_RAWIP = 519
-ARPHRD_NONE = 65534
 
 _NONE = Characteristics.NONE
 _OUT = Characteristics.OUTGOING_ONLY
@@ -62,13 +62,13 @@ _BY_TYPE = {
     804: _nothing("IEEE 802.15.4 radio"),
     805: _nothing("IEEE 802.15.4 monitor"),
     825: _row("6LoWPAN", _LAN),
-    824: _nothing("netlink monitor", hidden=True),
+    824: _nothing("netlink monitor"),
 }
 """Hardware types that decide alone, whatever the kind."""
 
 _BY_KIND = {
     "bridge": _row("bridge", MediaType.BRIDGE, public=False),
-    "openvswitch": _row("Open vSwitch", MediaType.BRIDGE, public=False),
+    "openvswitch": _row("Open vSwitch interface", _LAN),
     "bond": _row("bond", _LAN, bridge=True),
     "team": _row("team", _LAN, bridge=True),
     "vlan": _row("VLAN", _LAN, bridge=True),
@@ -81,9 +81,9 @@ _BY_KIND = {
     "macsec": _row("MACsec", _LAN, bridge=True),
     "hsr": _row("redundant Ethernet", _LAN, bridge=True),
     "dsa": _row("switch port", _LAN, bridge=True),
-    "netdevsim": _row("simulated Ethernet", _LAN, bridge=True),
+    "netdevsim": _row("simulated Ethernet", _LAN, public=False, private=False),
     "ifb": _nothing("intermediate device"),
-    "nlmon": _nothing("netlink monitor", hidden=True),
+    "nlmon": _nothing("netlink monitor"),
     "can": _nothing("CAN bus"),
     "vcan": _nothing("CAN bus"),
     "vxcan": _nothing("CAN bus"),
@@ -122,7 +122,9 @@ _WIRELESS = {
     9: _row("Wi-Fi Direct group owner", _LAN, public=False, bridge=True, flags=Characteristics.WIFI_DIRECT),
     10: _nothing("Wi-Fi Direct device"),
 }
-"""By nl80211 interface type; the kernel bridges no station and no ad-hoc link."""
+"""By nl80211 interface type; the kernel bridges no ad-hoc link, and a station only if it sends four addresses."""
+
+_STATION = 2
 
 _PPP = {
     "pppoe": _row("PPPoE", MediaType.PPPOE, private=False, flags=_OUT),
@@ -147,15 +149,23 @@ _HYPERVISORS = frozenset(
         "lxc",
         "incusd",
         "virtqemud",
-        "vhostmd",
+        "vboxheadless",
+        "virtualboxvm",
+        "slirp4netns",
+        "passt",
+        "pasta",
     }
 )
+"""Beginnings of the names of programs that give tap links to virtual machines and containers."""
+
+_COMM = 15  # the kernel cuts a process's name off after so many bytes
 
 _DEVTYPES = {
     "wwan": _row("mobile broadband", _PHONE, private=False, flags=_OUT),
     "bluetooth": _row("Bluetooth network", _LAN, bridge=True),
     "gadget": _row("USB gadget", _LAN, bridge=True),
     "wimax": _row("WiMAX", _LAN, private=False, bridge=True),
+    "l2tpeth": _row("L2TP tunnel", _TUNNEL, bridge=True),
 }
 
 _DRIVERS = {
@@ -164,17 +174,18 @@ _DRIVERS = {
     "cdc_ncm": "USB Ethernet",
     "cdc_eem": "USB Ethernet",
     "ipheth": "USB tether",
-    "plip": "parallel cable",
 }
+_PARALLEL = re.compile(r"plip\d+")  # its driver registers no device, so the name is all there is to go by
+_ISDN = re.compile(r"ippp\d+")
 
 _USUAL = {
     MediaType.NONE: _nothing("nothing that can be shared"),
     MediaType.DIRECT: _row("direct cable", _DIRECT),
-    MediaType.ISDN: _row("ISDN", MediaType.ISDN, private=False),
+    MediaType.ISDN: _row("ISDN", MediaType.ISDN, private=False, flags=_OUT),
     MediaType.LAN: _row("local area network", _LAN, bridge=True),
-    MediaType.PHONE: _row("dial-up", _PHONE, private=False),
+    MediaType.PHONE: _row("dial-up", _PHONE, private=False, flags=_OUT),
     MediaType.TUNNEL: _row("tunnel", _TUNNEL),
-    MediaType.PPPOE: _row("PPPoE", MediaType.PPPOE, private=False),
+    MediaType.PPPOE: _row("PPPoE", MediaType.PPPOE, private=False, flags=_OUT),
     MediaType.BRIDGE: _BY_KIND["bridge"],
 }
 """What goes with a media type that the administrator has set."""
@@ -191,25 +202,36 @@ def classify(link: Link, override: LinkOverride | None = None) -> LinkClass:
         The class by the tables above. A link of no known kind is LAN if it is like Ethernet, a tunnel if it is
         point-to-point or without ARP, else nothing.
     """
-    found = _found(link)
-    return found if override is None else _overridden(found, override, link)
+    if override is None:
+        return _found(link)
+    if override.incoming_only is False and link.facts.ppp is not None:
+        link = replace(link, facts=replace(link.facts, ppp=replace(link.facts.ppp, server=False)))
+    return _overridden(_found(link), override, link)
 
 
 def _found(link: Link) -> LinkClass:
+    found = _by_facts(link)
+    # Whatever the kind, a bridge refuses what has no Ethernet header.
+    return found if link.type == ARPHRD_ETHER else replace(found, bridgeable=False)
+
+
+def _by_facts(link: Link) -> LinkClass:
     if link.flags & IFF_LOOPBACK:
         return _nothing("loopback", hidden=True)
     if link.name in _FALLBACK_DEVICES and link.kind:
         return _nothing("fallback tunnel of the kernel", hidden=True)
+    facts = link.facts.ppp or PppFacts()
     if link.type == ARPHRD_PPP:
-        return _ppp(link.facts.ppp or PppFacts())
-    by_type = _BY_TYPE.get(link.type)
-    if by_type is not None:
-        server = link.facts.ppp is not None and link.facts.ppp.server
-        return replace(by_type, flags=by_type.flags | Characteristics.INCOMING_ONLY) if server else by_type
+        usual = "isdn" if _ISDN.fullmatch(link.name) else "modem"
+        return _answering(_PPP.get(facts.transport, _PPP[usual]), facts)
+    if link.type in _BY_TYPE:
+        return _answering(_BY_TYPE[link.type], facts)
     if link.facts.wireless or link.facts.wireless_type is not None:
         return _wireless(link)
-    if link.kind in {"tun", "tap"}:
+    if link.kind == "tun":
         return _tun(link)
+    if link.kind == "openvswitch":
+        return _switch(link)
     if link.kind in _BY_KIND:
         return _BY_KIND[link.kind]
     if link.facts.devtype in _DEVTYPES:
@@ -217,39 +239,49 @@ def _found(link: Link) -> LinkClass:
     return _by_shape(link)
 
 
-def _ppp(facts: PppFacts) -> LinkClass:
-    found = _PPP.get(facts.transport, _PPP["modem"])
-    if facts.server:
-        return replace(
-            found,
-            public=False,
-            private=False,
-            flags=(found.flags & ~_OUT) | Characteristics.INCOMING_ONLY,
-            label=f"{found.label}, answering",
-        )
-    return found
+def _answering(found: LinkClass, facts: PppFacts) -> LinkClass:
+    """Return what becomes of *found* if this end answers calls: it leads nowhere by itself."""
+    if not facts.server:
+        return found
+    return replace(
+        found,
+        public=False,
+        private=False,
+        flags=(found.flags & ~_OUT) | Characteristics.INCOMING_ONLY,
+        label=f"{found.label}, answering",
+    )
 
 
 def _wireless(link: Link) -> LinkClass:
-    found = _WIRELESS.get(link.facts.wireless_type or 2, _WIRELESS[2])
-    if not link.facts.first_on_phy and link.facts.wireless_type == 2:
-        return replace(found, flags=found.flags | Characteristics.VIRTUAL_STATION)
-    return found
+    number = _STATION if link.facts.wireless_type is None else link.facts.wireless_type
+    found = _WIRELESS.get(number, _WIRELESS[_STATION])
+    if number != _STATION:
+        return found
+    flags = found.flags if link.facts.first_on_phy else found.flags | Characteristics.VIRTUAL_STATION
+    return replace(found, flags=flags, bridgeable=link.facts.four_address)
 
 
 def _tun(link: Link) -> LinkClass:
-    if link.type == ARPHRD_NONE:
+    if link.type != ARPHRD_ETHER:
         return _row("VPN (tun)", _TUNNEL)
-    owner = link.facts.tun_owner
-    if any(owner.startswith(name) for name in _HYPERVISORS):
+    owner = link.facts.tun_owner.lower()
+    if any(owner.startswith(name[:_COMM]) for name in _HYPERVISORS):
         return _row("virtual machine's port (tap)", _LAN, bridge=True)
     return _row("VPN (tap)", _TUNNEL, bridge=True)
 
 
+def _switch(link: Link) -> LinkClass:
+    if link.name == "ovs-system":
+        return _nothing("Open vSwitch datapath", hidden=True)
+    return _row("Open vSwitch", MediaType.BRIDGE, public=False) if link.facts.switch else _BY_KIND["openvswitch"]
+
+
 def _by_shape(link: Link) -> LinkClass:
-    if link.type == ARPHRD_ETHER and link.facts.driver == "plip":
-        return _row(_DRIVERS["plip"], _DIRECT)
-    if link.type == ARPHRD_ETHER and not link.flags & IFF_POINTOPOINT and len(link.address) == len("00:00:00:00:00:00"):
+    if _PARALLEL.fullmatch(link.name) and link.flags & IFF_POINTOPOINT:
+        return _row("parallel cable", _DIRECT)
+    if link.facts.atm:
+        return _row("Ethernet over ATM", _LAN, private=False, bridge=True)
+    if link.type == ARPHRD_ETHER and len(link.address) == len("00:00:00:00:00:00"):
         return _row(_DRIVERS.get(link.facts.driver, "Ethernet"), _LAN, bridge=True)
     if link.flags & (IFF_POINTOPOINT | IFF_NOARP):
         return _row("point-to-point link", _TUNNEL)
@@ -259,11 +291,11 @@ def _by_shape(link: Link) -> LinkClass:
 def _overridden(found: LinkClass, override: LinkOverride, link: Link) -> LinkClass:
     if override.media is not None and override.media is not found.media:
         usual = _USUAL.get(override.media, _USUAL[MediaType.NONE])
+        incoming = found.flags & Characteristics.INCOMING_ONLY  # whether it answers calls is another question
         bridgeable = usual.bridgeable and link.type == ARPHRD_ETHER
-        found = replace(usual, bridgeable=bridgeable, label=found.label)
-    if override.incoming_only is not None:
-        flag = Characteristics.INCOMING_ONLY
-        found = replace(found, flags=found.flags | flag if override.incoming_only else found.flags & ~flag)
+        found = replace(usual, bridgeable=bridgeable, label=found.label, flags=incoming or usual.flags)
+    if override.incoming_only:
+        found = replace(found, flags=(found.flags & ~_OUT) | Characteristics.INCOMING_ONLY)
     return replace(
         found,
         public=found.public if override.public is None else override.public,

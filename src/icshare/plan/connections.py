@@ -79,6 +79,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
     """
     by_index = {link.index: link for link in links}
     best = best_default(routes, links)
+    identities = _identities(links)
     found = []
     for link in links:
         override = (overrides or {}).get(link.name)
@@ -93,7 +94,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         flags |= Characteristics.FIREWALLED if link.name in firewalled else Characteristics.NONE
         found.append(
             Connection(
-                guid=profile.uuid if profile else guid(link),
+                guid=profile.uuid if profile and _dialled(kind) else identities[link.index],
                 name=(override.name if override else "")
                 or (profile.name if profile else "")
                 or link.alias
@@ -164,6 +165,24 @@ def guid(link: Link) -> UUID:
     return uuid5(NAMESPACE, f"name:{link.name}")
 
 
+def _identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
+    """Return the identity of each link; of several with one hardware address only the oldest is known by it.
+
+    A radio's second interface and the ports of a switch chip show the permanent address of the first.
+    """
+    found: dict[IfIndex, UUID] = {}
+    for link in sorted(links, key=lambda one: one.index):
+        identity = guid(link)
+        taken = identity in found.values()
+        found[link.index] = uuid5(NAMESPACE, f"name:{link.name}") if taken else identity
+    return found
+
+
+def _dialled(kind: LinkClass) -> bool:
+    """Tell whether a connection is its profile, as a VPN is, and not its device, as a network card is."""
+    return kind.media in {MediaType.DIRECT, MediaType.ISDN, MediaType.PHONE, MediaType.TUNNEL, MediaType.PPPOE}
+
+
 def _device(link: Link, kind: LinkClass) -> str:
     what = link.facts.driver or link.kind or kind.label
     return f"{what} ({link.name})"
@@ -195,7 +214,7 @@ def _characteristics(
         flags |= Characteristics.ALLOW_RENAME
     if link.kind and not link.facts.hardware:
         flags |= Characteristics.ALLOW_REMOVAL
-    if profile is not None and kind.media is not MediaType.LAN:
+    if profile is not None and _dialled(kind):
         flags |= Characteristics.ALLOW_DUPLICATION | Characteristics.ALLOW_REMOVAL
     if master is not None and _is_bridge(master):
         flags |= Characteristics.BRIDGED
