@@ -1,0 +1,83 @@
+"""What doctor and status say of a machine, and of a sharing that something has disturbed."""
+
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+from tests.netns.gateway import icshare_command, output, share
+
+from icshare.lab import GATEWAY, Lab
+
+pytestmark = pytest.mark.netns
+
+_LISTENER = """
+import socket, sys
+taken = socket.socket()
+taken.bind(("0.0.0.0", 53))
+taken.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def _checks(lab: Lab, command: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    done = icshare_command(lab, command, "--json")
+    told = msgspec.json.decode(done.stdout)
+    checks: dict[str, list[dict[str, Any]]] = {}
+    for check in (told.get("health") or told)["checks"]:
+        checks.setdefault(check["name"], []).append(check)
+    return done.returncode, checks
+
+
+def test_doctor_finds_nothing_on_a_sound_machine(lab: Lab) -> None:
+    status, checks = _checks(lab, "doctor")
+    assert status == 0
+    assert {one["grade"] for found in checks.values() for one in found} <= {"ok", "warning"}
+    assert "the kernel has all that the ruleset needs" in checks["nftables"][0]["text"]
+    assert checks["uplink"][0]["text"] == "wan0 carries the default route"
+
+
+def test_doctor_names_who_owns_port_53(lab: Lab) -> None:
+    with lab.popen(GATEWAY, [sys.executable, "-c", _LISTENER], stdin=-1, stdout=-1) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"ready\n"
+        status, checks = _checks(lab, "doctor")
+        assert status == 1
+        failed = [one for one in checks["ports"] if one["grade"] == "failed"]
+        assert len(failed) == 1
+        assert f"(pid {owner.pid})" in failed[0]["text"]
+        assert owner.stdin is not None
+        owner.stdin.close()
+
+
+def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> None:
+    share(lab, "wan0", "lan0", "lan1")
+    assert _checks(lab, "status")[0] == 0
+    output(lab, GATEWAY, "nft", "flush", "ruleset")
+    output(lab, GATEWAY, "ip", "address", "flush", "dev", "ics-br0")
+    status, checks = _checks(lab, "status")
+    assert status == 1
+    assert checks["rules"][0]["grade"] == "failed"
+    assert checks["segment"][0]["grade"] == "failed"
+    share(lab, "wan0", "lan0", "lan1")
+    assert _checks(lab, "status")[0] == 0
+    assert icshare_command(lab, "stop").returncode == 0
+    assert "icshare" not in output(lab, GATEWAY, "nft", "list", "ruleset")
+
+
+def test_status_names_the_foreign_chain_that_came_later(lab: Lab) -> None:
+    share(lab, "wan0", "lan0")
+    output(
+        lab,
+        GATEWAY,
+        "nft",
+        "add table inet other; add chain inet other gate { type filter hook forward priority 5; policy drop; }",
+    )
+    status, checks = _checks(lab, "status")
+    assert status == 1
+    (found,) = checks["firewalls"]
+    assert found["grade"] == "failed"
+    for word in ("inet other", "gate", "priority 5"):
+        assert word in found["text"]
+    assert "nft 'insert rule inet other gate" in found["remedy"]
