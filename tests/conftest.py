@@ -1,5 +1,6 @@
-"""What all tests share: golden files."""
+"""What all tests share: golden files, and signals that can be received."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write golden files anew, to be reviewed as a diff",
     )
+
+
+def pytest_configure() -> None:
+    """Undo what ``make test &`` and ``nohup make test`` hand down: ignored signals, also in all that tests start."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Route:
         self.join(self.server, "eth0", f"{SERVER}/24", "wan0", "203.0.113.1/24")
         self.run("ip", "-n", self.client, "route", "add", "default", "via", GATEWAY)
         self.run("ip", "-n", self.server, "route", "add", "default", "via", "203.0.113.1")
-        self.run("ip", "netns", "exec", self.gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.run("ip", "netns", "exec", self.gateway, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 
     def join(self, namespace: str, inner: str, address: str, outer: str, gateway: str) -> None:
         peer = ("peer", "name", inner, "netns", namespace)

@@ -121,7 +121,13 @@ def test_half_a_lab_can_be_taken_down(prefix: LabName, made: int) -> None:
     names = [plan.namespace(node) for node in plan.nodes[:made]]
     for name in names:
         command.run(["ip", "netns", "add", name])
-    held = [command.start(["ip", "netns", "exec", name, "sleep", "1000"]) for name in names[-1:]]
+    held = [
+        command.start(["ip", "netns", "exec", name, "sh", "-c", "echo in; exec sleep 1000"], stdout=command.PIPE)
+        for name in names[-1:]
+    ]
+    for process in held:
+        assert process.stdout is not None
+        assert process.stdout.read(3) == b"in\n"  # until then it is in no namespace of the lab
     with pytest.raises(InvalidRequestError, match="half-built"):
         Lab.open(prefix)
     found = status(prefix)
@@ -130,7 +136,7 @@ def test_half_a_lab_can_be_taken_down(prefix: LabName, made: int) -> None:
     take_down(prefix)
     assert traces(prefix) == []
     for process in held:
-        process.wait(5)
+        process.communicate(timeout=30)
 
 
 def test_a_lab_whose_making_was_killed_before_it_wrote_anything_can_be_taken_down(prefix: LabName) -> None:
