@@ -4,7 +4,7 @@ MAKEFLAGS += --no-print-directory
 VENV      := $(shell tools/setup where)
 CACHE     := $(VENV)/cache
 # A user's PATH does not hold the directories of nft, dnsmasq and the DHCP clients.
-export PATH := $(PATH):/usr/sbin:/sbin
+export PATH := $(PATH):/usr/sbin:/sbin:$(VENV)/unpacked/usr/sbin
 # Caches live in the environment, so that a checkout we may not write to can be tested too.
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff

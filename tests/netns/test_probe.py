@@ -83,7 +83,7 @@ def wire() -> Iterator[Wire]:
 
 
 def program(name: str, package: str) -> str:
-    found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    found = shutil.which(name, path=f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ['PATH']}")
     if found is None:
         pytest.skip(f"{name} is not installed (apt install {package})")
     return found
@@ -114,7 +114,7 @@ def serve_udhcpd(wire: Wire, directory: Path) -> None:
         f"lease_file {leases}\npidfile {directory}/udhcpd.pid\n"
     )
     leases.touch()
-    wire.serve(program("udhcpd", "udhcpd"), "-f", str(configuration), ready="started")
+    wire.serve(program("busybox", "busybox"), "udhcpd", "-f", str(configuration), ready="started")
 
 
 QUICK: list[tuple[str, Callable[[Wire, Path], None]]] = [
