@@ -67,7 +67,8 @@ class SharingManager:
         directory = run_directory or places.run_directory()
         self._settings = places.load_settings(places.settings_file()) if settings is None else settings
         self._host = LinuxHost(directory)
-        self._engine = Engine(self._host, FileJournal(directory), self._inspect)
+        self._journal = FileJournal(directory)
+        self._engine = Engine(self._host, self._journal, self._inspect)
 
     def connections(self) -> tuple[Connection, ...]:
         """Return every connection of the host with its part in the present sharing; needs no privilege.
@@ -172,7 +173,7 @@ class SharingManager:
             ExceptionGroup: Some steps could not be taken back; the others were.
             PrivilegeError: CAP_NET_ADMIN is missing.
         """
-        if self._engine.record() is None:
+        if self._engine.record() is None and not self._journal.is_locked_or_left():
             return 0
         places.require_net_admin()
         return self._engine.stop(progress) if progress else self._engine.stop()

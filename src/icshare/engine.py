@@ -129,6 +129,7 @@ class Engine:
         with self._journal.lock():
             record = self._journal.load()
             if record is None:
+                self._journal.clear()  # of a process killed while it began: half a first line
                 return 0
             failures: list[IcshareError] = []
             for entry in sorted(record.entries, key=_order, reverse=True):

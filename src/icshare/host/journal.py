@@ -53,6 +53,10 @@ class FileJournal:
                 self._remove_directory()
             os.close(fd)
 
+    def is_locked_or_left(self) -> bool:
+        """Tell whether there is a lock file: another icshare is at work, or was killed with nothing on record."""
+        return (self._directory / "lock").exists()
+
     def load(self) -> Record | None:
         """Return what is on record, None when nothing is.
 
