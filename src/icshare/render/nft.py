@@ -20,8 +20,8 @@ Chains in packet order:
 * ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked. On the public
   connection, with the firewall on, only answers, what the link itself needs, and the administrator's own login.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else.
-* ``egress`` (postrouting, last): a packet that still bears a segment's address does not leave through anything but a
-  segment.
+* ``egress`` (postrouting, last): a packet that still bears a segment's address, as source or destination, does not
+  leave through anything but a segment.
 
 The kill switch comes before the acceptance of established connections: a connection whose route moved away from the
 public link is rejected too, not carried on elsewhere.
@@ -185,6 +185,8 @@ def _egress(segments: Sequence[Segment]) -> Iterator[str]:
     outside = _names([*(segment.interface for segment in segments), InterfaceName("lo")])
     networks = _set(str(segment.network) for segment in segments)
     yield _rule(f"oifname != {outside} ip saddr {networks} counter drop", "a segment's address never leaves")
+    # Answers under way when a stop takes the segment's route away would go by the default route: back, un-translated.
+    yield _rule(f"oifname != {outside} ip daddr {networks} counter drop", "neither do answers to it")
 
 
 def _rule(text: str, why: str) -> str:
