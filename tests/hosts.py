@@ -17,9 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
 from typing import Any
-from uuid import UUID
 
-from icshare.model.connection import YES, Characteristics, Connection, MediaType, Reason, Role, Status, Verdict
+from icshare.model.connection import Connection
 from icshare.model.link import (
     IFF_LOOPBACK,
     IFF_LOWER_UP,
@@ -35,6 +34,7 @@ from icshare.model.link import (
     Route,
 )
 from icshare.model.snapshot import Snapshot
+from icshare.plan.connections import connections
 
 _SETTINGS = ("ipv4/forwarding", "ipv4/rp_filter")
 _PROTOCOLS = {"kernel": 2, "boot": 3, "static": 4, "dhcp": 16}
@@ -56,7 +56,13 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
 def snapshot(description: Mapping[str, Any]) -> Snapshot:
     """Return the host that *description* tells of."""
     lo = Link(
-        index=IfIndex(1), name="lo", type=772, flags=IFF_UP | IFF_LOOPBACK, mtu=65536, address="00:00:00:00:00:00"
+        index=IfIndex(1),
+        name="lo",
+        type=772,
+        flags=IFF_UP | IFF_LOOPBACK | IFF_RUNNING | IFF_LOWER_UP,
+        mtu=65536,
+        address="00:00:00:00:00:00",
+        carrier=True,
     )
     links = [lo, *(_link(number, one) for number, one in enumerate(description["links"], start=2))]
     named = {link.name: link for link in links}
@@ -87,30 +93,7 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
 
 def connections_of(host: Snapshot) -> Sequence[Connection]:
     """Return the connections of *host* when nothing is shared."""
-    return [_connection(link) for link in host.links]
-
-
-def _connection(link: Link) -> Connection:
-    bridgeable = link.type == 1 and link.kind != "bridge"
-    port = Verdict(ok=False, reason=Reason.BRIDGE_MEMBER, text="it is a port of a bridge")
-    loopback = Verdict(ok=False, reason=Reason.MEDIA_TYPE, text="a loopback link cannot be shared")
-    verdict = loopback if link.type == 772 else port if link.master else YES
-    bridge = Verdict(ok=False, reason=Reason.NOT_AS_PUBLIC, text="a bridge cannot be public")
-    return Connection(
-        guid=UUID(int=link.index),
-        name=link.name,
-        device=link.name,
-        interface=link.name,
-        status=Status.CONNECTED if link.carrier else Status.MEDIA_DISCONNECTED if link.up else Status.HARDWARE_DISABLED,
-        media=MediaType.LAN,
-        characteristics=Characteristics.NONE,
-        role=Role.NONE,
-        kind="",
-        sharable=verdict,
-        as_public=bridge if link.kind == "bridge" else verdict,
-        as_private=verdict,
-        bridgeable=bridgeable,
-    )
+    return connections(host.links, host.addresses, host.routes)
 
 
 def settled(host: Snapshot) -> Snapshot:

@@ -13,7 +13,7 @@ from icshare.cli.session import Session
 from icshare.engine import Engine, Outcome, Progress, Proposal
 from icshare.errors import IcshareError
 from icshare.model.client import Client
-from icshare.model.connection import Connection, MediaType, Role
+from icshare.model.connection import Connection, Role
 from icshare.model.names import interface_name
 from icshare.model.sharing import Sharing
 from icshare.model.status import Check, Grade, Health
@@ -81,7 +81,7 @@ class FakeManager:
         return Engine(self.host, self.journal, connections_of)
 
     def connections(self) -> tuple[Connection, ...]:
-        """Return the connections, the loopback one hidden, one with a name of its own."""
+        """Return the connections, one with a name of its own."""
         self.engine.record()
         sharing = self.journal.record.sharing if self.journal.record else None
         return tuple(_dressed(one, sharing) for one in connections_of(self.host.snapshot))
@@ -180,8 +180,5 @@ def _dressed(connection: Connection, sharing: Sharing | None) -> Connection:
     return replace(
         connection,
         name="bench, left" if connection.interface == "lan1" else connection.name,
-        kind="loopback" if connection.interface == "lo" else "Ethernet",
-        media=MediaType.NONE if connection.interface == "lo" else connection.media,
         role=roles.get(interface_name(connection.interface), Role.NONE),
-        hidden=connection.interface == "lo",
     )

@@ -31,10 +31,10 @@ def test_list_tells_all_of_a_connection() -> None:
     assert [one.role.value for one in document.connections] == ["public", "private", "none", "none", "none"]
     lan1, bridge, port = document.connections[2:]
     assert (lan1.name, lan1.media, lan1.status) == ("bench, left", "lan", "media_disconnected")
-    assert bridge.as_public == schema.VerdictDocument(
-        ok=False, reason=bridge.as_public.reason, text="a bridge cannot be public"
-    )
-    assert port.sharable.reason == "bridge-member"
+    assert (bridge.as_public.ok, bridge.as_public.reason, bridge.as_private.ok) == (False, "media-type", True)
+    assert "BRIDGE" in bridge.as_public.text
+    assert port.sharable.ok
+    assert port.as_private.reason == "bridge-member"
     assert _document(machine, schema.ListDocument, "list", "--all").connections[0].hidden
 
 
