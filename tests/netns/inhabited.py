@@ -85,7 +85,7 @@ def furnish(lab: Lab) -> None:
     settings = ["net.ipv4.conf.lan0.rp_filter=2", "net.ipv4.conf.lan2.forwarding=1"]
     # Whether its IPv6 addresses are taken is a question of seconds, after each time that a link was down.
     settings += [f"net.ipv6.conf.{link}.accept_dad=0" for link in ("all", "lan0", "lan1", "lan2")]
-    lab.run(GATEWAY, ["sysctl", "-qw", *settings])
+    lab.run(GATEWAY, ["busybox", "sysctl", "-qw", *settings])
     chain = "add chain inet admin input { type filter hook input priority 5; policy accept; }"
     rules = f"add table inet admin\n{chain}\nadd rule inet admin input tcp dport 9999 drop\n"
     lab.run(GATEWAY, ["nft", "-f", "-"], input=rules)

@@ -189,7 +189,7 @@ def capture(lab: Lab) -> Iterator[list[str]]:
 @pytest.mark.parametrize("forwards", ["0", "1"], ids=["ordinary host", "host that forwards already"])
 def test_nothing_un_translated_leaves_while_sharing_starts_changes_and_stops(lab: Lab, forwards: str) -> None:
     """Without icshare a host that forwards passes on what clients send to it, so there the capture ends before stop."""
-    lab.run(GATEWAY, ["sysctl", "-qw", f"net.ipv4.ip_forward={forwards}"])
+    lab.run(GATEWAY, ["busybox", "sysctl", "-qw", f"net.ipv4.ip_forward={forwards}"])
     settle_client(lab)
     settle_client(lab, "c1", IPv4Address("192.168.137.11"))
     floods = [("c0", CLIENT), ("c1", "192.168.137.11")]

@@ -20,7 +20,7 @@ def on_gateway(lab: Lab, *arguments: str) -> None:
 
 
 def test_sharing_and_stopping_on_one_gateway_leaves_the_servers_of_another_alone(make_lab: Callable[..., Lab]) -> None:
-    """Both have /run/icshare, each its own, so their dnsmasq have the same arguments: the second one ended the first's."""
+    """Both have /run/icshare, each its own, so their dnsmasq have the same arguments: one ended the other's."""
     first, second = make_lab(), make_lab()
     on_gateway(first, "share", "wan0", "lan0", "lan1")
     on_gateway(second, "share", "wan0", "lan0", "lan1")
