@@ -53,13 +53,11 @@ def _print(out: Printer, connections: "Sequence[Connection]") -> None:
 
 def _sharable(connection: "Connection") -> Cell:
     """Say what a connection may be, or why not."""
-    if not connection.sharable.ok:
-        return Cell(f"no: {connection.sharable.text}", "dim")
     public, private = connection.as_public, connection.as_private
     if public.ok and private.ok:
         return Cell("yes", "green")
     if public.ok:
         return Cell(f"as public only: {private.text}", "yellow")
-    if private.ok:
+    if private.ok:  # a bridge too, though the rule as such does not share it
         return Cell(f"as private only: {public.text}", "yellow")
     return Cell(f"no: {public.text}", "dim")
