@@ -193,7 +193,7 @@ class Engine:
         if not health.ok:
             raise VerificationError(
                 "; ".join(check.text for check in health.failures),
-                hint="; ".join(check.remedy for check in health.failures if check.remedy) or None,
+                hint="\n".join(check.remedy for check in health.failures if check.remedy) or None,
             )
         return health
 

@@ -269,7 +269,7 @@ def test_a_sharing_that_does_not_work_is_rolled_back_with_its_findings_and_remed
     )
     with pytest.raises(VerificationError, match=r"^nobody answers; another firewall drops$") as caught:
         machine.engine.share(scenario.wanted)
-    assert caught.value.hint == "start it; stop it"
+    assert caught.value.hint == "start it\nstop it"
     assert settled(machine.host.snapshot) == settled(scenario.host)
     assert machine.journal.record is None
 

@@ -161,7 +161,8 @@ def _tell(error: Exception, err: Printer) -> None:
         err.line(Cell("note: ", "bold"), _short(note))
     hint = hint_of(error)
     if hint:
-        err.line(Cell("hint: ", "bold"), _short(hint))
+        for number, line in enumerate(_lines(hint)):  # commands, one a line
+            err.line(Cell("hint: " if number == 0 else "      ", "bold"), line)
 
 
 def _lines(message: str) -> Iterator[str]:
