@@ -153,6 +153,19 @@ def test_the_default_flag_moves_with_the_best_route() -> None:
     assert told == [[], ["eth7"], ["eth8"]]
 
 
+def test_drivers_and_radios_are_asked_in_our_namespace() -> None:
+    told = in_namespace(
+        """
+        from icshare.host.ethtool import driver_info
+        from icshare.host.sysfs import wireless_interfaces
+        ip("link", "add", "eth7", "type", "veth", "peer", "name", "far7")
+        names = ("eth7", "gone7", "a name that no link can have")
+        print(json.dumps([[driver_info(name).driver for name in names], len(wireless_interfaces())]))
+        """
+    )
+    assert told == [["veth", "", ""], 0]
+
+
 def test_what_the_kernel_showed_it_takes_back_and_shows_again() -> None:
     """Addresses, routes, rules and neighbours are deleted and replayed; the kernel's own listing is the judge."""
     before, emptied, after = in_namespace(
