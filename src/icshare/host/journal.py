@@ -23,6 +23,10 @@ from icshare.ports import Record
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
 
+# Each try that fails means that another holder has finished; or, with all of them, that nobody can hold a lock there,
+# as in /proc, where a new file is said not to exist.
+_LOCK_TRIES = 10_000
+
 
 class FileJournal:
     """The journal of one run directory."""
@@ -170,9 +174,9 @@ class FileJournal:
         return fd
 
     def _take_lock(self) -> int:
-        while True:
+        path = self._directory / "lock"
+        for _ in range(_LOCK_TRIES):
             self._make_directory()
-            path = self._directory / "lock"
             try:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
@@ -186,6 +190,9 @@ class FileJournal:
             except FileNotFoundError:
                 pass
             os.close(fd)  # the last holder removed the file that we waited for
+        raise HostError(
+            f"{path} cannot be made: files made in this directory do not stay", hint="check ICSHARE_RUN_DIR"
+        )
 
     def _make_directory(self) -> None:
         try:

@@ -459,3 +459,8 @@ def test_every_line_is_on_disk_before_the_step_may_run(
         file_journal.begin(UP, None)
         assert synced[-1] == (directory / "journal").read_bytes()
     assert len(synced) == 4  # header, its directory entry, and each line
+
+
+def test_a_directory_whose_files_do_not_stay_is_an_error_and_no_endless_search() -> None:
+    with pytest.raises(HostError, match="do not stay"), FileJournal(Path("/proc")).lock():
+        pytest.fail("nothing can be locked in /proc")
