@@ -25,7 +25,7 @@ class Service:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._prefix = f"--conf-file={directory}/dnsmasq-"
+        self._prefix = f"--conf-file={directory / 'dnsmasq-'}"
 
     @property
     def files(self) -> ServiceFiles:
