@@ -15,6 +15,8 @@ HostName = NewType("HostName", str)
 
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}")
 _MAC_ADDRESS = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_SUBNET_HINT = "for example 192.168.50.0/24"
+
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -78,11 +80,11 @@ def subnet(text: str) -> IPv4Network:
     try:
         network = IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise InvalidRequestError(
-            f"{text!r} is not an IPv4 subnet: {error}", hint="for example 192.168.50.0/24"
-        ) from error
+        raise InvalidRequestError(f"{text!r} is not an IPv4 subnet: {error}", hint=_SUBNET_HINT) from error
     if not 8 <= network.prefixlen <= 29:
-        raise InvalidRequestError(f"{network} cannot hold a segment (expected a prefix length from 8 to 29)")
+        raise InvalidRequestError(
+            f"{network} cannot hold a segment (expected a prefix length from 8 to 29)", hint=_SUBNET_HINT
+        )
     if (
         network.is_multicast
         or network.is_loopback
@@ -94,5 +96,5 @@ def subnet(text: str) -> IPv4Network:
             f"{network} is not a unicast subnet", hint="choose from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
         )
     if network.network_address.packed[0] == 0:
-        raise InvalidRequestError(f"{network} lies in 0.0.0.0/8, which names no host")
+        raise InvalidRequestError(f"{network} lies in 0.0.0.0/8, which names no host", hint=_SUBNET_HINT)
     return network
