@@ -77,18 +77,24 @@ def _rules(snapshot: Snapshot) -> Check:
         return _warning("rules", "the ruleset was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
     if snapshot.ruleset is None:
         return _failed("rules", "table inet icshare is not loaded; something has deleted it", _AGAIN)
+    if snapshot.ruleset == ruleset.UNMARKED:
+        return _failed("rules", "table inet icshare has lost its rules; something has flushed it", _AGAIN)
     return _ok("rules", "table inet icshare is loaded")
 
 
 def _segment(snapshot: Snapshot, segment: Segment) -> Check:
     link = snapshot.link(segment.interface)
     if link is None:
-        return _failed("segment", f"{segment.interface} is gone", "stop, then share with a connection that is there")
+        remedy = _AGAIN if segment.bridged else "stop, then share with a connection that is there"
+        return _failed("segment", f"{segment.interface} is gone", remedy)
     wanted = IPv4Interface((segment.gateway, segment.network.prefixlen))
     if not any(one.index == link.index and one.interface == wanted for one in snapshot.addresses):
         return _failed("segment", f"{segment.interface} has lost the gateway's address {wanted}", _AGAIN)
     if not link.up:
         return _failed("segment", f"{segment.interface} is down", f"ip link set {segment.interface} up")
+    gone = [name for name in segment.members if snapshot.link(name) is None]
+    if gone:
+        return _failed("segment", f"{', '.join(gone)} is gone", "share again with the connections that are there")
     members = [one for one in (snapshot.link(name) for name in segment.members) if one is not None]
     if segment.bridged:
         astray = [one.name for one in members if one.master != link.index]
@@ -161,7 +167,6 @@ def heard() -> DhcpNews:
 
     Raises:
         PrivilegeError: The ruleset may not be read.
-        HostError: Our table is not loaded.
     """
     silenced, servers = ruleset.foreign_dhcp_servers()
     return DhcpNews(silenced=silenced, servers=tuple(f"{address} ({mac})" for address, mac in servers))

@@ -14,6 +14,9 @@ from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
 _BOOTP_CLIENT = 68
 _TAG = "icshare: version "
 
+UNMARKED = "unmarked"
+"""In place of the digest: the table is there without its mark, so not all of it is ours, or not all of ours is left."""
+
 
 def load(text: str) -> None:
     """Load *text* in one transaction, marked with its digest.
@@ -56,7 +59,7 @@ def loaded() -> str | None:
         comment = item.get("rule", {}).get("comment", "")
         if comment.startswith(_TAG):
             return str(comment.removeprefix(_TAG))
-    return "unmarked"
+    return UNMARKED
 
 
 def may_look() -> bool:
@@ -92,8 +95,13 @@ def open_dhcp_window() -> None:
 
 
 def foreign_dhcp_servers() -> tuple[bool, tuple[tuple[IPv4Address, MacAddress], ...]]:
-    """Return whether ours is silenced, and every other DHCP server heard on the segment within the hour."""
+    """Return whether ours is silenced, and every other DHCP server heard on the segment within the hour.
+
+    Without our table nothing was heard.
+    """
     with Nftables() as nft:
+        if not nft.table_exists("inet", TABLE):
+            return False, ()
         silenced = bool(_elements(nft, "dhcp_foreign"))
         heard = [
             one["concat"] if "concat" in one else one["elem"]["val"]["concat"] for one in _elements(nft, "dhcp_servers")
@@ -102,8 +110,10 @@ def foreign_dhcp_servers() -> tuple[bool, tuple[tuple[IPv4Address, MacAddress], 
 
 
 def client_traffic() -> dict[IPv4Address, Traffic]:
-    """Return what each client has exchanged with the Internet since sharing began."""
+    """Return what each client has exchanged with the Internet since sharing began; nothing without our table."""
     with Nftables() as nft:
+        if not nft.table_exists("inet", TABLE):
+            return {}
         sent = {IPv4Address(one["elem"]["val"]): one["elem"] for one in _elements(nft, "sent")}
         received = {IPv4Address(one["elem"]["val"]): one["elem"] for one in _elements(nft, "received")}
     return {

@@ -29,7 +29,7 @@ def read_settings(links: Iterable[str]) -> Mapping[str, str]:
 
 
 def write_setting(link: str, setting: str, value: str) -> None:
-    """Write one setting of *link*; a link that is gone is no error.
+    """Write one setting of *link* unless it has the value; a link that is gone is no error.
 
     Raises:
         PrivilegeError: The kernel refused for lack of privilege, or /proc/sys is read-only (a container).
@@ -39,7 +39,9 @@ def write_setting(link: str, setting: str, value: str) -> None:
         raise HostError(f"{setting}={value!r} is not a setting of ours")
     path = _path(link, setting)
     try:
-        path.write_text(value, encoding="ascii")
+        # Where nothing may be written, what never changed can still be taken back.
+        if path.read_text(encoding="ascii").strip() != value:
+            path.write_text(value, encoding="ascii")
     except FileNotFoundError:
         return
     except OSError as error:

@@ -1,0 +1,62 @@
+"""What people and programs do to a sharing behind its back: it is told, it is repaired, and stop leaves nothing."""
+
+import pytest
+from tests.netns.gateway import assert_unchanged, document, icshare_command, output, page, settled, share
+
+from icshare.lab import GATEWAY, Lab
+from icshare.lab.traces import Traces
+
+pytestmark = pytest.mark.netns
+
+
+def failures(lab: Lab) -> list[str]:
+    """Return what is wrong according to ``icshare status``; it must not be an error of its own."""
+    done = icshare_command(lab, "status")
+    assert done.stderr == ""
+    return [line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line.startswith("  failed ")]
+
+
+def at_rest(lab: Lab) -> Traces:
+    """Return the gateway as it is before anything is shared."""
+    page(lab, GATEWAY)  # its router is in its ARP table from now on
+    document(lab, "status")  # makes our directories, which are no part of what is compared
+    return settled(lab)
+
+
+@pytest.mark.parametrize(
+    ("attack", "told"),
+    [
+        ("nft flush ruleset", "table inet icshare is not loaded; something has deleted it"),
+        ("nft flush table inet icshare", "table inet icshare has lost its rules; something has flushed it"),
+        ("ip link delete ics-br0", "ics-br0 is gone"),
+    ],
+)
+def test_what_is_broken_behind_our_back_is_told_and_repaired_by_sharing_again(lab: Lab, attack: str, told: str) -> None:
+    before = at_rest(lab)
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, *attack.split())
+    assert told in failures(lab)
+    assert icshare_command(lab, "clients").stderr == ""
+    share(lab, "wan0", "lan0", "lan1")
+    assert failures(lab) == []
+    output(lab, GATEWAY, *attack.split())
+    document(lab, "stop")
+    assert_unchanged(lab, before)
+
+
+def test_a_port_of_the_bridge_that_is_gone_is_told(lab: Lab) -> None:
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, "ip", "link", "delete", "lan1")
+    assert failures(lab) == ["lan1 is gone"]
+    document(lab, "stop")
+
+
+def test_where_settings_are_read_only_nothing_is_left_of_a_sharing_that_fails(lab: Lab) -> None:
+    output(lab, GATEWAY, "mount", "--bind", "/proc/sys", "/proc/sys")
+    output(lab, GATEWAY, "mount", "-o", "remount,bind,ro", "/proc/sys")
+    before = at_rest(lab)
+    done = icshare_command(lab, "share", "wan0", "lan0")
+    assert done.returncode == 3
+    assert "Read-only file system" in done.stderr
+    assert "not rolled back" not in done.stderr
+    assert_unchanged(lab, before)
