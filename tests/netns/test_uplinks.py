@@ -9,6 +9,7 @@ from tests.netns.gateway import (
     dhclient,
     document,
     fails,
+    icshare_command,
     neighbour,
     output,
     page,
@@ -177,6 +178,23 @@ def test_clients_leave_by_the_public_connection_also_when_another_carries_the_de
     assert page(lab, "gw") == str(UPLINK.ip)
     seen = capture.until(rf"> {WEB_ADDRESS}:80 tcp .*F")
     assert [line for line in seen if str(ECHO_ADDRESS) in line or "192.168.137." in line] == []
+
+
+def test_status_tells_when_a_public_connection_beside_the_default_route_has_come_back(make_lab: MakeLab) -> None:
+    """The kernel takes the clients' own default route away with the link, and no process of ours puts it back."""
+    lab = make_lab(privates=1, second_uplink=True)
+    share(lab, "wan1", "lan0")
+    dhclient(lab, "c0")
+    own = output(lab, "gw", "ip", "route", "show", "default", "dev", "wan1").split()
+    output(lab, "gw", "ip", "link", "set", "wan1", "down")
+    output(lab, "gw", "ip", "link", "set", "wan1", "up")
+    output(lab, "gw", "ip", "route", "add", *own, "dev", "wan1")
+    status = icshare_command(lab, "status")
+    assert status.returncode == 1
+    assert "the clients' own one is gone" in status.stdout
+    share(lab, "wan1", "lan0")
+    assert icshare_command(lab, "status").returncode == 0
+    assert page(lab, "c0") == str(SECOND_UPLINK.ip)
 
 
 def test_auto_is_the_connection_that_carries_the_best_default_route(make_lab: MakeLab) -> None:

@@ -19,6 +19,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
+from icshare.plan.planner import PINNED_TABLE
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
 
@@ -203,7 +204,13 @@ def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
         )
     if not _carries(link):
         return _warning("public", f"{sharing.public} is not connected; clients reach the Internet once it is")
-    if way_out(snapshot, link) is None and not _best(snapshot, link):
+    own = way_out(snapshot, link)
+    pinned = any(route.table == PINNED_TABLE and route.index == link.index for route in snapshot.routes)
+    if own is not None and not pinned:  # the kernel drops a link's routes when it goes down, and nobody puts ours back
+        return _failed(
+            "public", f"{sharing.public} is not the host's default route, and the clients' own one is gone", _AGAIN
+        )
+    if own is None and not _best(snapshot, link):
         return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
     return _ok("public", f"{sharing.public} is connected")
 
