@@ -154,7 +154,7 @@ def _settle_client(lab: Lab) -> None:
     lab.run(CLIENT, ["ip", "address", "add", "192.168.137.10/24", "dev", "eth0"])
     lab.run(CLIENT, ["ip", "route", "add", "default", "via", GATEWAY_ADDRESS])
     # ARP asks once a second by default: the client's patience, not the gateway's speed, would be measured.
-    lab.run(CLIENT, ["sysctl", "-qw", "net.ipv4.neigh.eth0.retrans_time_ms=5"])
+    lab.run(CLIENT, ["busybox", "sysctl", "-qw", "net.ipv4.neigh.eth0.retrans_time_ms=5"])
 
 
 def _icshare(lab: Lab, *arguments: str) -> float:
