@@ -60,3 +60,12 @@ def test_where_settings_are_read_only_nothing_is_left_of_a_sharing_that_fails(la
     assert "Read-only file system" in done.stderr
     assert "not rolled back" not in done.stderr
     assert_unchanged(lab, before)
+
+
+def test_a_table_of_our_name_that_is_not_ours_is_left_alone(lab: Lab) -> None:
+    output(lab, GATEWAY, "nft", "add table inet icshare; add chain inet icshare theirs")
+    before = at_rest(lab)
+    done = icshare_command(lab, "share", "wan0", "lan0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("icshare: there is a table inet icshare that icshare did not load\nhint: ")
+    assert_unchanged(lab, before)

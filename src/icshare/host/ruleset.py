@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Any
 
-from icshare.errors import NotSupportedError, PrivilegeError
+from icshare.errors import HostError, NotSupportedError, PrivilegeError
 from icshare.host.nft import Nftables
 from icshare.host.sockets import Flow, established_flows
 from icshare.model.client import Traffic
@@ -47,11 +47,21 @@ def drop() -> None:
 
 
 def loaded() -> str | None:
-    """Return the digest of the loaded ruleset; None when there is none, or no privilege to look."""
+    """Return the digest of the loaded ruleset; None when there is none, or no privilege to look.
+
+    Raises:
+        HostError: A table of that name is somebody else's; to load ours would destroy it.
+    """
     try:
         with Nftables() as nft:
             if not nft.table_exists("inet", TABLE):
                 return None
+            chains = [item["chain"] for item in nft.list_json("chains inet") if "chain" in item]
+            if not any(chain["table"] == TABLE and chain["name"] == "version" for chain in chains):
+                raise HostError(
+                    f"there is a table inet {TABLE} that icshare did not load",
+                    hint=f"rename it, or remove it by: nft delete table inet {TABLE}",
+                )
             found = nft.list_json(f"chain inet {TABLE} version")
     except (PrivilegeError, NotSupportedError):
         return None
