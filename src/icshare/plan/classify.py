@@ -63,6 +63,7 @@ _BY_TYPE = {
     805: _nothing("IEEE 802.15.4 monitor"),
     825: _row("6LoWPAN", _LAN),
     824: _nothing("netlink monitor"),
+    826: _nothing("virtual socket monitor"),
 }
 """Hardware types that decide alone, whatever the kind."""
 
@@ -121,6 +122,8 @@ _WIRELESS = {
     8: _row("Wi-Fi Direct client", _LAN, private=False, flags=Characteristics.WIFI_DIRECT),
     9: _row("Wi-Fi Direct group owner", _LAN, public=False, bridge=True, flags=Characteristics.WIFI_DIRECT),
     10: _nothing("Wi-Fi Direct device"),
+    11: _nothing("Wi-Fi outside of a network"),
+    12: _nothing("Wi-Fi neighbour awareness"),
 }
 """By nl80211 interface type; the kernel bridges no ad-hoc link, and a station only if it sends four addresses."""
 
@@ -175,6 +178,10 @@ _DRIVERS = {
     "cdc_eem": "USB Ethernet",
     "ipheth": "USB tether",
 }
+_MODEM_DRIVERS = frozenset(
+    {"cdc_mbim", "huawei_cdc_ncm", "iosm", "mhi_net", "mhi_wwan_mbim", "mtk_t7xx", "qmi_wwan", "rmnet"}
+)
+"""Drivers of mobile broadband; their links say so by device type too, but only where sysfs is that of our namespace."""
 _PARALLEL = re.compile(r"plip\d+")  # its driver registers no device, so the name is all there is to go by
 _ISDN = re.compile(r"ippp\d+")
 
@@ -236,6 +243,8 @@ def _by_facts(link: Link) -> LinkClass:
         return _BY_KIND[link.kind]
     if link.facts.devtype in _DEVTYPES:
         return _DEVTYPES[link.facts.devtype]
+    if link.facts.driver in _MODEM_DRIVERS:
+        return _DEVTYPES["wwan"]
     return _by_shape(link)
 
 
