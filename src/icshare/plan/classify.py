@@ -241,10 +241,9 @@ def _by_facts(link: Link) -> LinkClass:
         return _switch(link)
     if link.kind in _BY_KIND:
         return _BY_KIND[link.kind]
-    if link.facts.devtype in _DEVTYPES:
-        return _DEVTYPES[link.facts.devtype]
-    if link.facts.driver in _MODEM_DRIVERS:
-        return _DEVTYPES["wwan"]
+    devtype = "wwan" if link.facts.driver in _MODEM_DRIVERS else link.facts.devtype
+    if devtype in _DEVTYPES:
+        return _DEVTYPES[devtype]
     return _by_shape(link)
 
 
