@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 Golden = Callable[[Path, str], None]
 
@@ -15,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write golden files anew, to be reviewed as a diff",
     )
+
+
+# How long an example takes says something about the machine's load and nothing about the product.
+settings.register_profile("icshare", deadline=None)
+settings.load_profile("icshare")
 
 
 def pytest_configure() -> None:

@@ -70,6 +70,8 @@ steps: st.SearchStrategy[AnyStep] = st.one_of(
     st.builds(s.RemoveAddress, **_address),
     st.builds(s.AddRoute, **route),
     st.builds(s.RemoveRoute, **route),
+    st.builds(s.AddNeighbour, link=refs, address=st.ip_addresses(v=4), mac=macs, raw=st.binary(max_size=4)),
+    st.builds(s.RemoveNeighbour, link=refs, address=st.ip_addresses(v=4), mac=macs, raw=st.binary(max_size=4)),
     st.builds(s.AddRule, **_rule),
     st.builds(s.RemoveRule, **_rule),
     st.builds(s.ProbeDhcp, link=names, members=members),

@@ -74,6 +74,7 @@ def furnish(lab: Lab) -> None:
         "route add 172.20.0.0/16 via 10.5.0.254 proto static metric 50",
         "route add 172.21.0.0/16 via 10.5.0.253 table 77",
         "rule add from 172.20.0.0/16 lookup 77 priority 1000",
+        "neighbour add 10.5.0.77 lladdr 02:00:00:00:00:77 dev lan0 nud permanent",
         "link set lan1 down",
         "link set lan2 mtu 1400",
     ):

@@ -20,7 +20,7 @@ from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
-from icshare.model.link import Address, IfIndex, Link, Route
+from icshare.model.link import NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
 from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing
 from icshare.model.snapshot import Snapshot
@@ -31,8 +31,6 @@ from icshare.plan.steps import AnyStep, LinkRef
 from icshare.ports import Record
 from icshare.wire import rtchange
 from icshare.wire.netlink import Request
-
-_NUD_PERMANENT = 0x80
 
 
 class LinuxHost:
@@ -65,6 +63,11 @@ class LinuxHost:
                 addresses=kernel.addresses(),
                 routes=kernel.routes(),
                 rules=kernel.rules(),
+                neighbours=tuple(
+                    one
+                    for one in kernel.neighbours()
+                    if one.state & NUD_PERMANENT and isinstance(one.address, IPv4Address)
+                ),
                 sysctls=sysctl.read_settings(link.name for link in links),
                 ruleset=ruleset.loaded(),
                 service=self._service.running(),
@@ -176,6 +179,8 @@ class _Links:
                 self._remove_address(step)
             case s.AddRoute() | s.RemoveRoute():
                 self._change_route(step)
+            case s.AddNeighbour() | s.RemoveNeighbour():
+                self._change_neighbour(step)
             case s.AddRule():
                 self._request(_rule(step, rtchange.add_rule), errno.EEXIST)
             case s.RemoveRule():
@@ -244,7 +249,7 @@ class _Links:
                 neighbour.index == index
                 and isinstance(neighbour.address, IPv4Address)
                 and neighbour.address in step.address.network
-                and not neighbour.state & _NUD_PERMANENT
+                and not neighbour.state & NUD_PERMANENT
             ):
                 self._request(rtchange.delete_neighbour(neighbour), errno.ENOENT)
 
@@ -267,6 +272,18 @@ class _Links:
         request = rtchange.restore_route(route) if step.raw else rtchange.add_route(route)
         if request is not None:
             self._request(request, errno.EEXIST)
+
+    def _change_neighbour(self, step: s.AddNeighbour | s.RemoveNeighbour) -> None:
+        link = self._find(step.link)
+        if link is None:
+            return
+        neighbour = Neighbour(
+            index=link.index, address=step.address, mac=MacAddress(step.mac), state=NUD_PERMANENT, raw=step.raw
+        )
+        if isinstance(step, s.AddNeighbour):
+            self._request(rtchange.restore_neighbour(neighbour), errno.EEXIST)
+        else:
+            self._request(rtchange.delete_neighbour(neighbour), errno.ENOENT)
 
 
 def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Request:

@@ -13,6 +13,8 @@ from icshare.model.names import MacAddress
 
 IfIndex = NewType("IfIndex", int)
 
+NUD_PERMANENT = 0x80
+
 IFF_UP = 0x1
 IFF_LOOPBACK = 0x8
 IFF_POINTOPOINT = 0x10

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from icshare.model.link import Address, IfIndex, Link, Route, Rule
+from icshare.model.link import Address, IfIndex, Link, Neighbour, Route, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,7 @@ class Snapshot:
         addresses: All addresses, in the kernel's order.
         routes: All routes of all tables.
         rules: All policy routing rules.
+        neighbours: The permanent IPv4 neighbour entries; the others come and go by themselves.
         sysctls: Value of each per-link setting we may change, keyed ``link name/setting``.
         ruleset: Digest of our loaded ruleset (`render.nft.digest`), None when our table is absent.
         service: Digest of the configuration our dnsmasq runs with, None when it is not running.
@@ -27,6 +28,7 @@ class Snapshot:
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ruleset: str | None = None
     service: str | None = None

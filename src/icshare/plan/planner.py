@@ -247,7 +247,7 @@ def _interface(segment: Segment) -> IPv4Interface:
 
 
 def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
-    """Take a link's own IPv4 routes and addresses away; the reverse order gives them back as they were."""
+    """Take a link's own IPv4 routes, fixed neighbours and addresses away; the reverse gives them back as they were."""
     routes = [route for route in baseline.routes if _is_own_route(route, link)]
     for route in sorted(routes, key=lambda route: route.gateway is None):
         destination = route.destination
@@ -261,6 +261,9 @@ def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
             protocol=route.protocol,
             raw=route.raw,
         )
+    for neighbour in baseline.neighbours:
+        if neighbour.index == link.index and isinstance(neighbour.address, IPv4Address) and neighbour.mac:
+            yield s.RemoveNeighbour(link=_ref(link), address=neighbour.address, mac=neighbour.mac, raw=neighbour.raw)
     for address in reversed([one for one in baseline.addresses if one.index == link.index]):
         if isinstance(address.interface, IPv4Interface):
             yield s.RemoveAddress(

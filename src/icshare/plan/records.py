@@ -23,6 +23,7 @@ from icshare.model.sharing import Segment, Sharing
 from icshare.plan.diff import Entry
 from icshare.plan.steps import (
     AddAddress,
+    AddNeighbour,
     AddRoute,
     AddRule,
     AnyStep,
@@ -33,6 +34,7 @@ from icshare.plan.steps import (
     LoadRuleset,
     ProbeDhcp,
     RemoveAddress,
+    RemoveNeighbour,
     RemoveRoute,
     RemoveRule,
     SetMaster,
@@ -231,6 +233,8 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
         case SetMaster(link=link, master=master, previous=previous):
             yield from (link.name, *(name for name in (master, previous) if name is not None))
         case SetUp() | SetSysctl() | AddAddress() | RemoveAddress() | AddRoute() | RemoveRoute():
+            yield step.link.name
+        case AddNeighbour() | RemoveNeighbour():
             yield step.link.name
         case LoadRuleset() | DropRuleset() | StartService() | StopService():
             pass

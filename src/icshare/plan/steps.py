@@ -284,6 +284,44 @@ class RemoveRoute(_Route, frozen=True, tag="remove-route"):
         return AddRoute(**asdict(self))
 
 
+class _Neighbour(Step, frozen=True):
+    """What adding and removing a permanent neighbour entry of the host have in common.
+
+    Attributes:
+        mac: Its hardware address.
+        raw: The kernel's own message.
+    """
+
+    link: LinkRef
+    address: IPv4Address
+    mac: _Mac
+    raw: bytes = b""
+
+    @property
+    def key(self) -> str:
+        return f"neighbour {self.address} on {self.link.key}"
+
+
+class AddNeighbour(_Neighbour, frozen=True, tag="add-neighbour"):
+    """Give a permanent neighbour entry back."""
+
+    def describe(self) -> str:
+        return f"neighbour {self.address}: add to {self.link}"
+
+    def inverse(self) -> "RemoveNeighbour":
+        return RemoveNeighbour(**asdict(self))
+
+
+class RemoveNeighbour(_Neighbour, frozen=True, tag="remove-neighbour"):
+    """Take a permanent neighbour entry away, which the kernel would forget with the link's last address."""
+
+    def describe(self) -> str:
+        return f"neighbour {self.address}: remove from {self.link}"
+
+    def inverse(self) -> AddNeighbour:
+        return AddNeighbour(**asdict(self))
+
+
 class _Rule(Step, frozen=True):
     """What adding and removing a policy routing rule have in common: it is for packets that come in on one link.
 
@@ -406,6 +444,8 @@ AnyStep = (
     | RemoveAddress
     | AddRoute
     | RemoveRoute
+    | AddNeighbour
+    | RemoveNeighbour
     | AddRule
     | RemoveRule
     | ProbeDhcp

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from icshare.model.link import IFF_UP, Address, IfIndex, Link, Route, Rule
+from icshare.model.link import IFF_UP, NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route, Rule
+from icshare.model.names import MacAddress
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
@@ -45,6 +46,8 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
             return _remove_address(snapshot, step)
         case s.AddRoute() | s.RemoveRoute():
             return _change_route(snapshot, step)
+        case s.AddNeighbour() | s.RemoveNeighbour():
+            return _change_neighbour(snapshot, step)
         case s.AddRule() | s.RemoveRule():
             return _change_rule(snapshot, step)
         case s.ProbeDhcp() | s.ForgetProbe():
@@ -73,7 +76,7 @@ def _lacks_link(snapshot: Snapshot, step: AnyStep) -> bool:
     match step:
         case s.SetMaster(master=master):
             return find(snapshot, step.link) is None or (master is not None and snapshot.link(master) is None)
-        case s.SetUp() | s.SetSysctl() | s.AddAddress() | s.AddRoute():
+        case s.SetUp() | s.SetSysctl() | s.AddAddress() | s.AddRoute() | s.AddNeighbour():
             return find(snapshot, step.link) is None
         case _:
             return False
@@ -140,6 +143,7 @@ def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:
             if one.index != link.index
         ),
         addresses=tuple(address for address in snapshot.addresses if address.index != link.index),
+        neighbours=tuple(one for one in snapshot.neighbours if one.index != link.index),
         routes=tuple(route for route in snapshot.routes if route.index != link.index),
         sysctls={key: value for key, value in snapshot.sysctls.items() if not key.startswith(f"{name}/")},
     )
@@ -220,3 +224,19 @@ def _change_rule(snapshot: Snapshot, step: s.AddRule | s.RemoveRule) -> Snapshot
         kept = tuple(one for one in snapshot.rules if one != rule)
         return _changed(snapshot, rules=kept)
     return snapshot if rule in snapshot.rules else replace(snapshot, rules=(*snapshot.rules, rule))
+
+
+def _change_neighbour(snapshot: Snapshot, step: s.AddNeighbour | s.RemoveNeighbour) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None:
+        return snapshot
+    others = tuple(one for one in snapshot.neighbours if (one.index, one.address) != (link.index, step.address))
+    known = len(others) < len(snapshot.neighbours)
+    if isinstance(step, s.RemoveNeighbour):
+        return replace(snapshot, neighbours=others) if known else snapshot
+    if known:
+        return snapshot
+    neighbour = Neighbour(
+        index=link.index, address=step.address, mac=MacAddress(step.mac), state=NUD_PERMANENT, raw=step.raw
+    )
+    return replace(snapshot, neighbours=(*snapshot.neighbours, neighbour))
