@@ -13,7 +13,7 @@
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -29,9 +29,10 @@ from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
-from icshare.model.status import Health
+from icshare.model.status import Check, Grade, Health
 from icshare.plan.connections import best_default, connections
-from icshare.plan.transition import rewind
+from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
+from icshare.plan.transition import in_force, rewind
 from icshare.ports import Record
 
 AUTO = "auto"
@@ -187,7 +188,8 @@ class SharingManager:
         record = self._engine.record()
         if record is None or record.sharing is None:
             return SharingStatus(record=record, health=Health())
-        return SharingStatus(record=record, health=self._host.check(record.sharing, record.segments))
+        found = self._host.check(record.sharing, record.segments)
+        return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *self._undone(record))))
 
     def clients(self) -> tuple[Client, ...]:
         """Return who is on the segment, by address; () when nothing is shared.
@@ -203,6 +205,19 @@ class SharingManager:
         """Return what on this machine stands in the way of sharing, and what mends it."""
         record = self._engine.record()
         return self._host.examine(record)
+
+    def _undone(self, record: Record) -> Iterator[Check]:
+        """Look for steps on record that something else has undone, of the kinds that no other check looks at."""
+        observed = self._host.observe()
+        undone = [
+            entry.step.describe()
+            for entry in record.entries
+            if isinstance(entry.step, AddRule | AddRoute | RemoveAddress | RemoveRoute)
+            and not in_force(observed, entry.step)
+        ]
+        if undone:
+            text = f"something has undone what sharing needs: {'; '.join(undone)}"
+            yield Check(name="routing", grade=Grade.FAILED, text=text, remedy="share again: it repairs what is missing")
 
     def _default_connection(self, privates: Sequence[str]) -> InterfaceName:
         baseline = self._engine.baseline(self._engine.record())

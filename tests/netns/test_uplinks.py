@@ -197,6 +197,18 @@ def test_status_tells_when_a_public_connection_beside_the_default_route_has_come
     assert page(lab, "c0") == str(SECOND_UPLINK.ip)
 
 
+def test_status_tells_when_a_rule_of_the_kill_switch_is_gone_and_sharing_again_mends_it(make_lab: MakeLab) -> None:
+    lab = make_lab(privates=1, second_uplink=True)
+    share(lab, "wan1", "lan0")
+    assert icshare_command(lab, "status").returncode == 0
+    output(lab, "gw", "ip", "rule", "delete", "priority", "13702")
+    status = icshare_command(lab, "status")
+    assert status.returncode == 1
+    assert "rule: add 13702" in status.stdout
+    share(lab, "wan1", "lan0")
+    assert icshare_command(lab, "status").returncode == 0
+
+
 def test_auto_is_the_connection_that_carries_the_best_default_route(make_lab: MakeLab) -> None:
     lab = make_lab(privates=1, second_uplink=True)
     assert share(lab, "auto", "lan0")["public"] == "wan0"
