@@ -68,6 +68,19 @@ while True:
         pass
     time.sleep(0.001)
 """
+# The same with a new connection for each datagram: what is established goes on being translated, what is new is not.
+FRESH = """
+import socket, sys, time
+print("ready", flush=True)
+while True:
+    try:
+        with socket.socket(type=socket.SOCK_DGRAM) as one:
+            one.bind((sys.argv[1], 0))
+            one.sendto(b"fresh", (sys.argv[2], 7))
+    except OSError:
+        pass
+    time.sleep(0.0005)
+"""
 
 
 @contextlib.contextmanager
@@ -204,6 +217,19 @@ def test_nothing_un_translated_leaves_while_sharing_starts_changes_and_stops(lab
         inhabited.run(lab, "share", "wan0", "lan0", "lan1")
         if forwards == "0":
             inhabited.run(lab, "stop")
+    assert any(line.startswith(f"{PUBLIC}:") and f"> {ECHO_ADDRESS}:7 udp" in line for line in lines)
+    assert [line for line in lines if "192.168.137." in line] == []
+
+
+@pytest.mark.parametrize("forwards", ["0", "1"], ids=["ordinary host", "host that forwards already"])
+def test_nothing_un_translated_leaves_while_a_link_becomes_a_port_of_another_subnet(lab: Lab, forwards: str) -> None:
+    """The new ruleset knows the new subnet only; what came in by the link itself, with an old address, got out."""
+    lab.run(GATEWAY, ["busybox", "sysctl", "-qw", f"net.ipv4.ip_forward={forwards}"])
+    settle_client(lab)
+    with capture(lab) as lines, running(lab, "c0", FRESH, CLIENT, ECHO_ADDRESS):
+        inhabited.run(lab, "share", "wan0", "lan0")
+        inhabited.wait_for(lambda: bool(lab.seen("echo-udp")), "the client does not get through")
+        inhabited.run(lab, "share", "--subnet", "10.99.0.0/24", "wan0", "lan1", "lan0")
     assert any(line.startswith(f"{PUBLIC}:") and f"> {ECHO_ADDRESS}:7 udp" in line for line in lines)
     assert [line for line in lines if "192.168.137." in line] == []
 

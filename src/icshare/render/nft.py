@@ -98,6 +98,11 @@ def _guard(segments: Sequence[Segment]) -> Iterator[str]:
     outside = _names([*(segment.interface for segment in segments), InterfaceName("lo")])
     networks = _set(str(segment.network) for segment in segments)
     ethernet = [segment for segment in segments if segment.ethernet]
+    # While a change is under way, a link that is to become a port is still a link of its own, with clients that may
+    # bear addresses of the subnet before.
+    ports = [name for segment in segments if segment.bridged for name in segment.members]
+    if ports:
+        yield _rule(f"iifname {_names(ports)} counter drop", "a port speaks through its bridge")
     for segment in ethernet:
         watch = f'iifname "{segment.interface}" ip saddr != {segment.gateway} udp sport 67 udp dport 68'
         yield _rule(f"{watch} update @dhcp_servers {{ ip saddr . ether saddr }}", "a foreign DHCP server speaks")
