@@ -43,12 +43,24 @@ class ConflictError(IcshareError):
     """The request is valid alone but clashes with this host. Nothing was touched."""
 
 
+class AlreadyExistsError(ConflictError):
+    """There is one already, under the same key. Nothing was touched."""
+
+
+class GoneError(ConflictError):
+    """What the request is about no longer exists. Nothing was touched."""
+
+
 class NotSupportedError(IcshareError):
     """The kernel or a tool lacks a feature that the message names."""
 
 
 class PrivilegeError(IcshareError, PermissionError):
     """A capability is missing; the message names it."""
+
+
+class PolicyError(PrivilegeError):
+    """The administrator's policy forbids it, whoever asks. Nothing was touched."""
 
 
 class HostError(IcshareError, OSError):

@@ -1,0 +1,50 @@
+"""What has been asked for, and survives a reboot: roles, firewalls, mappings, names; whether or not it can be so now.
+
+Connections are known by their GUIDs: what is said of one that is absent waits for it and hinders nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from uuid import UUID
+
+from icshare.model.firewall import FirewallOptions
+from icshare.model.mapping import PortMapping, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Designation:
+    """Which connections have a part in sharing.
+
+    Attributes:
+        public: GUID of the public connection, None without one.
+        privates: GUIDs of the private connections, in the order they were named.
+        subnet: The subnet asked for, None to choose one.
+    """
+
+    public: UUID | None = None
+    privates: tuple[UUID, ...] = ()
+    subnet: IPv4Network | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Everything asked for.
+
+    Attributes:
+        designation: Who is public and private.
+        firewalls: Connections whose firewall is on, with its options.
+        mappings: All port mappings, by number.
+        by_port: Their numbers by connection, protocol and external port.
+        names: Windows-like names given to connections.
+        interfaces: Interface name under which each connection mentioned here was last seen.
+        next_number: Number for the next mapping.
+    """
+
+    designation: Designation = Designation()
+    firewalls: Mapping[UUID, FirewallOptions] = field(default_factory=dict)
+    mappings: Mapping[int, PortMapping] = field(default_factory=dict)
+    by_port: Mapping[tuple[UUID, Protocol, int], int] = field(default_factory=dict)
+    names: Mapping[UUID, str] = field(default_factory=dict)
+    interfaces: Mapping[UUID, str] = field(default_factory=dict)
+    next_number: int = 1
