@@ -86,6 +86,8 @@ class Reason(StrEnum):
     NOT_AS_PUBLIC = "not-as-public"
     NOT_AS_PRIVATE = "not-as-private"
     UNUSABLE_NAME = "unusable-name"
+    NO_FIREWALL = "no-firewall"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

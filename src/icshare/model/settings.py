@@ -25,6 +25,24 @@ _Domain = Annotated[str, msgspec.Meta(pattern=rf"\A{_LABEL}(\.{_LABEL})*\Z", max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the administrator allows on this machine at all, whoever asks.
+
+    Attributes:
+        sharing: Connections may be shared.
+        bridge: Several privates may be bridged.
+        firewall: Connection firewalls may be switched on and off.
+
+    Source:
+        Group policies ``NC_ShowSharedAccessUI``, ``NC_AllowNetBridge_NLA`` and ``NC_PersonalFirewallConfig``.
+    """
+
+    sharing: bool = True
+    bridge: bool = True
+    firewall: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the administrator has set.
 
@@ -34,6 +52,7 @@ class Settings:
         helpers: Application layer gateways to attach.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
+        policy: What is allowed at all.
         links: What the administrator says of single links, by interface name.
     """
 
@@ -42,6 +61,7 @@ class Settings:
     helpers: tuple[Helper, ...] = ()
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    policy: Policy = field(default_factory=Policy)
     links: Mapping[str, LinkOverride] = field(default_factory=dict)
 
 
@@ -74,6 +94,12 @@ class _Dns(_Table, frozen=True):
     servers: tuple[str, ...] = ()
 
 
+class _Policy(_Table, frozen=True):
+    allow_sharing: bool = True
+    allow_bridge: bool = True
+    allow_firewall: bool = True
+
+
 class _Link(_Table, frozen=True):
     media: Literal["none", "direct", "isdn", "lan", "phone", "tunnel", "pppoe"] | None = None
     incoming_only: bool | None = None
@@ -88,6 +114,7 @@ class _File(_Table, frozen=True):
     sharing: _Sharing = _Sharing()
     dhcp: _Dhcp = _Dhcp()
     dns: _Dns = _Dns()
+    policy: _Policy = _Policy()
     link: dict[str, _Link] = {}
 
 
@@ -130,6 +157,9 @@ def _settings(file: _File) -> Settings:
             reservations=tuple(_reservation(one) for one in file.dhcp.reservations),
         ),
         dns=DnsSettings(domain=file.dns.domain, servers=tuple(_address(one) for one in file.dns.servers)),
+        policy=Policy(
+            sharing=file.policy.allow_sharing, bridge=file.policy.allow_bridge, firewall=file.policy.allow_firewall
+        ),
         links={interface_name(name): _override(link) for name, link in file.link.items()},
     )
 

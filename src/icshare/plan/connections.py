@@ -134,6 +134,31 @@ def sharable(media: MediaType, characteristics: Characteristics) -> Verdict:
     return YES
 
 
+def firewallable(connection: Connection, *, private: bool) -> Verdict:
+    """Tell whether a connection may have a firewall: not the private side, no bridge nor member of one, no cable.
+
+    Args:
+        connection: The connection.
+        private: It is designated as private.
+
+    Source:
+        MicrosoftDocs/win32 "About ICS and ICF" (where the firewall may not be enabled).
+    """
+    if private or connection.characteristics & Characteristics.SHARED_PRIVATE:
+        why = "it is a private connection: its clients need the gateway's services"
+    elif connection.media is MediaType.BRIDGE:
+        why = "it is a bridge"
+    elif connection.characteristics & Characteristics.BRIDGED:
+        why = "it is a member of a bridge"
+    elif connection.media is MediaType.DIRECT:
+        why = "it is a direct cable or infrared connection"
+    elif connection.media not in SHARABLE_MEDIA:
+        why = f"its media type is {connection.media.name}"
+    else:
+        return YES
+    return Verdict(ok=False, reason=Reason.NO_FIREWALL, text=why)
+
+
 def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | None:
     """Return the link that carries the best default route of table main: IPv4 before IPv6, lowest metric first.
 

@@ -1,0 +1,166 @@
+"""From what is designated to what can be in force: absent connections wait, and hinder nobody."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from icshare.model.connection import Characteristics, Connection, MediaType, Reason, Role, Status, Verdict
+from icshare.model.firewall import Firewall
+from icshare.model.names import InterfaceName, interface_name, is_interface_name
+from icshare.model.settings import Settings
+from icshare.model.sharing import Sharing, Wanted
+from icshare.model.state import Designation, State
+from icshare.plan.connections import firewallable
+
+Login = Callable[[str], int | None]
+"""Tells the port of the administrator's own login through a link, None when there is none."""
+
+
+def wanted(state: State, connections: Sequence[Connection], settings: Settings, login: Login) -> Wanted:
+    """Return what of *state* can be in force on a host with *connections* (as it would be without us).
+
+    Sharing needs its public and at least one private connection; firewalls need theirs.
+    """
+    present = {one.guid: one for one in connections}
+    return Wanted(
+        sharing=sharing_of(state.designation, present, settings), firewalls=firewalls_of(state, present, login)
+    )
+
+
+def sharing_of(designation: Designation, present: Mapping[UUID, Connection], settings: Settings) -> Sharing | None:
+    """Return the sharing that can be, None when a side is missing."""
+    public = present.get(designation.public) if designation.public else None
+    privates = tuple(
+        interface_name(one.interface)
+        for one in (present.get(guid) for guid in designation.privates)
+        if one is not None and one.as_private.ok
+    )
+    if public is None or not public.as_public.ok or not privates:
+        return None
+    return make_sharing(
+        interface_name(public.interface),
+        privates,
+        settings if designation.subnet is None else replace(settings, subnet=designation.subnet),
+    )
+
+
+def make_sharing(public: InterfaceName, privates: tuple[InterfaceName, ...], settings: Settings) -> Sharing:
+    """Return the sharing of *public* with *privates* under the administrator's settings."""
+    return Sharing(
+        public=public,
+        privates=privates,
+        subnet=settings.subnet,
+        helpers=settings.helpers,
+        dhcp=settings.dhcp,
+        dns=settings.dns,
+    )
+
+
+def firewalls_of(state: State, present: Mapping[UUID, Connection], login: Login) -> tuple[Firewall, ...]:
+    """Return the firewalls that can be; that of a private connection rests while it is one."""
+    return tuple(
+        Firewall(interface=interface_name(one.interface), options=options, login_port=login(one.interface))
+        for guid, options in state.firewalls.items()
+        if (one := present.get(guid)) is not None
+        and is_interface_name(one.interface)
+        and firewallable(one, private=guid in state.designation.privates).ok
+    )
+
+
+def with_public(designation: Designation, guid: UUID) -> Designation:
+    """Return *designation* with *guid* as its public connection; it is private no longer."""
+    return replace(designation, public=guid, privates=tuple(one for one in designation.privates if one != guid))
+
+
+def with_private(designation: Designation, guid: UUID) -> Designation:
+    """Return *designation* with *guid* as a private connection, the last; it is public no longer."""
+    return replace(
+        designation,
+        public=None if designation.public == guid else designation.public,
+        privates=tuple(dict.fromkeys((*designation.privates, guid))),
+    )
+
+
+def without(designation: Designation, guid: UUID) -> Designation:
+    """Return *designation* with no part for *guid*."""
+    return replace(
+        designation,
+        public=None if designation.public == guid else designation.public,
+        privates=tuple(one for one in designation.privates if one != guid),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of connections, by interface name.
+
+    Attributes:
+        public: The public connection, None without one.
+        privates: The private connections.
+        firewalled: Connections whose firewall is in force.
+    """
+
+    public: str | None = None
+    privates: frozenset[str] = frozenset()
+    firewalled: frozenset[str] = frozenset()
+
+
+def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str]) -> Parts:
+    """Return who has which part: what is in force, and what is designated and not.
+
+    Args:
+        inforce: What is in force.
+        designation: What is designated.
+        interfaces: Interface name of each connection that is there.
+    """
+    designated = frozenset(interfaces[guid] for guid in designation.privates if guid in interfaces)
+    public = interfaces.get(designation.public) if designation.public else None
+    firewalled = frozenset(one.interface for one in inforce.firewalls)
+    if inforce.sharing is None:
+        return Parts(public=public, privates=designated, firewalled=firewalled)
+    sharing = inforce.sharing
+    return Parts(
+        public=sharing.public, privates=(designated | set(sharing.privates)) - {sharing.public}, firewalled=firewalled
+    )
+
+
+def absent(state: State, present: Collection[UUID]) -> tuple[Connection, ...]:
+    """Return the connections that have a part and are not there, under the names they were last seen with."""
+    mentioned = [
+        *([state.designation.public] if state.designation.public else []),
+        *state.designation.privates,
+        *state.firewalls,
+        *(one.connection for one in state.mappings.values()),
+    ]
+    return tuple(
+        _absent(state, guid) for guid in dict.fromkeys(mentioned) if guid not in present and guid in state.interfaces
+    )
+
+
+def _absent(state: State, guid: UUID) -> Connection:
+    name = state.interfaces[guid]
+    role = (
+        Role.PUBLIC
+        if guid == state.designation.public
+        else Role.PRIVATE
+        if guid in state.designation.privates
+        else Role.NONE
+    )
+    gone = Verdict(ok=False, reason=Reason.ABSENT, text="it is not there")
+    flags = {Role.PUBLIC: Characteristics.SHARED, Role.PRIVATE: Characteristics.SHARED_PRIVATE}
+    return Connection(
+        guid=guid,
+        name=name,
+        device=name,
+        interface=name,
+        status=Status.HARDWARE_NOT_PRESENT,
+        media=MediaType.NONE,
+        characteristics=flags.get(role, Characteristics.NONE),
+        role=role,
+        kind="absent",
+        sharable=gone,
+        as_public=gone,
+        as_private=gone,
+        bridgeable=False,
+        hidden=True,
+    )

@@ -1,0 +1,143 @@
+"""From roles that are written down to what can be in force."""
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from tests.hosts import connections_of, snapshot
+
+from icshare.model.connection import Characteristics, Role, Status
+from icshare.model.firewall import Firewall, FirewallOptions
+from icshare.model.mapping import PortMapping, Protocol, address_target
+from icshare.model.names import InterfaceName
+from icshare.model.settings import Settings
+from icshare.model.sharing import Sharing, Wanted
+from icshare.model.state import Designation, State
+from icshare.plan.designated import Parts, absent, parts, wanted, with_private, with_public, without
+
+LINKS: list[dict[str, Any]] = [
+    {"name": "wan0"},
+    {"name": "lan0"},
+    {"name": "lan1"},
+    {"name": "ppp0", "kind": "ppp"},
+    {"name": "br0", "kind": "bridge"},
+    {"name": "port0", "master": "br0"},
+    {"name": "odd name"},
+]
+HERE = connections_of(snapshot({"links": LINKS}))
+GUIDS = {one.interface: one.guid for one in HERE}
+ABSENT = uuid4()
+OPTIONS = FirewallOptions(log_dropped=True)
+
+
+def guid(name: str) -> UUID:
+    return GUIDS.get(name, ABSENT)
+
+
+def designation(public: str | None, *privates: str, subnet: IPv4Network | None = None) -> Designation:
+    return Designation(
+        public=guid(public) if public else None, privates=tuple(guid(name) for name in privates), subnet=subnet
+    )
+
+
+def brought(designation: Designation, *firewalled: str, settings: Settings | None = None) -> Wanted:
+    state = State(designation=designation, firewalls={guid(name): OPTIONS for name in firewalled})
+    return wanted(state, HERE, settings or Settings(), lambda name: 22 if name == "wan0" else None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        designation(None),
+        designation("wan0"),
+        designation(None, "lan0"),
+        designation("wan0", "unplugged"),
+        designation("unplugged", "lan0"),
+        designation("br0", "lan0"),
+        designation("wan0", "port0"),
+        designation("wan0", "ppp0"),
+    ],
+)
+def test_without_both_sides_there_is_no_sharing(asked: Designation) -> None:
+    assert brought(asked) == Wanted()
+
+
+def test_what_is_there_of_both_sides_is_shared() -> None:
+    assert brought(designation("wan0", "lan1", "unplugged", "lan0", "port0")).sharing == Sharing(
+        public=InterfaceName("wan0"), privates=(InterfaceName("lan1"), InterfaceName("lan0"))
+    )
+
+
+def test_the_subnet_asked_for_comes_before_that_of_the_settings() -> None:
+    set_one, asked = IPv4Network("10.1.0.0/24"), IPv4Network("10.2.0.0/24")
+    settings = Settings(subnet=set_one)
+    for subnet, used in ((None, set_one), (asked, asked)):
+        sharing = brought(designation("wan0", "lan0", subnet=subnet), settings=settings).sharing
+        assert sharing is not None
+        assert sharing.subnet == used
+
+
+def test_a_firewall_needs_a_connection_that_is_there_and_may_have_one() -> None:
+    found = brought(designation(None, "lan0"), "lan0", "unplugged", "br0", "port0", "odd name", "wan0", "ppp0")
+    assert found.firewalls == (
+        Firewall(interface=InterfaceName("wan0"), options=OPTIONS, login_port=22),
+        Firewall(interface=InterfaceName("ppp0"), options=OPTIONS),
+    )
+
+
+def test_a_role_is_taken_from_one_and_given_to_another() -> None:
+    first = with_public(with_private(Designation(), guid("lan0")), guid("wan0"))
+    assert first == designation("wan0", "lan0")
+    assert with_public(first, guid("lan1")) == designation("lan1", "lan0")
+    assert with_public(first, guid("lan0")) == designation("lan0")
+    assert with_private(first, guid("wan0")) == designation(None, "lan0", "wan0")
+    assert with_private(first, guid("lan0")) == first
+    assert without(first, guid("wan0")) == designation(None, "lan0")
+    assert without(first, guid("lan0")) == designation("wan0")
+    assert without(first, guid("lan1")) == first
+
+
+def test_parts_are_those_in_force_and_those_designated() -> None:
+    interfaces = {one: name for name, one in GUIDS.items()}
+    shared = Wanted(
+        sharing=Sharing(public=InterfaceName("wan0"), privates=(InterfaceName("lan0"),)),
+        firewalls=(Firewall(interface=InterfaceName("wan0")),),
+    )
+    assert parts(Wanted(), Designation(), interfaces) == Parts()
+    assert parts(Wanted(), designation("unplugged", "lan1", "unplugged"), interfaces) == Parts(
+        privates=frozenset({"lan1"})
+    )
+    assert parts(Wanted(), designation("wan0"), interfaces) == Parts(public="wan0")
+    assert parts(shared, designation("lan1", "wan0", "port0"), interfaces) == Parts(
+        public="wan0", privates=frozenset({"lan0", "port0"}), firewalled=frozenset({"wan0"})
+    )
+
+
+def test_absent_connections_with_a_part_are_known_by_the_name_they_had() -> None:
+    public, private, mapped, protected, nameless = (uuid4() for _ in range(5))
+    mapping = PortMapping(
+        number=1,
+        connection=mapped,
+        name="web",
+        protocol=Protocol.TCP,
+        external=80,
+        internal=80,
+        target=address_target("192.168.137.2"),
+    )
+    state = State(
+        designation=Designation(public=public, privates=(private, guid("lan0"))),
+        firewalls={protected: OPTIONS, nameless: OPTIONS},
+        mappings={1: mapping},
+        interfaces={public: "wwan0", private: "usb0", mapped: "usb1", protected: "usb2", guid("lan0"): "lan0"},
+    )
+    found = absent(state, set(GUIDS.values()))
+    assert [(one.interface, one.role, one.characteristics) for one in found] == [
+        ("wwan0", Role.PUBLIC, Characteristics.SHARED),
+        ("usb0", Role.PRIVATE, Characteristics.SHARED_PRIVATE),
+        ("usb2", Role.NONE, Characteristics.NONE),
+        ("usb1", Role.NONE, Characteristics.NONE),
+    ]
+    assert all(one.status is Status.HARDWARE_NOT_PRESENT and one.hidden and not one.sharable.ok for one in found)
+    assert [one.interface for one in absent(replace(state, designation=Designation()), set())] == ["usb2", "usb1"]
