@@ -1,24 +1,30 @@
 """From the values of the core to the documents of `icshare.cli.schema`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from icshare.cli import errors, schema
 from icshare.errors import RefusedError
+from icshare.model.connection import Characteristics
 
 if TYPE_CHECKING:
     from icshare.api import SharingStatus
     from icshare.engine import Outcome, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection, Verdict
+    from icshare.model.firewall import FirewallOptions
+    from icshare.model.mapping import MappingStatus, PortMapping
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Health
 
 
-def list_document(connections: "Iterable[Connection]") -> schema.ListDocument:
+def list_document(connections: "Iterable[Connection]", windows_names: Mapping[UUID, str]) -> schema.ListDocument:
     """Return what ``icshare list`` prints."""
-    return schema.ListDocument(connections=tuple(_connection(one) for one in connections))
+    return schema.ListDocument(
+        connections=tuple(_connection(one, windows_names.get(one.guid, "")) for one in connections)
+    )
 
 
 def share_document(outcome: "Outcome") -> schema.ShareDocument:
@@ -31,10 +37,11 @@ def proposal_document(proposal: "Proposal") -> schema.ShareDocument:
     return _share(proposal, dry_run=True, checks=(), ruleset=proposal.plan.ruleset)
 
 
-def status_document(status: "SharingStatus") -> schema.StatusDocument:
+def status_document(status: "SharingStatus", mappings: "Sequence[MappingStatus]") -> schema.StatusDocument:
     """Return what ``icshare status`` prints."""
     record = status.record
     sharing = record.sharing if record else None
+    firewalls = tuple(one.interface for one in record.firewalls) if record else ()
     complete = record is None or record.complete
     return schema.StatusDocument(
         shared=sharing is not None,
@@ -42,9 +49,12 @@ def status_document(status: "SharingStatus") -> schema.StatusDocument:
         complete=complete,
         public=sharing.public if sharing else None,
         privates=sharing.privates if sharing else (),
-        firewall=sharing.firewall if sharing else False,
+        firewall=sharing is not None and sharing.public in firewalls,
         since=_moment(record.since) if record else None,
         segments=_segments(sharing, record.segments) if record and sharing else (),
+        firewalls=firewalls,
+        active_mappings=sum(one.state == "active" for one in mappings),
+        inactive_mappings=tuple(mapping_document(one) for one in mappings if one.state == "inactive"),
         notes=record.notes if record else (),
         checks=_checks(status.health),
     )
@@ -58,6 +68,59 @@ def stop_document(taken_back: Sequence[str]) -> schema.StopDocument:
 def clients_document(clients: "Iterable[Client]") -> schema.ClientsDocument:
     """Return what ``icshare clients`` prints."""
     return schema.ClientsDocument(clients=tuple(_client(one) for one in clients))
+
+
+def mapping_document(status: "MappingStatus") -> schema.MappingDocument:
+    """Return what the commands of ``icshare map`` print of one mapping."""
+    mapping = status.mapping
+    return schema.MappingDocument(
+        number=mapping.number,
+        name=_text(mapping.name),
+        connection=mapping.connection,
+        interface=_text(status.interface),
+        protocol=mapping.protocol.name.lower(),
+        external=mapping.external,
+        internal=mapping.internal,
+        count=mapping.count,
+        target=_text(mapping.target.value),
+        target_kind=mapping.target.kind,
+        enabled=mapping.enabled,
+        state=status.state,
+        text=_text(status.text),
+        address=str(status.address) if status.address is not None else None,
+        own=status.own,
+        hits=status.hits,
+    )
+
+
+def map_list_document(mappings: "Iterable[MappingStatus]") -> schema.MapListDocument:
+    """Return what ``icshare map list`` prints."""
+    return schema.MapListDocument(mappings=tuple(mapping_document(one) for one in mappings))
+
+
+def map_remove_document(mapping: "PortMapping") -> schema.MapRemoveDocument:
+    """Return what ``icshare map remove`` prints."""
+    return schema.MapRemoveDocument(number=mapping.number, name=_text(mapping.name))
+
+
+def firewall_document(connection: "Connection", options: "FirewallOptions | None") -> schema.FirewallDocument:
+    """Return what ``icshare firewall on``, ``off`` and ``set`` print; *options* is None when it is off."""
+    return schema.FirewallDocument(
+        guid=connection.guid,
+        interface=_text(connection.interface),
+        on=options is not None,
+        in_force=Characteristics.FIREWALLED in connection.characteristics,
+        icmp=options.icmp if options else (),
+        log_dropped=options is not None and options.log_dropped,
+        log_opened=options is not None and options.log_opened,
+    )
+
+
+def firewall_status_document(
+    firewalls: "Iterable[tuple[Connection, FirewallOptions | None]]",
+) -> schema.FirewallStatusDocument:
+    """Return what ``icshare firewall status`` prints."""
+    return schema.FirewallStatusDocument(firewalls=tuple(firewall_document(*one) for one in firewalls))
 
 
 def doctor_document(health: "Health") -> schema.DoctorDocument:
@@ -88,11 +151,12 @@ def _share(
     result: "Outcome | Proposal", *, dry_run: bool, checks: tuple[schema.CheckDocument, ...], ruleset: str | None
 ) -> schema.ShareDocument:
     sharing = result.plan.sharing
+    assert sharing is not None, "share was asked for"
     return schema.ShareDocument(
         dry_run=dry_run,
         public=sharing.public,
         privates=sharing.privates,
-        firewall=sharing.firewall,
+        firewall=sharing.public in {one.interface for one in result.plan.firewalls},
         segments=_segments(sharing, result.plan.segments),
         notes=tuple(_text(note) for note in result.plan.notes),
         changes=tuple(change.describe() for change in result.changes),
@@ -101,11 +165,12 @@ def _share(
     )
 
 
-def _connection(connection: "Connection") -> schema.ConnectionDocument:
+def _connection(connection: "Connection", windows_name: str) -> schema.ConnectionDocument:
     return schema.ConnectionDocument(
         guid=connection.guid,
         interface=_text(connection.interface),
         name=_text(connection.name),
+        windows_name=_text(windows_name),
         device=_text(connection.device),
         kind=connection.kind,
         media=connection.media.name.lower(),

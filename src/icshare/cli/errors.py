@@ -10,11 +10,14 @@ from typer.exceptions import TyperException
 from icshare.cli.output import Cell, Printer, printable, write_json
 from icshare.cli.session import Session
 from icshare.errors import (
+    AlreadyExistsError,
     ConflictError,
+    GoneError,
     HostError,
     IcshareError,
     InvalidRequestError,
     NotSupportedError,
+    PolicyError,
     PrivilegeError,
     RefusedError,
     VerificationError,
@@ -37,8 +40,11 @@ class ErrorKind(StrEnum):
     INVALID_REQUEST = "invalid-request"
     REFUSED = "refused"
     CONFLICT = "conflict"
+    ALREADY_EXISTS = "already-exists"
+    GONE = "gone"
     NOT_SUPPORTED = "not-supported"
     PRIVILEGE = "privilege"
+    POLICY = "policy"
     HOST = "host"
     VERIFICATION = "verification"
     CANCELLED = "cancelled"
@@ -64,8 +70,11 @@ TABLE: dict[type[Exception], tuple[int, ErrorKind]] = {
     InvalidRequestError: (WRONG_REQUEST, ErrorKind.INVALID_REQUEST),
     RefusedError: (WRONG_REQUEST, ErrorKind.REFUSED),
     ConflictError: (FAILED, ErrorKind.CONFLICT),
+    AlreadyExistsError: (FAILED, ErrorKind.ALREADY_EXISTS),
+    GoneError: (FAILED, ErrorKind.GONE),
     NotSupportedError: (FAILED, ErrorKind.NOT_SUPPORTED),
     PrivilegeError: (NO_PRIVILEGE, ErrorKind.PRIVILEGE),
+    PolicyError: (NO_PRIVILEGE, ErrorKind.POLICY),
     HostError: (FAILED, ErrorKind.HOST),
     VerificationError: (FAILED, ErrorKind.VERIFICATION),
     IcshareError: (FAILED, ErrorKind.OTHER),

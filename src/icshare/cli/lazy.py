@@ -81,25 +81,43 @@ def _usage(argument: Any) -> str:  # noqa: ANN401 (the class is private to typer
     return name if argument.required else f"[{name}]"
 
 
+class Group(TyperGroup):
+    """A group of commands that is parsed without pydantic, and says what is close to a command that there is not."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 (the class is private to typer)
+        """Return the parameters."""
+        return _without_conversion(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 (as above)
+        """Find the command that is called.
+
+        Raises:
+            InvalidRequestError: There is none of that name.
+        """
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
+            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"{ctx.command_path} --help shows all commands"
+            raise InvalidRequestError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
 class App(typer.Typer):
     """A command with commands of its own, all of them of class `Command`."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (typer's settings)
-        super().__init__(add_completion=False, rich_markup_mode=None, subcommand_metavar="COMMAND ...", **settings)
+        super().__init__(
+            cls=Group, add_completion=False, rich_markup_mode=None, subcommand_metavar="COMMAND ...", **settings
+        )
 
     def command(self, name: str | None = None, **settings: Any) -> Any:  # noqa: ANN401 (typer's decorator)
         """Register a function as a command."""
         return super().command(name, cls=Command, **settings)
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """A group of commands that are imported when they are needed."""
 
     commands_by_name: Mapping[str, Lazy] = {}
-
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 (the class is private to typer)
-        """Return the parameters."""
-        return _without_conversion(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 (the class is private to typer)
         """Return the names, in the order of the table."""
@@ -114,18 +132,6 @@ class LazyGroup(TyperGroup):
             found = getattr(import_module(lazy.module), lazy.name)
             self.commands[cmd_name] = found_command(found, cmd_name)
         return self.commands[cmd_name]
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 (as above)
-        """Find the command that is called.
-
-        Raises:
-            InvalidRequestError: There is none of that name.
-        """
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
-            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f"did you mean {close[0]}?" if close else "icshare --help shows all commands"
-            raise InvalidRequestError(f"there is no command {args[0]!r}", hint=hint)
-        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (the class is private to typer)
         """Run the command; what typer would deal with in its own way leaves as an error of ours."""

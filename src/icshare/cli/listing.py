@@ -10,7 +10,8 @@ from icshare.cli.session import session_of
 from icshare.cli.words import label, quantity, state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
     from icshare.model.connection import Connection
 
@@ -19,7 +20,9 @@ _ROLES = {"public": "bold green", "private": "bold cyan"}
 
 def listing(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="Show hidden connections as well.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show hidden connections as well, and Windows-like names.")
+    ] = False,
     json: Json = False,
     _verbose: Verbose = 0,
 ) -> None:
@@ -27,27 +30,36 @@ def listing(
     session = session_of(context)
     known = session.manager.connections()
     shown = [one for one in known if every or not one.hidden]
+    windows_names = session.manager.windows_names() if every or json else {}
     if json:
         from icshare.cli.documents import list_document
 
-        write_json(session.stdout, list_document(shown))
+        write_json(session.stdout, list_document(shown, windows_names))
         return
-    _print(session.out, shown)
+    _print(session.out, shown, windows_names)
     hidden = len(known) - len(shown)
     if hidden and session.terminal:
         session.out.line(Cell(f"{quantity(hidden, 'connection')} hidden; --all shows everything", "dim"))
 
 
-def _print(out: Printer, connections: "Sequence[Connection]") -> None:
+def _print(out: Printer, connections: "Sequence[Connection]", windows_names: "Mapping[UUID, str]") -> None:
     named = any(one.name != one.interface for one in connections)
     shared = any(one.role != "none" for one in connections)
-    titles = ["Connection", *(["Name"] if named else []), "Kind", "Media", "Status", *(["Role"] if shared else [])]
+    titles = [
+        "Connection",
+        *(["Name"] if named else []),
+        *(["Windows name"] if windows_names else []),
+        *("Kind", "Media", "Status"),
+        *(["Role"] if shared else []),
+    ]
     rows: list[list[str | Cell]] = []
     for one in connections:
         name = [one.name if one.name != one.interface else ""] if named else []
+        windows_name = [windows_names.get(one.guid, "")] if windows_names else []
         role = [Cell("" if one.role == "none" else one.role.value, _ROLES.get(one.role, ""))] if shared else []
         status = Cell(state(one.status), "green" if one.status.name == "CONNECTED" else "")
-        rows.append([Cell(one.interface, "bold"), *name, one.kind, label(one.media), status, *role, _sharable(one)])
+        words = [*name, *windows_name, one.kind, label(one.media)]
+        rows.append([Cell(one.interface, "bold"), *words, status, *role, _sharable(one)])
     out.table([*titles, "Sharable"], rows)
 
 

@@ -28,6 +28,8 @@ COMMANDS = {
     "status": Lazy(module="icshare.cli.status", name="status"),
     "stop": Lazy(module="icshare.cli.stop", name="stop"),
     "clients": Lazy(module="icshare.cli.clients", name="clients"),
+    "map": Lazy(module="icshare.cli.map", name="app"),
+    "firewall": Lazy(module="icshare.cli.firewall", name="app"),
     "doctor": Lazy(module="icshare.cli.doctor", name="doctor"),
     "demo": Lazy(module="icshare.cli.demo", name="demo"),
     "lab": Lazy(module="icshare.cli.lab", name="app"),

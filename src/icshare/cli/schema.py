@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 from icshare.cli.errors import ErrorKind
 from icshare.model.connection import Reason, Role
+from icshare.model.firewall import IcmpOption
+from icshare.model.mapping import MappingState, TargetKind
 from icshare.model.status import Grade
 
 
@@ -32,6 +34,9 @@ class ConnectionDocument(Document, frozen=True):
     guid: Annotated[UUID, Meta(description="Stable over reboots and renames.")]
     interface: Annotated[str, Meta(description="Name of the network interface: the key on the command line.")]
     name: Annotated[str, Meta(description="Name for people.")]
+    windows_name: Annotated[
+        str, Meta(description="The name that programs for Windows know it by; stable over reboots. Empty if none.")
+    ]
     device: Annotated[str, Meta(description="Device name for people.")]
     kind: Annotated[str, Meta(description="What it is, in words for people.")]
     media: Annotated[str, Meta(description="NETCON_MEDIATYPE in lower case: `lan`, `phone`, `tunnel`, ...")]
@@ -39,7 +44,7 @@ class ConnectionDocument(Document, frozen=True):
     characteristics: Annotated[
         tuple[str, ...], Meta(description="NETCON_CHARACTERISTIC_FLAGS that are set, in lower case.")
     ]
-    role: Annotated[Role, Meta(description="Its part in the present sharing.")]
+    role: Annotated[Role, Meta(description="Its part in sharing, in force or not.")]
     sharable: Annotated[VerdictDocument, Meta(description="It can take part in a sharing.")]
     as_public: Annotated[VerdictDocument, Meta(description="It can be the public connection.")]
     as_private: Annotated[VerdictDocument, Meta(description="It can be a private connection.")]
@@ -89,6 +94,62 @@ class ShareDocument(Document, frozen=True):
     ruleset: Annotated[str | None, Meta(description="The nftables ruleset; null without --dry-run.")]
 
 
+class MappingDocument(Document, frozen=True):
+    """One port mapping and how it fares; printed by `icshare map add`, `set`, `enable` and `disable` with `--json`."""
+
+    number: Annotated[int, Meta(description="Its identity, `#number` on the command line; never used for another.")]
+    name: Annotated[str, Meta(description="Name for people; made through other faces, two can have the same.")]
+    connection: Annotated[UUID, Meta(description="GUID of the connection whose packets it is about.")]
+    interface: Annotated[str, Meta(description="Interface of that connection; empty while it is absent.")]
+    protocol: Annotated[str, Meta(description="`tcp` or `udp`.")]
+    external: Annotated[int, Meta(description="First external port.")]
+    internal: Annotated[int, Meta(description="First port of the target.")]
+    count: Annotated[int, Meta(description="How many ports follow each other; 1 for a single one.")]
+    target: Annotated[str, Meta(description="Where the packets go, as it was given.")]
+    target_kind: Annotated[TargetKind, Meta(description="How the target is named.")]
+    enabled: Annotated[bool, Meta(description="It is wanted to work.")]
+    state: Annotated[MappingState, Meta(description="What becomes of it at the moment.")]
+    text: Annotated[str, Meta(description="Why it is inactive, a sentence for people; empty otherwise.")]
+    address: Annotated[
+        str | None, Meta(description="The target's address; null while it is not known, or if it is this host.")
+    ]
+    own: Annotated[bool, Meta(description="The target is this host itself.")]
+    hits: Annotated[
+        int | None, Meta(description="Connections let in since it was enabled; null without privilege to look.")
+    ]
+
+
+class MapListDocument(Document, frozen=True):
+    """Printed by `icshare map list --json`."""
+
+    mappings: Annotated[tuple[MappingDocument, ...], Meta(description="By number.")]
+
+
+class MapRemoveDocument(Document, frozen=True):
+    """Printed by `icshare map remove --json`."""
+
+    number: Annotated[int, Meta(description="Number of the mapping that is no more.")]
+    name: Annotated[str, Meta(description="Its name.")]
+
+
+class FirewallDocument(Document, frozen=True):
+    """The firewall of one connection; printed by `icshare firewall on`, `off` and `set` with `--json`."""
+
+    guid: Annotated[UUID, Meta(description="GUID of the connection.")]
+    interface: Annotated[str, Meta(description="Its interface; the last one known while it is absent.")]
+    on: Annotated[bool, Meta(description="The firewall is switched on.")]
+    in_force: Annotated[bool, Meta(description="It protects the connection now.")]
+    icmp: Annotated[tuple[IcmpOption, ...], Meta(description="ICMP options that are on.")]
+    log_dropped: Annotated[bool, Meta(description="Dropped packets are written into the log.")]
+    log_opened: Annotated[bool, Meta(description="Connections that were let through are written into the log.")]
+
+
+class FirewallStatusDocument(Document, frozen=True):
+    """Printed by `icshare firewall status --json`."""
+
+    firewalls: Annotated[tuple[FirewallDocument, ...], Meta(description="One for each connection, on or off.")]
+
+
 class StatusDocument(Document, frozen=True):
     """Printed by `icshare status --json`."""
 
@@ -102,6 +163,11 @@ class StatusDocument(Document, frozen=True):
     firewall: Annotated[bool, Meta(description="The public connection is protected.")]
     since: Annotated[datetime | None, Meta(description="When the sharing began, UTC; null when nothing is shared.")]
     segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+    firewalls: Annotated[tuple[str, ...], Meta(description="Interfaces whose firewall is in force.")]
+    active_mappings: Annotated[int, Meta(description="How many port mappings work.")]
+    inactive_mappings: Annotated[
+        tuple[MappingDocument, ...], Meta(description="The port mappings that are enabled and do not work now.")
+    ]
     notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
     checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
 
@@ -172,6 +238,11 @@ DOCUMENTS: tuple[type[Document], ...] = (
     StatusDocument,
     StopDocument,
     ClientsDocument,
+    MapListDocument,
+    MappingDocument,
+    MapRemoveDocument,
+    FirewallStatusDocument,
+    FirewallDocument,
     DoctorDocument,
     ErrorDocument,
 )

@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from uuid import UUID
 
 import typer
 
@@ -18,8 +19,64 @@ if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.engine import Outcome, Progress, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection
-    from icshare.model.sharing import Sharing
+    from icshare.model.firewall import FirewallOptions
+    from icshare.model.mapping import MappingStatus, PortMapping, Target
+    from icshare.model.mapping import Protocol as TransportProtocol
+    from icshare.model.sharing import Wanted
     from icshare.model.status import Health
+
+
+class Mappings(Protocol):
+    """What the command line needs of `icshare.control.mappings.PortMappings`."""
+
+    def all(self) -> "Sequence[PortMapping]":
+        """Return the definitions."""
+        ...
+
+    def add(
+        self,
+        connection: UUID,
+        *,
+        name: str,
+        protocol: "TransportProtocol",
+        external: int,
+        internal: int | None = None,
+        count: int = 1,
+        target: "Target",
+        enabled: bool = False,
+    ) -> "PortMapping":
+        """Define a mapping."""
+        ...
+
+    def update(
+        self,
+        number: int,
+        *,
+        name: str | None = None,
+        protocol: "TransportProtocol | None" = None,
+        external: int | None = None,
+        internal: int | None = None,
+        count: int | None = None,
+        target: "Target | None" = None,
+    ) -> "PortMapping":
+        """Change what is given of a mapping."""
+        ...
+
+    def enable(self, number: int) -> None:
+        """Let a mapping work."""
+        ...
+
+    def disable(self, number: int) -> None:
+        """Keep a mapping from working, and cut what came through it."""
+        ...
+
+    def remove(self, number: int) -> None:
+        """Forget a mapping."""
+        ...
+
+    def statuses(self) -> "Sequence[MappingStatus]":
+        """Return the mappings and how they fare."""
+        ...
 
 
 class Manager(Protocol):
@@ -31,12 +88,12 @@ class Manager(Protocol):
 
     def request(
         self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
-    ) -> "Sharing":
-        """Return the sharing that `share` is asked for with the same arguments."""
+    ) -> "Wanted":
+        """Return what `share` is asked for with the same arguments."""
         ...
 
-    def propose(self, sharing: "Sharing") -> "Proposal":
-        """Return what sharing would change."""
+    def propose(self, wanted: "Wanted") -> "Proposal":
+        """Return what bringing *wanted* into force would change."""
         ...
 
     def share(
@@ -61,6 +118,23 @@ class Manager(Protocol):
 
     def clients(self) -> "Sequence[Client]":
         """Return who is on the segment."""
+        ...
+
+    def windows_names(self) -> Mapping[UUID, str]:
+        """Return the names that programs for Windows know connections by."""
+        ...
+
+    def firewall(self, guid: UUID) -> "FirewallOptions | None":
+        """Return how the firewall of a connection is set, None if it is off."""
+        ...
+
+    def set_firewall(self, guid: UUID, options: "FirewallOptions | None") -> None:
+        """Switch the firewall of a connection on, or off for None."""
+        ...
+
+    @property
+    def mappings(self) -> Mappings:
+        """The port mappings."""
         ...
 
     def doctor(self) -> "Health":

@@ -132,6 +132,7 @@ def _present(session: Session) -> str:
 
 def _print_proposal(out: Printer, proposal: "Proposal") -> None:
     sharing = proposal.plan.sharing
+    assert sharing is not None, "it was asked for"
     names = f"{sharing.public} with {', '.join(sharing.privates)}"
     if proposal.changes:
         out.line(Cell(f"To share {names} would take {quantity(len(proposal.changes), 'change')}:", "bold"))
@@ -149,11 +150,12 @@ def _print_proposal(out: Printer, proposal: "Proposal") -> None:
 
 def _print_outcome(out: Printer, outcome: "Outcome") -> None:
     sharing = outcome.plan.sharing
+    assert sharing is not None, "it was asked for"
     names = f"{sharing.public} with {', '.join(sharing.privates)}"
     verb = "Sharing" if outcome.changes else "Nothing to do, already sharing"
     out.line(Cell(f"{verb} {names}.", "bold"))
     out.line()
-    print_summary(out, sharing, outcome.plan.segments)
+    print_summary(out, sharing, outcome.plan.segments, outcome.plan.firewalls)
     print_notes(out, outcome.plan.notes, outcome.health.warnings)
     out.line()
     out.line("To see how it fares: ", Cell("icshare status", "bold"), "; to stop: ", Cell("icshare stop", "bold"))

@@ -9,11 +9,16 @@ from icshare.cli.findings import print_checks
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, write_json
 from icshare.cli.session import Session, session_of
-from icshare.cli.summary import print_notes, print_summary
+from icshare.cli.summary import mapping_notes, print_firewalls, print_notes, print_summary
 from icshare.cli.words import ago, quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from icshare.api import SharingStatus
+    from icshare.model.connection import Connection
+    from icshare.model.firewall import Firewall
+    from icshare.model.mapping import MappingStatus
 
 
 def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> None:
@@ -23,36 +28,61 @@ def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) ->
     """
     session = session_of(context)
     present = session.manager.status()
+    mappings = session.manager.mappings.statuses()
     if json:
         from icshare.cli.documents import status_document
 
-        write_json(session.stdout, status_document(present))
+        write_json(session.stdout, status_document(present, mappings))
     else:
-        _print(session, present)
+        _print(session, present, mappings)
     if not present.health.ok or (present.record is not None and not present.record.complete):
         raise typer.Exit(FAILED)
 
 
-def _print(session: Session, present: "SharingStatus") -> None:
+def _print(session: Session, present: "SharingStatus", mappings: "Sequence[MappingStatus]") -> None:
     out, record = session.out, present.record
-    if record is None:
-        out.line("Nothing is shared.")
-        return
-    if not record.complete:
+    if record is not None and not record.complete:
         count = quantity(len(record.entries), "change")
         out.line(Cell("A change of what is shared was cut off", "bold red"), f"; {count} on record.")
         out.line("  ", Cell("mend: ", "bold"), "icshare stop takes them back; icshare share brings a new state about")
-    sharing = record.sharing
-    if sharing is None:
-        return
-    if not record.complete:
+        if record.sharing is None:
+            return
         out.line()
+    sharing = record.sharing if record else None
+    if record is None or sharing is None:
+        _print_unshared(session, record.firewalls if record else (), mappings)
+        print_checks(out, present.health.checks)
+        print_notes(out, [*(record.notes if record else ()), *mapping_notes(mappings)])
+        return
     out.line(
         Cell(f"Sharing {sharing.public} with {', '.join(sharing.privates)}", "bold"),
         f" for {ago(session.now(), record.since)}.",
     )
     out.line()
-    print_summary(out, sharing, record.segments)
+    print_summary(out, sharing, record.segments, record.firewalls, mappings)
     out.line()
     print_checks(out, present.health.checks)
-    print_notes(out, record.notes)
+    print_notes(out, [*record.notes, *mapping_notes(mappings)])
+
+
+def _print_unshared(session: Session, firewalls: "Sequence[Firewall]", mappings: "Sequence[MappingStatus]") -> None:
+    """Print what there is without a sharing: who is to take part in one, firewalls, mappings."""
+    known = session.manager.connections()
+    public = next((_with_presence(one) for one in known if one.role == "public"), None)
+    privates = ", ".join(_with_presence(one) for one in known if one.role == "private")
+    if public and privates:
+        words = f": {public} is to be shared with {privates}, and that is not in force."
+    elif public:
+        words = f": {public} is public, and there is no private connection yet."
+    elif privates:
+        words = f": {privates} is private, and there is no public connection yet."
+    else:
+        words = "."
+    session.out.line("Nothing is shared", words)
+    if firewalls or mappings:
+        session.out.line()
+        print_firewalls(session.out, firewalls, mappings)
+
+
+def _with_presence(connection: "Connection") -> str:
+    return f"{connection.interface}{' (absent)' if connection.status.name == 'HARDWARE_NOT_PRESENT' else ''}"
