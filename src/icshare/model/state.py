@@ -3,7 +3,7 @@
 Connections are known by their GUIDs: what is said of one that is absent waits for it and hinders nobody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from uuid import UUID
@@ -31,11 +31,16 @@ class Designation:
 class State:
     """Everything asked for.
 
+    Where it comes from a store, `mappings` and what is found by them are views that follow the store: a copy of
+    thousands of mappings for each that is added would cost more than the addition.
+
     Attributes:
         designation: Who is public and private.
         firewalls: Connections whose firewall is on, with its options.
         mappings: All port mappings, by number.
         by_port: Their numbers by connection, protocol and external port.
+        by_socket: Their numbers, in order, by connection, protocol, target as named and internal port.
+        followed: Numbers of those whose target is named otherwise than by its address, in order.
         names: Windows-like names given to connections.
         interfaces: Interface name under which each connection mentioned here was last seen.
         next_number: Number for the next mapping.
@@ -45,6 +50,8 @@ class State:
     firewalls: Mapping[UUID, FirewallOptions] = field(default_factory=dict)
     mappings: Mapping[int, PortMapping] = field(default_factory=dict)
     by_port: Mapping[tuple[UUID, Protocol, int], int] = field(default_factory=dict)
+    by_socket: Mapping[tuple[UUID, Protocol, str, int], Collection[int]] = field(default_factory=dict)
+    followed: Collection[int] = ()
     names: Mapping[UUID, str] = field(default_factory=dict)
     interfaces: Mapping[UUID, str] = field(default_factory=dict)
     next_number: int = 1
