@@ -19,6 +19,15 @@ def run_directory() -> Path:
     return _directory("ICSHARE_RUN_DIR", "/run/icshare")
 
 
+def state_directory() -> Path:
+    """Return where the lasting state lies: ``ICSHARE_STATE_DIR``, else /var/lib/icshare.
+
+    Raises:
+        InvalidRequestError: The variable does not hold a plain absolute path.
+    """
+    return _directory("ICSHARE_STATE_DIR", "/var/lib/icshare")
+
+
 def settings_file() -> Path:
     """Return the settings file: ``ICSHARE_CONFIG``, else /etc/icshare/icshare.toml."""
     return _directory("ICSHARE_CONFIG", "/etc/icshare/icshare.toml")
@@ -55,10 +64,15 @@ def require_net_admin() -> None:
     Source:
         capabilities(7); proc(5), ``/proc/self/status``.
     """
+    if not may_administrate():
+        raise PrivilegeError("changing what is shared needs CAP_NET_ADMIN", hint="run it with sudo")
+
+
+def may_administrate() -> bool:
+    """Tell whether this process has the privilege that every change needs."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     effective = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
-    if not effective >> _CAP_NET_ADMIN & 1:
-        raise PrivilegeError("changing what is shared needs CAP_NET_ADMIN", hint="run it with sudo")
+    return bool(effective >> _CAP_NET_ADMIN & 1)
 
 
 def _directory(variable: str, otherwise: str) -> Path:
