@@ -160,7 +160,8 @@ class NetSharingManager(INetSharingManager):
         Raises:
             E_INVALIDARG: The settings of this machine are wrong.
         """
-        super().__init__(Session(system=manager or _this_machine(), windows_names=windows_names))
+        system = _this_machine() if manager is None else manager
+        super().__init__(Session(system=system, windows_names=windows_names))
 
 
 class INetConnectionManager:
@@ -197,7 +198,8 @@ class ConnectionManager(INetConnectionManager):
         Raises:
             E_INVALIDARG: The settings of this machine are wrong.
         """
-        super().__init__(Session(system=manager or _this_machine(), windows_names=windows_names))
+        system = _this_machine() if manager is None else manager
+        super().__init__(Session(system=system, windows_names=windows_names))
 
 
 def _this_machine() -> System:
