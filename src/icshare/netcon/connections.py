@@ -280,7 +280,8 @@ def _new_name(value: object) -> str:
     if value is None:
         raise E_POINTER("no name was given")
     name = text(value, "name")
-    if not NcIsValidConnectionName(name):
+    lone = any("\ud800" <= one <= "\udfff" for one in name)  # half a character; Windows' rule does not mind
+    if lone or not NcIsValidConnectionName(name):
         raise E_INVALIDARG(
             f"{name!r:.80} cannot be the name of a connection", hint='it may have none of \\ / : * ? < > | "'
         )

@@ -280,7 +280,6 @@ def translated() -> Iterator[None]:
     except IcshareError as error:
         raise com_error(error) from error
     except ExceptionGroup as group:
-        ours, others = group.split(IcshareError)
-        if others is not None:
+        if group.split(IcshareError)[1] is not None:
             raise
-        raise E_FAIL("; ".join(str(error) for error in group.exceptions)) from ours
+        raise E_FAIL("; ".join(str(error) for error in group.exceptions)) from group

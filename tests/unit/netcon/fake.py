@@ -183,7 +183,7 @@ class FakeSystem:
 
     def rename(self, guid: UUID, name: str, /) -> None:
         self.may_write(guid)
-        if len(name.encode(errors="replace")) > 255:
+        if len(name.encode()) > 255:
             raise InvalidRequestError("the name is too long for the kernel")
         self.links[guid] = replace(self.links[guid], name=name)
 
