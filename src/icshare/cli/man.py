@@ -22,8 +22,13 @@ The public connection can be of any kind: Ethernet, Wi-Fi, a modem, a VPN. One p
 more are joined by a bridge into one network. Private connections that cannot be ports of a bridge become networks of
 their own.
 
-Nothing stays resident but a DHCP and DNS server for the clients. All that was changed is on record, and 'icshare stop'
-gives the machine back as it was, also after a crash. Nothing survives a reboot.
+Port mappings let ports of the public connection lead to a client, or to this machine itself. They are kept until they
+are removed: 'icshare stop' takes them out of force, the next sharing of the same connection brings them back. The
+firewall of a connection does without sharing as well.
+
+Nothing stays resident but a DHCP and DNS server for the clients, and a writer of the firewall's log where one is
+wanted. All that was changed is on record, and 'icshare stop' gives the machine back as it was, also after a crash. What
+was asked for is remembered over a reboot, but nothing of it is in force again by itself.
 
 A connection is called by the name of its interface, as 'icshare list' shows it.
 """
@@ -38,12 +43,17 @@ _EXIT = (
 
 _FILES = (
     ("/etc/icshare/icshare.toml", "Settings; see icshare.toml(5). Need not exist."),
+    (
+        "/var/lib/icshare/",
+        "What was asked for, also after a reboot: who is public and who private, firewalls, port mappings, names.",
+    ),
     ("/run/icshare/", "The record of what was changed, and the files of the DHCP and DNS server."),
 )
 
 _ENVIRONMENT = (
     ("ICSHARE_CONFIG", "The settings file, in place of /etc/icshare/icshare.toml."),
     ("ICSHARE_RUN_DIR", "The run directory, in place of /run/icshare: one for each gateway on a host."),
+    ("ICSHARE_STATE_DIR", "The state directory, in place of /var/lib/icshare; one for each run directory."),
     ("NO_COLOR", "When set, colours are not used on a terminal."),
 )
 
@@ -55,6 +65,24 @@ _EXAMPLES = (
         "Share the one with the best default route; eth0 and eth1 are bridged.",
     ),
     ("sudo icshare share --dry-run wlan0 eth0", "Show every change and the ruleset, and do nothing."),
+    (
+        "sudo icshare map add web tcp 80 192.168.137.9:8080",
+        "Let port 80 of the public connection lead to port 8080 of a client.",
+    ),
+    (
+        "sudo icshare map add games udp 27000-27010 console",
+        "Let eleven ports lead to the client that calls itself console, whatever its address is.",
+    ),
+    (
+        "sudo icshare map add ssh tcp 22 [52:54:00:00:00:01]:2222",
+        "Let a port lead to the client with a hardware address.",
+    ),
+    ("sudo icshare map disable web", "Stop a mapping, and cut its connections; 'map enable' brings it back."),
+    ("sudo icshare firewall on eth2", "Protect a connection, shared or not."),
+    (
+        "sudo icshare firewall set eth2 --icmp inbound-echo-request --log-dropped",
+        "Let it answer to ping, and write down what is dropped.",
+    ),
     ("icshare clients --json | jq -r '.clients[].address'", "Print the addresses of the clients."),
     ("sudo icshare stop", "Take everything back."),
 )
@@ -78,6 +106,9 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "dhcp.reservations.name": ("name", "Its host name, whatever it calls itself."),
     "dns.domain": ("domain", "Domain of the clients' names. Default: home.arpa."),
     "dns.servers": ("list", "Addresses of resolvers to ask. Default: those that the host itself asks."),
+    "policy.allow_sharing": ("boolean", "Connections may be shared at all. Default: true."),
+    "policy.allow_bridge": ("boolean", "Two or more private connections may be bridged. Default: true."),
+    "policy.allow_firewall": ("boolean", "Firewalls may be switched on and off. Default: true."),
     "link.NAME.media": (
         "word",
         "What the link is: none, direct, isdn, lan, phone, tunnel or pppoe. Brings the roles that are usual for it.",

@@ -69,13 +69,14 @@ def _print_unshared(session: Session, firewalls: "Sequence[Firewall]", mappings:
     """Print what there is without a sharing: who is to take part in one, firewalls, mappings."""
     known = session.manager.connections()
     public = next((_with_presence(one) for one in known if one.role == "public"), None)
-    privates = ", ".join(_with_presence(one) for one in known if one.role == "private")
+    private = [_with_presence(one) for one in known if one.role == "private"]
+    privates = ", ".join(private)
     if public and privates:
         words = f": {public} is to be shared with {privates}, and that is not in force."
     elif public:
         words = f": {public} is public, and there is no private connection yet."
     elif privates:
-        words = f": {privates} is private, and there is no public connection yet."
+        words = f": {privates} {'is' if len(private) == 1 else 'are'} private, and there is no public connection yet."
     else:
         words = "."
     session.out.line("Nothing is shared", words)

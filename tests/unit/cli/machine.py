@@ -1,9 +1,11 @@
 """A command line to test: the real engine on a fake host, streams that keep what is printed, a clock that stands."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+from uuid import UUID
 
 from tests.hosts import connections_of, snapshot
 
@@ -11,11 +13,13 @@ from icshare.api import SharingStatus
 from icshare.cli.program import main
 from icshare.cli.session import Session
 from icshare.engine import Engine, Outcome, Progress, Proposal
-from icshare.errors import IcshareError
+from icshare.errors import AlreadyExistsError, GoneError, IcshareError
 from icshare.model.client import Client
-from icshare.model.connection import Connection, Role
+from icshare.model.connection import Characteristics, Connection, Role
+from icshare.model.firewall import Firewall, FirewallOptions
+from icshare.model.mapping import MappingState, MappingStatus, PortMapping, TargetKind, check_ports
 from icshare.model.names import interface_name
-from icshare.model.sharing import Sharing
+from icshare.model.sharing import Sharing, Wanted
 from icshare.model.status import Check, Grade, Health
 from icshare.testing import FakeHost, FakeJournal
 
@@ -54,6 +58,97 @@ ILL = Health(
 
 
 @dataclass(kw_only=True)
+class FakeMappings:
+    """Port mappings in memory.
+
+    Attributes:
+        interfaces: Interface names of the connections that are present.
+        known: The definitions, by number.
+        why: Why a mapping is inactive, by number; all others work as soon as they are enabled.
+        hits: What they have let in, by number; None for all who are not root.
+        addresses: Addresses of targets that are named otherwise, by name.
+        own: Addresses of this host.
+        before: Called before each change.
+        after: Called after each change.
+    """
+
+    interfaces: Mapping[UUID, str]
+    known: dict[int, PortMapping] = field(default_factory=dict)
+    why: dict[int, str] = field(default_factory=dict)
+    hits: dict[int, int] = field(default_factory=dict)
+    addresses: dict[str, IPv4Address] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
+    before: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
+    _last: int = 0
+
+    def all(self) -> tuple[PortMapping, ...]:
+        """Return the definitions."""
+        return tuple(self.known.values())
+
+    def add(self, connection: UUID, *, external: int, internal: int | None = None, **fields: Any) -> PortMapping:
+        """Define a mapping, after the checks of the real one that the command line leaves to it."""
+        self.before()
+        self._last += 1
+        internal = external if internal is None else internal
+        made = PortMapping(number=self._last, connection=connection, external=external, internal=internal, **fields)
+        return self._put(made)
+
+    def update(self, number: int, **fields: Any) -> PortMapping:
+        """Change what is not None."""
+        self.before()
+        return self._put(replace(self._get(number), **{key: one for key, one in fields.items() if one is not None}))
+
+    def enable(self, number: int) -> None:
+        """Enable a mapping."""
+        self.before()
+        self._put(replace(self._get(number), enabled=True))
+
+    def disable(self, number: int) -> None:
+        """Disable a mapping."""
+        self.before()
+        self._put(replace(self._get(number), enabled=False))
+
+    def remove(self, number: int) -> None:
+        """Forget a mapping."""
+        self.before()
+        del self.known[self._get(number).number]
+
+    def statuses(self) -> tuple[MappingStatus, ...]:
+        """Return how the mappings fare."""
+        return tuple(self._status(one) for one in self.known.values())
+
+    def _get(self, number: int) -> PortMapping:
+        if number not in self.known:
+            raise GoneError(f"there is no mapping #{number}")
+        return self.known[number]
+
+    def _put(self, mapping: PortMapping) -> PortMapping:
+        check_ports(mapping.external, mapping.internal, mapping.count)
+        for one in self.known.values():
+            if one.number != mapping.number and (one.protocol, one.external) == (mapping.protocol, mapping.external):
+                raise AlreadyExistsError(f"the mapping {one.name} has this port")
+        self.known[mapping.number] = mapping
+        self.after()
+        return mapping
+
+    def _status(self, mapping: PortMapping) -> MappingStatus:
+        why = self.why.get(mapping.number, "") if mapping.enabled else ""
+        value, own = mapping.target.value, mapping.target.value in self.own
+        address = IPv4Address(value) if mapping.target.kind is TargetKind.ADDRESS else self.addresses.get(value)
+        state = MappingState.INACTIVE if why else MappingState.ACTIVE if mapping.enabled else MappingState.DISABLED
+        return MappingStatus(
+            mapping=mapping,
+            interface=self.interfaces.get(mapping.connection, ""),
+            state=state,
+            text=why,
+            address=None if own else address,
+            own=own,
+            hits=self.hits.get(mapping.number),
+        )
+
+
+@dataclass(kw_only=True)
 class FakeManager:
     """The manager of a machine in memory.
 
@@ -64,6 +159,9 @@ class FakeManager:
         listed: What `clients` returns.
         found: What `doctor` returns.
         since: When a sharing began.
+        roles: Roles that are designated while nothing is shared, by interface name.
+        absent: Connections that are designated and not there.
+        firewalls: How the firewalls that are on are set.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -72,6 +170,22 @@ class FakeManager:
     listed: tuple[Client, ...] = ()
     found: Health = WELL
     since: float = NOW - 3700
+    roles: dict[str, Role] = field(default_factory=dict)
+    absent: tuple[Connection, ...] = ()
+    firewalls: dict[UUID, FirewallOptions] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the mappings of this machine."""
+        self._mappings = FakeMappings(
+            interfaces={one.guid: one.interface for one in connections_of(self.host.snapshot)}
+        )
+
+    @property
+    def mappings(self) -> FakeMappings:
+        """The port mappings."""
+        if self.failure is not None:
+            raise self.failure
+        return self._mappings
 
     @property
     def engine(self) -> Engine:
@@ -83,23 +197,46 @@ class FakeManager:
     def connections(self) -> tuple[Connection, ...]:
         """Return the connections, one with a name of its own."""
         self.engine.record()
-        sharing = self.journal.record.sharing if self.journal.record else None
-        return tuple(_dressed(one, sharing) for one in connections_of(self.host.snapshot))
+        return (*(self._dressed(one) for one in connections_of(self.host.snapshot)), *self.absent)
+
+    def guid(self, interface: str) -> UUID:
+        """Return the GUID of a connection that is there."""
+        return next(one.guid for one in connections_of(self.host.snapshot) if one.interface == interface)
+
+    def windows_names(self) -> dict[UUID, str]:
+        """Return a name for each Ethernet link."""
+        names = ("Ethernet", *(f"Ethernet {number}" for number in range(2, 9)))
+        links = (one for one in connections_of(self.host.snapshot) if one.kind == "Ethernet")
+        return {one.guid: name for one, name in zip(links, names, strict=False)}
+
+    def firewall(self, guid: UUID) -> FirewallOptions | None:
+        """Return how a firewall is set."""
+        return self.firewalls.get(guid)
+
+    def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
+        """Let the engine bring the firewalls into force."""
+        engine = self.engine
+        self._set(guid, options)
+        record = engine.record()
+        wanted = Wanted(sharing=record.sharing if record else None, firewalls=self._present_firewalls())
+        if wanted == Wanted():
+            engine.stop()
+        else:
+            engine.apply(wanted)
 
     def request(
         self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
-    ) -> Sharing:
-        """Return the sharing asked for."""
-        return Sharing(
-            public=interface_name("wan0" if public == "auto" else public),
-            privates=tuple(interface_name(name) for name in privates),
-            subnet=subnet,
-            firewall=firewall is not False,
-        )
+    ) -> Wanted:
+        """Return what is asked for."""
+        chosen = interface_name("wan0" if public == "auto" else public)
+        others = tuple(one for one in self._present_firewalls() if one.interface != chosen)
+        sharing = Sharing(public=chosen, privates=tuple(interface_name(name) for name in privates), subnet=subnet)
+        own = () if firewall is False else (Firewall(interface=chosen),)
+        return Wanted(sharing=sharing, firewalls=(*own, *others))
 
-    def propose(self, sharing: Sharing) -> Proposal:
+    def propose(self, wanted: Wanted) -> Proposal:
         """Ask the engine."""
-        return self.engine.propose(sharing)
+        return self.engine.propose(wanted)
 
     def share(
         self,
@@ -113,12 +250,17 @@ class FakeManager:
         """Let the engine share."""
         engine = self.engine
         assert progress is not None
-        return engine.share(self.request(public, privates, subnet=subnet, firewall=firewall), progress)
+        outcome = engine.apply(self.request(public, privates, subnet=subnet, firewall=firewall), progress)
+        for one in outcome.plan.firewalls:
+            self._set(self.guid(one.interface), one.options)
+        return outcome
 
     def stop(self, progress: Progress | None = None) -> int:
         """Let the engine stop."""
         assert progress is not None
-        return self.engine.stop(progress)
+        count = self.engine.stop(progress)
+        self.firewalls.clear()
+        return count
 
     def status(self) -> SharingStatus:
         """Return what is on record, and the host's health."""
@@ -136,6 +278,32 @@ class FakeManager:
         """Return the health that the test has set."""
         self.engine.record()
         return self.found
+
+    def _set(self, guid: UUID, options: FirewallOptions | None) -> None:
+        self.firewalls.pop(guid, None)
+        if options is not None:
+            self.firewalls[guid] = options
+
+    def _present_firewalls(self) -> tuple[Firewall, ...]:
+        return tuple(
+            Firewall(interface=interface_name(one.interface), options=self.firewalls[one.guid])
+            for one in connections_of(self.host.snapshot)
+            if one.guid in self.firewalls
+        )
+
+    def _dressed(self, connection: Connection) -> Connection:
+        wanted = self.journal.record.wanted if self.journal.record else Wanted()
+        sharing = wanted.sharing
+        roles = dict(self.roles)
+        if sharing is not None:
+            roles |= {sharing.public: Role.PUBLIC, **dict.fromkeys(sharing.privates, Role.PRIVATE)}
+        firewalled = connection.interface in {one.interface for one in wanted.firewalls}
+        return replace(
+            connection,
+            name="bench, left" if connection.interface == "lan1" else connection.name,
+            role=roles.get(connection.interface, Role.NONE),
+            characteristics=connection.characteristics | (Characteristics.FIREWALLED if firewalled else 0),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,12 +341,3 @@ class Machine:
 def failing(error: IcshareError | ExceptionGroup[IcshareError]) -> Machine:
     """Return a machine whose manager raises *error*."""
     return Machine(manager=FakeManager(failure=error))
-
-
-def _dressed(connection: Connection, sharing: Sharing | None) -> Connection:
-    roles = {sharing.public: Role.PUBLIC, **dict.fromkeys(sharing.privates, Role.PRIVATE)} if sharing else {}
-    return replace(
-        connection,
-        name="bench, left" if connection.interface == "lan1" else connection.name,
-        role=roles.get(interface_name(connection.interface), Role.NONE),
-    )

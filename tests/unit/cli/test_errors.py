@@ -16,11 +16,14 @@ from icshare.cli.program import main
 from icshare.cli.schema import ErrorDocument
 from icshare.cli.session import Session
 from icshare.errors import (
+    AlreadyExistsError,
     ConflictError,
+    GoneError,
     HostError,
     IcshareError,
     InvalidRequestError,
     NotSupportedError,
+    PolicyError,
     PrivilegeError,
     RefusedError,
     VerificationError,
@@ -31,13 +34,33 @@ STATUSES = [
     (InvalidRequestError("wrong"), 2, "invalid-request"),
     (RefusedError([("media-type", "wrong")]), 2, "refused"),
     (ConflictError("wrong"), 1, "conflict"),
+    (AlreadyExistsError("wrong"), 1, "already-exists"),
+    (GoneError("wrong"), 1, "gone"),
     (NotSupportedError("wrong"), 1, "not-supported"),
     (PrivilegeError("wrong"), 3, "privilege"),
+    (PolicyError("wrong"), 3, "policy"),
     (HostError("wrong"), 1, "host"),
     (VerificationError("wrong"), 1, "verification"),
     (IcshareError("wrong"), 1, "other"),
 ]
-COMMANDS = (["list"], ["share", "wan0", "lan0"], ["status"], ["stop"], ["clients"], ["doctor"])
+COMMANDS = (
+    ["list"],
+    ["share", "wan0", "lan0"],
+    ["status"],
+    ["stop"],
+    ["clients"],
+    ["doctor"],
+    ["map", "add", "web", "tcp", "80", "192.168.137.9"],
+    ["map", "list"],
+    ["map", "enable", "web"],
+    ["map", "disable", "web"],
+    ["map", "set", "web", "--external", "81"],
+    ["map", "remove", "web"],
+    ["firewall", "on", "wan0"],
+    ["firewall", "off", "wan0"],
+    ["firewall", "set", "wan0", "--icmp", "redirect"],
+    ["firewall", "status"],
+)
 
 
 def test_every_class_of_error_has_its_exit_status() -> None:

@@ -35,6 +35,13 @@ def test_list_tells_all_of_a_connection() -> None:
     assert "BRIDGE" in bridge.as_public.text
     assert port.sharable.ok
     assert port.as_private.reason == "bridge-member"
+    assert [one.windows_name for one in document.connections] == [
+        "Ethernet",
+        "Ethernet 2",
+        "Ethernet 3",
+        "",
+        "Ethernet 4",
+    ]
     assert _document(machine, schema.ListDocument, "list", "--all").connections[0].hidden
 
 

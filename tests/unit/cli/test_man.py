@@ -35,7 +35,14 @@ def test_the_page_of_the_settings_knows_every_key() -> None:
 
 def test_every_command_and_option_is_described() -> None:
     page = man.command_page().replace("\\-", "-")
-    for words in ("share PUBLIC PRIVATE...", "lab exec NODE COMMAND...", "--dry-run", "--no-firewall", "--all"):
+    for words in (
+        "share PUBLIC PRIVATE...",
+        "lab exec NODE COMMAND...",
+        "map add NAME PROTOCOL",
+        "--dry-run",
+        "--no-firewall",
+        "--all",
+    ):
         assert words in page
 
 

@@ -25,7 +25,17 @@ def test_version_is_shown() -> None:
     assert (done.stdout, done.stderr) == (f"icshare {__version__}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["list", "--json"], ["share", "--dry-run", "x", "y"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["list"],
+        ["list", "--json"],
+        ["share", "--dry-run", "x", "y"],
+        ["map", "list"],
+        ["firewall", "status"],
+    ],
+)
 def test_nothing_slow_is_imported_that_a_pipe_does_not_need(arguments: list[str]) -> None:
     """Each of these takes 30 to 60 ms, and ``icshare list`` has 150 ms in all."""
     imported = _imported(*arguments)
@@ -35,6 +45,10 @@ def test_nothing_slow_is_imported_that_a_pipe_does_not_need(arguments: list[str]
 
 def test_help_imports_no_machinery() -> None:
     assert not _imported("share", "--help") & {"icshare.api", "icshare.engine", "rich", "pydantic"}
+
+
+def test_listing_connections_does_not_load_what_maps_ports() -> None:
+    assert not _imported("list") & {"icshare.cli.map", "icshare.cli.firewall", "icshare.cli.schema"}
 
 
 def test_bytes_that_are_no_utf_8_are_answered_as_any_bad_name() -> None:
