@@ -123,11 +123,12 @@ def test_check_07_a_new_mapping_is_disabled_and_stays_when_disabled_again(
 ) -> None:
     configuration = config(manager, conns[ETH0])
     mapping = web(configuration)
-    assert not mapping.Properties.Enabled
+    seen = [mapping.Properties.Enabled]
     mapping.Enable()
-    assert mapping.Properties.Enabled
+    seen.append(mapping.Properties.Enabled)
     mapping.Disable()
-    assert not mapping.Properties.Enabled
+    seen.append(mapping.Properties.Enabled)
+    assert seen == [False, True, False]
     assert list(configuration.EnumPortMappings(ICSSC_DEFAULT)) == [mapping]
 
 
@@ -248,7 +249,7 @@ def test_check_17_an_absent_public_is_not_in_the_way(
     system.links[guid(ETH0)] = connection(ETH0, "eth0", status=Status.HARDWARE_NOT_PRESENT)
     system.roles[guid(ETH0)] = Role.PUBLIC
     absent = config(manager, next(iter(manager.EnumPublicConnections(ICSSC_DEFAULT))))
-    assert absent.SharingEnabled
+    assert absent.SharingConnectionType == ICSSHARINGTYPE_PUBLIC
     config(manager, conns[WLAN0]).EnableSharing(ICSSHARINGTYPE_PUBLIC)
     assert not absent.SharingEnabled
     assert absent.DisableSharing() == S_OK

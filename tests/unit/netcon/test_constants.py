@@ -1,4 +1,5 @@
 import dataclasses
+from enum import IntEnum, IntFlag
 
 import pytest
 
@@ -16,7 +17,9 @@ from icshare.netcon.identifiers import DISPIDS, IIDS, PROGIDS, CLSID_NetSharingM
         (NETCON_CHARACTERISTIC_FLAGS, "NCCF_", Characteristics),
     ],
 )
-def test_our_model_has_windows_values(theirs: type, prefix: str, ours: type) -> None:
+def test_our_model_has_windows_values(
+    theirs: type[IntEnum | IntFlag], prefix: str, ours: type[IntEnum | IntFlag]
+) -> None:
     model = {f"{prefix}{name}": int(member) for name, member in ours.__members__.items()}
     assert model.items() <= {name: int(member) for name, member in theirs.__members__.items()}.items()
 

@@ -89,9 +89,9 @@ def test_objects_of_another_kind(manager: NetSharingManager, config: INetSharing
         INetConnectionConnectUi().SetConnection,
     ):
         with pytest.raises(E_NOINTERFACE):
-            member(other)  # type: ignore[operator]
+            member(other)  # type: ignore[arg-type]
         with pytest.raises(E_POINTER):
-            member(None)  # type: ignore[operator]
+            member(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", [LOOPBACK, SERVER])
