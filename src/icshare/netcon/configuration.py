@@ -29,7 +29,8 @@ class INetSharingConfiguration:
     """What is shared, filtered and mapped on one connection: a live handle. Methods take effect at once and last.
 
     Every member raises `E_UNEXPECTED` when the connection no longer exists, unless there is nothing to do then, and
-    `E_FAIL` when the machine cannot be read or refuses; every method raises `E_ACCESSDENIED` without privilege.
+    `E_FAIL` when the machine cannot be read or refuses; every write raises `E_ACCESSDENIED` without privilege. Port
+    mappings outlive their connection: they can be enumerated, and taken away, without it.
     """
 
     def __init__(self, session: Session, guid: UUID) -> None:
