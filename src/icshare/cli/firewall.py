@@ -152,7 +152,7 @@ def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) ->
         write_json(session.stdout, firewall_status_document(shown))
     else:
         _print(session.out, shown)
-    if any(_is_missing(one, options) for one, options in shown):
+    if any(is_missing(one, options) for one, options in shown):
         raise typer.Exit(FAILED)
 
 
@@ -180,15 +180,13 @@ def _icmp(words: "Sequence[str]") -> "tuple[IcmpOption, ...]":
 
     if list(words) == [_NONE]:
         return ()
+    if _NONE in words:
+        raise InvalidRequestError("--icmp none cannot be given beside others")
     for word in words:
         if word not in set(IcmpOption):
             close = get_close_matches(word, list(IcmpOption), n=1)
-            raise InvalidRequestError(
-                f"{word!r:.80} is no ICMP option that can be given"
-                if word != _NONE
-                else "--icmp none cannot be given beside others",
-                hint=f"did you mean {close[0]}?" if close else "icshare firewall set --help names them",
-            )
+            hint = f"did you mean {close[0]}?" if close else "icshare firewall set --help names them"
+            raise InvalidRequestError(f"{word!r:.80} is no ICMP option", hint=hint)
     return tuple(option for option in IcmpOption if option in words)
 
 
@@ -205,7 +203,7 @@ def _change(session: Session, connection: "Connection", options: "FirewallOption
     if options is None:
         session.out.line(Cell(f"The firewall of {name} is off.", "bold"))
         return
-    session.out.line(Cell(f"The firewall of {name} is {_state(now, options)}.", "bold"))
+    session.out.line(Cell(f"The firewall of {name} is {firewall_in_words(now, options)}.", "bold"))
     session.out.fields((("ICMP let through", _icmp_words(options)), ("log", _log_words(options))))
 
 
@@ -215,13 +213,14 @@ def _in_force(connection: "Connection") -> bool:
     return Characteristics.FIREWALLED in connection.characteristics
 
 
-def _is_missing(connection: "Connection", options: "FirewallOptions | None") -> bool:
+def is_missing(connection: "Connection", options: "FirewallOptions | None") -> bool:
     """Tell whether a firewall is on that could be in force, and is not."""
     waits = connection.status.name == "HARDWARE_NOT_PRESENT" or connection.role == "private"
     return options is not None and not waits and not _in_force(connection)
 
 
-def _state(connection: "Connection", options: "FirewallOptions | None") -> str:
+def firewall_in_words(connection: "Connection", options: "FirewallOptions | None") -> str:
+    """Return whether a firewall is on, and if it is not in force, why."""
     if options is None:
         return "off"
     if _in_force(connection):
@@ -248,7 +247,7 @@ def _log_words(options: "FirewallOptions | None") -> str:
 def _print(out: Printer, shown: "Sequence[tuple[Connection, FirewallOptions | None]]") -> None:
     rows: list[list[str | Cell]] = []
     for one, options in shown:
-        style = "bold red" if _is_missing(one, options) else "green" if options is not None else "dim"
-        state = Cell(_state(one, options), style)
+        style = "bold red" if is_missing(one, options) else "green" if options is not None else "dim"
+        state = Cell(firewall_in_words(one, options), style)
         rows.append([Cell(one.interface, "bold"), state, _log_words(options), _icmp_words(options)])
     out.table(("Connection", "Firewall", "Log", "ICMP let through"), rows)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from icshare.model.mapping import MappingStatus, PortMapping
 
-app = App(help="Let ports of the public connection lead to hosts of the private network.")
+app = App(help="Let ports of the public connection lead to hosts behind it.")
 
 _STYLES = {"active": "green", "disabled": "dim", "inactive": "yellow"}
 _LIST = "icshare map list"

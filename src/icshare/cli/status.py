@@ -50,9 +50,11 @@ def _print(session: Session, present: "SharingStatus", mappings: "Sequence[Mappi
         out.line()
     sharing = record.sharing if record else None
     if record is None or sharing is None:
-        _print_unshared(session, record.firewalls if record else (), mappings)
+        missing = _print_unshared(session, record.firewalls if record else (), mappings)
+        if present.health.checks:
+            out.line()
         print_checks(out, present.health.checks)
-        print_notes(out, [*(record.notes if record else ()), *mapping_notes(mappings)])
+        print_notes(out, [*(record.notes if record else ()), *missing, *mapping_notes(mappings)])
         return
     out.line(
         Cell(f"Sharing {sharing.public} with {', '.join(sharing.privates)}", "bold"),
@@ -65,8 +67,16 @@ def _print(session: Session, present: "SharingStatus", mappings: "Sequence[Mappi
     print_notes(out, [*record.notes, *mapping_notes(mappings)])
 
 
-def _print_unshared(session: Session, firewalls: "Sequence[Firewall]", mappings: "Sequence[MappingStatus]") -> None:
-    """Print what there is without a sharing: who is to take part in one, firewalls, mappings."""
+def _print_unshared(
+    session: Session, firewalls: "Sequence[Firewall]", mappings: "Sequence[MappingStatus]"
+) -> list[str]:
+    """Print what there is without a sharing: who is to take part in one, firewalls, mappings.
+
+    Returns:
+        A note on each firewall that is on and could be in force, and is not.
+    """
+    from icshare.cli.firewall import firewall_in_words, is_missing
+
     known = session.manager.connections()
     public = next((_with_presence(one) for one in known if one.role == "public"), None)
     private = [_with_presence(one) for one in known if one.role == "private"]
@@ -83,6 +93,12 @@ def _print_unshared(session: Session, firewalls: "Sequence[Firewall]", mappings:
     if firewalls or mappings:
         session.out.line()
         print_firewalls(session.out, firewalls, mappings)
+    asked = [(one, session.manager.firewall(one.guid)) for one in known]
+    return [
+        f"the firewall of {one.interface} is {firewall_in_words(one, options)}"
+        for one, options in asked
+        if is_missing(one, options)
+    ]
 
 
 def _with_presence(connection: "Connection") -> str:

@@ -115,11 +115,11 @@ def test_a_group_tells_every_error_and_takes_the_worst_status() -> None:
 def test_a_step_that_fails_is_rolled_back_and_named() -> None:
     machine = Machine()
     before = machine.manager.host.snapshot
-    machine.manager.host.fail_at = 3
+    machine.manager.host.fail_at = 4
     ran = machine("share", "wan0", "lan0")
     assert ran.status == 1
     assert ran.out == ""
-    assert "icshare: the fake host refuses step 3\n" in ran.err
+    assert "icshare: the fake host refuses step 4\n" in ran.err
     assert "note: while: sysctl net.ipv4.conf.wan0.forwarding" in ran.err
     assert machine.manager.host.snapshot == before
 

@@ -127,6 +127,7 @@ def test_a_firewall_that_is_missing_is_a_failure_and_one_that_waits_is_none(gold
     missing = machine("firewall", "status")
     assert missing.status == 1
     golden(SCREENS / "firewall-status-waiting.txt", missing.out)
+    golden(SCREENS / "status-firewall-missing.txt", machine("status").out)
     assert machine("firewall", "status", "--json").status == 1
 
 
