@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -98,6 +99,7 @@ class Events:
         self._source.close()
 
     def _look(self) -> None:
+        self._last, before = replace(self._last, until=None), self._last  # what fails now is not tried again at once
         now = self._view()
-        self._pending += happenings(self._last, now)
+        self._pending += happenings(before, now)
         self._last = now

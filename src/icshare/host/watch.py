@@ -81,16 +81,15 @@ class Watch:
 
     def _wait(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.closed:
+        while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._poll(left):
+            if self.closed or not self._poll(left):
                 return False
             if self._take():
                 latest = time.monotonic() + _LONGEST
-                while not self.closed and time.monotonic() < latest and self._poll(_PAUSE):
+                while time.monotonic() < latest and self._poll(_PAUSE) and not self.closed:
                     self._take()
                 return not self.closed
-        return False
 
     def _poll(self, seconds: float | None) -> bool:
         poll = select.poll()

@@ -89,3 +89,20 @@ def test_a_first_look_that_fails_closes_the_source() -> None:
     with pytest.raises(HostError):
         Events(bell, fail)
     assert bell.closed
+
+
+def test_a_look_that_fails_is_an_error_and_the_next_change_tries_again() -> None:
+    looks: list[View | None] = [View(until=0.0), None, ON]
+
+    def look() -> View:
+        found = looks.pop(0)
+        if found is None:
+            raise HostError("no")
+        return found
+
+    bell = Bell(2)
+    with Events(bell, look) as events:
+        with pytest.raises(HostError):
+            next(events)
+        assert next(events) == told(True)
+    assert bell.timeouts == [0.0, None]
