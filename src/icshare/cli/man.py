@@ -26,9 +26,10 @@ Port mappings let ports of the public connection lead to a client, or to this ma
 are removed: 'icshare stop' takes them out of force, the next sharing of the same connection brings them back. The
 firewall of a connection does without sharing as well.
 
-Nothing stays resident but a DHCP and DNS server for the clients, and a writer of the firewall's log where one is
-wanted. All that was changed is on record, and 'icshare stop' gives the machine back as it was, also after a crash. What
-was asked for is remembered over a reboot, but nothing of it is in force again by itself.
+Nothing stays resident but a DHCP and DNS server for the clients, and where it is wanted what writes the firewall's log
+and what follows a mapping's host to its next address. All that was changed is on record, and 'icshare stop' gives the
+machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in force
+again by itself.
 
 A connection is called by the name of its interface, as 'icshare list' shows it.
 """
