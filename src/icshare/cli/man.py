@@ -28,8 +28,8 @@ firewall of a connection does without sharing as well.
 
 Nothing stays resident but a DHCP and DNS server for the clients, and where it is wanted what writes the firewall's log
 and what follows a mapping's host to its next address. All that was changed is on record, and 'icshare stop' gives the
-machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in force
-again by itself.
+machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in
+force again by itself.
 
 A connection is called by the name of its interface, as 'icshare list' shows it.
 """
