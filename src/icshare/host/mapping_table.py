@@ -1,0 +1,84 @@
+"""The elements of port mappings in the kernel: read, and changed in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from icshare.errors import HostError
+from icshare.host.nft import Nftables
+from icshare.plan.placing import Socket
+from icshare.render.firewall import FIREWALL_TABLE
+from icshare.render.mappings import COUNTED, PLAIN, Element, Part, add_text, cut_text, delete_text
+from icshare.render.nft import TABLE
+
+
+class KernelMappings:
+    """The mappings of the tables that are loaded in this network namespace."""
+
+    def present(self) -> dict[Element, int | None]:
+        """Return the elements that there are, with the number of connections where they are counted.
+
+        Raises:
+            PrivilegeError: They may not be looked at.
+            HostError: The kernel refused.
+        """
+        with Nftables() as nft:
+            return _present(nft)
+
+    def change(self, remove: Sequence[Element], add: Sequence[Element], cut: Sequence[Socket]) -> None:
+        """Remove elements and add others, in one transaction; sockets of *cut* are reset when they go on.
+
+        What is not there need not be removed, and what is there with another value gives way.
+
+        Raises:
+            HostError: The kernel refused; nothing was changed.
+            PrivilegeError: A capability is missing; nothing was changed.
+        """
+        resets = cut_text((one.target, one.protocol, one.internal) for one in cut if one.target is not None)
+        text = delete_text(remove) + add_text(add) + resets
+        if not text:
+            return
+        with Nftables() as nft:
+            try:
+                nft.load(text)
+            except HostError:
+                found = _present(nft)
+                gone = _in_the_way(found, remove, add)
+                tables = {name for name in (TABLE, FIREWALL_TABLE) if nft.table_exists("inet", name)}
+                again = delete_text(gone) + add_text(one for one in add if one not in found or one in gone)
+                again += resets if TABLE in tables else ""
+                if again == text:
+                    raise
+                if again:
+                    nft.load(again)
+
+
+def _in_the_way(found: Iterable[Element], remove: Iterable[Element], add: Iterable[Element]) -> list[Element]:
+    """Return what has to be deleted of what was *found*: what is to go, and other values of what is to come."""
+    removed = set(remove)
+    wanted = {(one.table, one.name, one.key): one for one in add}
+    return [one for one in found if one in removed or wanted.get((one.table, one.name, one.key), one) != one]
+
+
+def _present(nft: Nftables) -> dict[Element, int | None]:
+    tables = {name for name in (TABLE, FIREWALL_TABLE) if nft.table_exists("inet", name)}
+    found: dict[Element, int | None] = {}
+    for table, name in (*COUNTED, *PLAIN):
+        if table in tables:
+            for item in nft.list_json(f"{'set' if name.startswith('holes') else 'map'} inet {table} {name}"):
+                for one in next(iter(item.values())).get("elem", ()):
+                    element, hits = _element(table, name, one)
+                    found[element] = hits
+    return found
+
+
+def _element(table: str, name: str, listed: Any) -> tuple[Element, int | None]:  # noqa: ANN401 (JSON)
+    key, value = listed if isinstance(listed, list) else (listed, None)
+    hits: int | None = None
+    if "elem" in key:
+        hits = int(key["elem"]["counter"]["packets"]) if "counter" in key["elem"] else None
+        key = key["elem"]["val"]
+    return Element(table, name, _parts(key), () if value is None else _parts(value)), hits
+
+
+def _parts(listed: Any) -> tuple[Part, ...]:  # noqa: ANN401 (JSON)
+    return tuple(listed["concat"]) if isinstance(listed, dict) else (listed,)
