@@ -58,6 +58,8 @@ def connection(guid: UUID, interface: str) -> Connection:
 
 def test_nothing_happens_between_equal_views() -> None:
     assert happenings(View(until=1.0), View(until=2.0)) == ()
+    view = View(firewalls={WAN: FirewallOptions()}, mappings={1: MAPPING}, connections={WAN: connection(WAN, "wan0")})
+    assert happenings(view, replace(view, until=2.0)) == ()
 
 
 def test_everything_comes_in_order_and_goes_in_the_same() -> None:
