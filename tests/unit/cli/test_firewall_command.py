@@ -14,6 +14,7 @@ from tests.unit.cli.machine import Machine
 from icshare.cli import schema
 from icshare.model.connection import Role, Status
 from icshare.model.firewall import FirewallOptions, IcmpOption
+from icshare.plan.steps import AnyStep
 
 SCREENS = Path(__file__).parent / "screens"
 
@@ -199,7 +200,12 @@ def test_status_tells_that_a_designated_connection_is_absent() -> None:
 def test_a_signal_ends_a_change_in_order() -> None:
     machine = Machine()
     before = machine.manager.host.snapshot
-    machine.manager.host.refuses = lambda _: os.kill(os.getpid(), signal.SIGTERM) is not None
+
+    def interrupted(_: AnyStep) -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    machine.manager.host.refuses = interrupted
     ran = machine("firewall", "on", "lan0")
     assert (ran.status, ran.err) == (143, "icshare: interrupted; icshare firewall status tells what is so now\n")
     assert machine.manager.host.snapshot == before
