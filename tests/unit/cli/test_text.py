@@ -71,7 +71,17 @@ def test_a_pipe_gets_plain_text_while_something_is_shared(name: str, arguments: 
     golden(SCREENS / f"{name}.txt", _screen(machine, *arguments))
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("help", ["--help"]), ("help-share", ["share", "-h"])])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("help", ["--help"]),
+        ("help-share", ["share", "-h"]),
+        ("help-map", ["map", "-h"]),
+        ("help-map-add", ["map", "add", "-h"]),
+        ("help-firewall", ["firewall", "-h"]),
+        ("help-firewall-set", ["firewall", "set", "-h"]),
+    ],
+)
 def test_help_tells_how_a_command_is_used(
     name: str,
     arguments: list[str],
