@@ -35,6 +35,31 @@ _EVENTS = """
             told = {"name": event.name, **{one: getattr(event, one) for one in event.__slots__}}
             print(msgspec.json.encode(told, enc_hook=str).decode(), flush=True)
 """
+_CLIENTS = """
+    from ipaddress import IPv4Address, IPv4Network
+    from pathlib import Path
+    from icshare.control.events import Events
+    from icshare.host.viewer import Viewer
+    from icshare.host.watch import Watch
+    from icshare.model.client import Client
+    from icshare.model.sharing import Segment, Sharing
+    from icshare.model.state import State
+    from icshare.ports import Record
+    network, here = IPv4Network("192.168.137.0/24"), IPv4Address("192.168.137.40")
+    segment = Segment(interface="lan0", members=("lan0",), network=network, gateway=network[1])
+    record = Record(sharing=Sharing(public="wan0", privates=("lan0",)), segments=(segment,))
+    viewer = Viewer(
+        record=lambda: record,
+        state=State,
+        connections=tuple,
+        clients=lambda: (Client(address=here, leased=True),),
+        leases=Path("/run/none"),
+    )
+    with Events(Watch([Path("/run/icshare")]), viewer, timeout=60) as events:
+        print("listening", flush=True)
+        for event in events:
+            print(event.name, flush=True)
+"""
 
 
 class Reader:
@@ -87,6 +112,14 @@ def test_a_watch_is_told_of_links_and_neighbours_and_files(lab: Lab) -> None:
         assert watch.line() == "changed"
         lab.path(GATEWAY, "/run/icshare/journal").touch()
         assert watch.line() == "changed"
+
+
+def test_a_client_leaves_with_its_link_whatever_its_lease_says(lab: Lab) -> None:
+    output(lab, GATEWAY, "ip", "address", "add", "192.168.137.1/24", "dev", "lan0")
+    with program(lab, _CLIENTS) as events:
+        for word, name in (("down", "ClientLeft"), ("up", "ClientJoined"), ("down", "ClientLeft")):
+            output(lab, "c0", "ip", "link", "set", "eth0", word)
+            assert events.line() == name
 
 
 # ------------------------------------------------------------- with the whole of it: SharingManager.events and mappings
