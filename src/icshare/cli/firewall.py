@@ -80,7 +80,10 @@ def on(context: typer.Context, connection: Unprotected, json: Json = False, _ver
 
 
 def off(context: typer.Context, connection: Protected, json: Json = False, _verbose: Verbose = 0) -> None:
-    """Switch the firewall of a connection off: what listens on this machine can be reached through it."""
+    """Switch the firewall of a connection off.
+
+    What listens on this machine can be reached through the connection then.
+    """
     session = session_of(context)
     _change(session, _connection(session, connection), None, json=json)
 
@@ -115,7 +118,7 @@ def change(
     json: Json = False,
     _verbose: Verbose = 0,
 ) -> None:
-    """Set the firewall of a connection; what is not named stays as it is."""
+    """Set the firewall of a connection; what is not named stays."""
     session = session_of(context)
     if not icmp and log_dropped is None and log_opened is None:
         raise InvalidRequestError(
