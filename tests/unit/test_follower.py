@@ -1,6 +1,10 @@
 """When the follower looks up targets anew, and when it ends."""
 
+import os
+import select
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,6 +14,9 @@ import pytest
 
 from icshare import follower
 from icshare.errors import HostError
+from icshare.host import command
+from icshare.host.inotify import Directories
+from icshare.host.processes import find_processes
 from icshare.model.client import Client
 from icshare.model.event import ClientJoined, ClientLeft, Event, MappingChanged, SharingChanged
 from icshare.model.mapping import PortMapping, Protocol, Target, address_target, name_target
@@ -28,6 +35,34 @@ CLIENT = Client(address=IPv4Address("192.168.137.40"))
 ON = SharingChanged(public="wan0", privates=("lan0",), in_force=True)
 OFF = replace(ON, in_force=False)
 CHANGED = MappingChanged(number=1, mapping=MAPPING, before=None)
+
+
+PROGRAM = """
+import os, sys, types
+from pathlib import Path
+from icshare import follower
+from icshare.control.events import Events
+from icshare.host.watch import Watch
+from icshare.model.mapping import name_target
+from icshare.plan.happenings import View
+
+class Manager:
+    def __init__(self, run_directory):
+        self.directory = run_directory
+        self.mappings = self
+        self.looks = 0
+    def all(self):
+        return [types.SimpleNamespace(enabled=True, target=name_target("nas"))]
+    def follow(self):
+        (self.directory / "status").write_text(Path("/proc/self/status").read_text())
+    def look(self):
+        return View(in_force=(self.directory / "journal").exists())
+    def events(self):
+        return Events(Watch([self.directory]), self.look)
+
+sys.modules["icshare.api"] = types.SimpleNamespace(SharingManager=Manager)
+sys.exit(follower.main(sys.argv[1:]))
+"""
 
 
 class Mappings:
@@ -117,3 +152,22 @@ def test_an_error_that_cannot_be_written_is_lost(directory: Path) -> None:
     (directory / "follower.log").symlink_to(directory / "elsewhere")
     follower.follow(Mappings(broken=True), iter([OFF]), directory)
     assert not (directory / "elsewhere").exists()
+
+
+def test_the_process_goes_into_the_background_with_one_capability_and_ends_with_the_sharing(directory: Path) -> None:
+    argv = [sys.executable, "-I", "-c", PROGRAM, str(directory)]
+    with closing(Directories([directory])) as changes:
+        command.run(argv, timeout=20)
+        found = find_processes(lambda words: words[-1:] == (str(directory),))
+        (process,) = found
+        poll = select.poll()
+        poll.register(changes, select.POLLIN)
+        while not (directory / "status").exists() or "CapEff" not in (directory / "status").read_text():
+            assert poll.poll(10_000)
+            changes.changed()
+    status = dict(line.split(":\t", 1) for line in (directory / "status").read_text().splitlines() if ":\t" in line)
+    assert (int(status["CapEff"], 16) & ~(1 << 12), status["NoNewPrivs"]) == (0, "1")
+    ended = os.pidfd_open(process.pid)
+    (directory / "journal").unlink()
+    assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
