@@ -7,7 +7,7 @@ from tests.hosts import connections_of
 from tests.scenarios import Machine
 
 from icshare.engine import Engine
-from icshare.model.sharing import Segment, Sharing
+from icshare.model.sharing import Segment, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Entry
@@ -50,8 +50,8 @@ class MortalHost:
     def preflight(self, plan: Plan) -> None:
         self._host.preflight(plan)
 
-    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
-        return self._host.check(sharing, segments)
+    def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
+        return self._host.check(wanted, segments)
 
     @property
     def environment(self) -> Environment:

@@ -18,7 +18,8 @@ import msgspec
 from tests.hosts import connections_of, snapshot
 
 from icshare.engine import Engine
-from icshare.model.sharing import Sharing
+from icshare.model.firewall import Firewall
+from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.testing import FakeHost, FakeJournal
 
@@ -38,8 +39,8 @@ class Scenario:
 
     directory: Path
     host: Snapshot
-    wanted: Sharing
-    present: Sharing | None
+    wanted: Wanted
+    present: Wanted | None
 
     @property
     def name(self) -> str:
@@ -74,8 +75,8 @@ def load(name: str) -> Scenario:
     return Scenario(
         directory=directory,
         host=snapshot(json.loads((directory / "host.json").read_text(encoding="utf-8"))),
-        wanted=sharing(tables["wanted"]),
-        present=sharing(tables["present"]) if "present" in tables else None,
+        wanted=wanted(tables["wanted"]),
+        present=wanted(tables["present"]) if "present" in tables else None,
     )
 
 
@@ -83,13 +84,16 @@ def machine(scenario: Scenario) -> Machine:
     """Return a machine on which the scenario's present sharing is in force."""
     made = Machine(host=FakeHost(scenario.host), journal=FakeJournal())
     if scenario.present is not None:
-        made.engine.share(scenario.present)
+        made.engine.apply(scenario.present)
     return made
 
 
-def sharing(table: Any) -> Sharing:
-    """Return the sharing that a table of ``sharing.toml`` tells of."""
-    return msgspec.convert(table, Sharing, dec_hook=_from_text)
+def wanted(table: dict[str, Any]) -> Wanted:
+    """Return what a table of ``sharing.toml`` wants: a sharing, and its public connection's firewall unless off."""
+    protected, login = table.pop("firewall", True), table.pop("ssh_port", None)
+    sharing = msgspec.convert(table, Sharing, dec_hook=_from_text)
+    firewalls = (Firewall(interface=sharing.public, login_port=login),) if protected else ()
+    return Wanted(sharing=sharing, firewalls=firewalls)
 
 
 def _from_text(kind: type, value: Any) -> Any:

@@ -13,27 +13,51 @@
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from uuid import UUID
 
-from icshare.engine import Engine, Outcome, Progress, Proposal
-from icshare.errors import ConflictError, IcshareError, RefusedError
+from icshare.control.events import Events
+from icshare.control.mappings import PortMappings
+from icshare.control.roles import Roles
+from icshare.engine import Engine, Outcome, Progress, Proposal, silent
+from icshare.errors import (
+    ConflictError,
+    GoneError,
+    IcshareError,
+    InvalidRequestError,
+    NotSupportedError,
+    RefusedError,
+)
+from icshare.host import preflight
 from icshare.host import settings as places
 from icshare.host.journal import FileJournal
 from icshare.host.linux import LinuxHost
+from icshare.host.mapping_table import KernelMappings
+from icshare.host.store import StateStore
+from icshare.host.viewer import Viewer
+from icshare.host.watch import Watch
+from icshare.machine import Machine
 from icshare.model.client import Client
-from icshare.model.connection import Connection, Reason
+from icshare.model.connection import Characteristics, Connection, Reason
+from icshare.model.firewall import FirewallOptions
+from icshare.model.link import IfIndex
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
-from icshare.model.sharing import Sharing
-from icshare.model.snapshot import Snapshot
+from icshare.model.sharing import Sharing, Wanted
+from icshare.model.state import Designation
 from icshare.model.status import Check, Grade, Health
-from icshare.plan.connections import best_default, connections
+from icshare.model.windowsnames import assign_names
+from icshare.plan.connections import best_default
+from icshare.plan.designated import absent, make_sharing, parts
+from icshare.plan.staterecords import Named
 from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
 from icshare.plan.transition import in_force, rewind
 from icshare.ports import Record
+
+_MAX_ALIAS = 255
 
 AUTO = "auto"
 """As public connection: the link that carries the best default route."""
@@ -55,11 +79,18 @@ class SharingStatus:
 class SharingManager:
     """Lists connections, shares them, tells how the sharing fares, takes it back."""
 
-    def __init__(self, *, run_directory: Path | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run_directory: Path | None = None,
+        state_directory: Path | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         """Take the places and settings; nothing is changed yet.
 
         Args:
             run_directory: Where the journal lies, None for ``ICSHARE_RUN_DIR`` or /run/icshare.
+            state_directory: Where lies what outlives a reboot, None for ``ICSHARE_STATE_DIR`` or /var/lib/icshare.
             settings: The administrator's settings, None to read ``ICSHARE_CONFIG`` or /etc/icshare/icshare.toml.
 
         Raises:
@@ -69,30 +100,44 @@ class SharingManager:
         self._settings = places.load_settings(places.settings_file()) if settings is None else settings
         self._host = LinuxHost(directory)
         self._journal = FileJournal(directory)
-        self._engine = Engine(self._host, self._journal, self._inspect)
+        state_directory = state_directory or places.state_directory()
+        self._store = StateStore(state_directory)
+        self._machine = Machine(self._host, self._journal, self._settings, directory)
+        self._engine = Engine(self._host, self._journal, self._machine.judge)
+        self._watched = (directory, state_directory)
+        self.mappings = PortMappings(store=self._store, table=KernelMappings(), surroundings=self._machine)
+        self._roles = Roles(
+            store=self._store,
+            engine=self._engine,
+            host=self._machine,
+            mappings=self.mappings,
+            settings=self._settings,
+        )
 
     def connections(self) -> tuple[Connection, ...]:
-        """Return every connection of the host with its part in the present sharing; needs no privilege.
+        """Return every connection of the host with its part in sharing; needs no privilege.
 
-        The verdicts are those of the host as it would be without us: what is shared now may be shared otherwise.
+        A connection has its part as soon as it is designated, whether or not the sharing can be in force. One that is
+        designated and absent is listed, hidden. The verdicts are those of the host as it would be without us: what is
+        shared now may be shared otherwise.
 
         Raises:
-            HostError: The host or the journal could not be read.
+            HostError: The host, the journal or the state file could not be read.
         """
-        record = self._engine.record()
-        sharing = record.sharing if record else None
-        observed = self._host.observe()
-        found = self._connections(observed, sharing)
-        if record is None:
-            return found
-        baseline = rewind(observed, [entry.step for entry in record.entries])
-        judged = {one.interface: one for one in self._connections(baseline, None)}
-        return tuple(
+        record, state = self._engine.record(), self._store.load()
+        observed = self._host.look()
+        judge = self._machine.judge
+        baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
+        judged = {one.interface: one for one in judge(baseline)}
+        here = {one.guid: one.interface for one in judged.values()}
+        found = judge(observed, parts(record.wanted if record else Wanted(), state.designation, here))
+        shown = tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
             else replace(one, hidden=True)
             for one in found
         )
+        return (*shown, *absent(state, {one.guid for one in found}))
 
     def share(
         self,
@@ -105,6 +150,8 @@ class SharingManager:
     ) -> Outcome:
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
 
+        The firewall of a connection that was public before stays on, as in Windows; `stop` takes it back.
+
         Args:
             public: Interface name of the public connection, or `AUTO`.
             privates: Interface names of the private connections.
@@ -116,32 +163,37 @@ class SharingManager:
             RefusedError: The sharing may not be; carries every problem; nothing was touched.
             ConflictError: It clashes with this host; nothing was touched.
             NotSupportedError: The kernel or a tool lacks a feature; nothing was touched.
-            PrivilegeError: CAP_NET_ADMIN is missing; nothing was touched.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy forbids it; nothing was touched.
             HostError: The machine refused a step; everything was rolled back.
             VerificationError: It was set up but does not work; everything was rolled back.
         """
         places.require_net_admin()
-        sharing = self.request(public, privates, subnet=subnet, firewall=firewall)
-        return self._engine.share(sharing, progress) if progress else self._engine.share(sharing)
+        sharing = self._sharing(public, privates, subnet)
+        on = self._settings.firewall if firewall is None else firewall
+        return self._roles.share(sharing, firewall=on, progress=progress or silent)
 
-    def propose(self, sharing: Sharing) -> Proposal:
-        """Return what sharing *sharing* would change, without changing it.
+    def propose(self, wanted: Wanted) -> Proposal:
+        """Return what bringing *wanted* into force would change, without changing it.
 
         Raises:
             RefusedError: The sharing may not be; carries every problem.
             ConflictError: It clashes with this host.
         """
-        return self._engine.propose(sharing)
+        return self._engine.propose(wanted)
 
     def request(
         self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
-    ) -> Sharing:
-        """Return the sharing that `share` is asked for with the same arguments, settings filled in.
+    ) -> Wanted:
+        """Return what `share` is asked for with the same arguments, settings filled in, beside other firewalls.
 
         Raises:
             RefusedError: Names that cannot be interface names, all of them.
             ConflictError: `AUTO`, and no link carries a default route.
         """
+        on = self._settings.firewall if firewall is None else firewall
+        return self._roles.wanted(self._sharing(public, privates, subnet), firewall=on)
+
+    def _sharing(self, public: str, privates: Iterable[str], subnet: IPv4Network | None) -> Sharing:
         privates = tuple(privates)
         unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
         if unusable:
@@ -151,21 +203,11 @@ class SharingManager:
             )
         names = tuple(interface_name(name) for name in privates)
         chosen = self._default_connection(names) if public == AUTO else interface_name(public)
-        settings = self._settings
-        login = self._host.administrator_login(chosen)
-        return Sharing(
-            public=chosen,
-            privates=names,
-            subnet=subnet if subnet is not None else settings.subnet,
-            firewall=settings.firewall if firewall is None else firewall,
-            helpers=settings.helpers,
-            dhcp=settings.dhcp,
-            dns=settings.dns,
-            ssh_port=login,
-        )
+        settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
+        return make_sharing(chosen, names, settings)
 
     def stop(self, progress: Progress | None = None) -> int:
-        """Take everything back.
+        """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.
 
         Returns:
             How many steps were taken back; 0 when nothing was shared.
@@ -174,10 +216,100 @@ class SharingManager:
             ExceptionGroup: Some steps could not be taken back; the others were.
             PrivilegeError: CAP_NET_ADMIN is missing.
         """
-        if self._engine.record() is None and not self._journal.is_locked_or_left():
+        state = self._store.load()
+        nothing = state.designation == Designation() and not state.firewalls
+        if nothing and self._engine.record() is None and not self._journal.is_locked_or_left():
             return 0
         places.require_net_admin()
-        return self._engine.stop(progress) if progress else self._engine.stop()
+        self._machine.dismiss()
+        return self._roles.stop(progress or silent)
+
+    def set_public(self, guid: UUID) -> None:
+        """Designate the public connection; see `Roles.set_public`."""
+        self._roles.set_public(guid)
+
+    def add_private(self, guid: UUID) -> None:
+        """Designate a private connection; see `Roles.add_private`."""
+        self._roles.add_private(guid)
+
+    def unshare(self, guid: UUID) -> None:
+        """Take a connection's part away; see `Roles.unshare`."""
+        self._roles.unshare(guid)
+
+    def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
+        """Switch a connection's firewall on or off; see `Roles.set_firewall`."""
+        self._roles.set_firewall(guid, options)
+
+    def firewall(self, guid: UUID) -> FirewallOptions | None:
+        """Return how the firewall of a connection is set, None when it is off; needs no privilege."""
+        return self._store.load().firewalls.get(guid)
+
+    @property
+    def subnet(self) -> IPv4Network | None:
+        """The subnet asked for the next sharing, None to choose one."""
+        return self._store.load().designation.subnet or self._settings.subnet
+
+    def set_subnet(self, subnet: IPv4Network | None) -> None:
+        """Remember the subnet for the next sharing; see `Roles.set_subnet`."""
+        self._roles.set_subnet(subnet)
+
+    def installed(self) -> bool:
+        """Tell whether this machine has what sharing takes: nftables and dnsmasq; needs no privilege."""
+        return preflight.installed()
+
+    def set_up(self, guid: UUID, up: bool) -> None:  # noqa: FBT001 (as the switch that it is)
+        """Bring a connection's link up or down, as its administrator would.
+
+        Raises:
+            GoneError: There is no such connection.
+            HostError: The kernel refused.
+            PrivilegeError: CAP_NET_ADMIN is missing.
+        """
+        self._host.set_up(self._index(guid), up=up)
+
+    def rename(self, guid: UUID, name: str) -> None:
+        """Give a connection a name for people: its link's alias; "" takes it away. Errors as in `set_up`.
+
+        Raises:
+            InvalidRequestError: Longer than 255 bytes, or with a control character.
+        """
+        if len(name.encode()) > _MAX_ALIAS or not name.isprintable():
+            raise InvalidRequestError(f"{name!r:.80} is no name for a connection (up to 255 printable bytes)")
+        self._host.set_alias(self._index(guid), name)
+
+    def delete(self, guid: UUID) -> None:
+        """Delete a virtual connection. Errors as in `set_up`.
+
+        Raises:
+            NotSupportedError: It is hardware.
+        """
+        places.require_net_admin()
+        connection = next((one for one in self.connections() if one.guid == guid), None)
+        if connection is not None and not connection.characteristics & Characteristics.ALLOW_REMOVAL:
+            raise NotSupportedError(f"{connection.interface} is a device, which cannot be deleted")
+        self._host.delete_link(self._index(guid))
+
+    def windows_names(self) -> Mapping[UUID, str]:
+        """Return a Windows-like name for every connection: "Ethernet 2", "Wi-Fi"...; given ones are kept for ever.
+
+        Who may not write the state file gets the same names, as long as no hardware is added.
+        """
+        given = self._store.load().names
+        names = assign_names(self.connections(), given)
+        new = {guid: name for guid, name in names.items() if given.get(guid) != name}
+        if new and places.may_administrate():
+            with self._store.lock():
+                self._store.append(*(Named(connection=guid, name=name) for guid, name in new.items()))
+        return names
+
+    def _index(self, guid: UUID) -> IfIndex:
+        places.require_net_admin()
+        snapshot = self._host.look()
+        interface = next((one.interface for one in self._machine.judge(snapshot) if one.guid == guid), "")
+        link = snapshot.link(interface)
+        if link is None:
+            raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
+        return link.index
 
     def status(self) -> SharingStatus:
         """Return what is shared and how it fares; what needs a privilege to look at is left out, and says so.
@@ -186,9 +318,9 @@ class SharingManager:
             HostError: The host or the journal could not be read.
         """
         record = self._engine.record()
-        if record is None or record.sharing is None:
+        if record is None:
             return SharingStatus(record=record, health=Health())
-        found = self._host.check(record.sharing, record.segments)
+        found = self._host.check(record.wanted, record.segments)
         return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *self._undone(record))))
 
     def clients(self) -> tuple[Client, ...]:
@@ -200,6 +332,24 @@ class SharingManager:
         if record is None or record.sharing is None:
             return ()
         return self._host.clients(record.sharing, record.segments, now=time.time())
+
+    def events(self, *, timeout: float | None = None) -> Events:
+        """Return what happens from now on, as it happens, whoever does it; needs no privilege.
+
+        Args:
+            timeout: Seconds without an event after which the iteration ends, None for never.
+
+        Raises:
+            HostError: The host, the journal or the state could not be read.
+        """
+        viewer = Viewer(
+            record=self._engine.record,
+            state=self._store.load,
+            connections=self.connections,
+            clients=self.clients,
+            leases=self._host.service.leases,
+        )
+        return Events(Watch(self._watched), viewer, timeout=timeout)
 
     def doctor(self) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -230,20 +380,6 @@ class SharingManager:
                 hint="name the public connection, or connect one to the Internet first",
             )
         return interface_name(link.name)
-
-    def _inspect(self, baseline: Snapshot) -> Sequence[Connection]:
-        return self._connections(baseline, None)
-
-    def _connections(self, snapshot: Snapshot, sharing: Sharing | None) -> tuple[Connection, ...]:
-        return connections(
-            snapshot.links,
-            snapshot.addresses,
-            snapshot.routes,
-            public=sharing.public if sharing else None,
-            privates=frozenset(sharing.privates) if sharing else frozenset(),
-            firewalled=frozenset({sharing.public}) if sharing and sharing.firewall else frozenset(),
-            overrides=self._settings.links,
-        )
 
 
 __all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-`share` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be
+`apply` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be
 without us, and lets the machine object (`Host.preflight`) before anything is touched. Then it makes the changes one by
 one; each is on disk, with what takes it back, before it is made. A change that fails is the end: what this call has
 done is taken back in strict reverse, so the host is again as it was when the call began, be that unshared or another
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from icshare.errors import IcshareError, VerificationError
 from icshare.model.connection import Connection
-from icshare.model.sharing import Sharing
+from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Change, Do, Entry, Undo, changes
@@ -39,7 +39,7 @@ Progress = Callable[[str], None]
 """Told, before each change, what is about to be done."""
 
 
-def _silent(_: str) -> None:
+def silent(_: str) -> None:
     """Report nothing."""
 
 
@@ -58,7 +58,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A sharing that was proved to work.
+    """What was brought into force and proved to work.
 
     Attributes:
         plan: What is in force.
@@ -83,17 +83,24 @@ class Engine:
         self._journal = journal
         self._inspect = inspect
 
-    def propose(self, sharing: Sharing) -> Proposal:
-        """Return what `share` would do, without doing it.
+    def propose(self, wanted: Wanted) -> Proposal:
+        """Return what `apply` would do, without doing it.
 
         Raises:
             RefusedError: The sharing may not be; carries every problem.
             ConflictError: It clashes with this host.
         """
-        return self._propose(sharing, self._journal.load())
+        return self._propose(wanted, self._journal.load())
 
-    def share(self, sharing: Sharing, progress: Progress = _silent) -> Outcome:
-        """Bring *sharing* into force and prove it.
+    def apply(
+        self, wanted: Wanted, progress: Progress = silent, *, prepare: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Bring *wanted* into force and prove it.
+
+        Args:
+            wanted: What is to be in force.
+            progress: Told before each change.
+            prepare: Called when nothing speaks against it any more, before anything is touched.
 
         Raises:
             RefusedError: The sharing may not be; nothing was touched.
@@ -103,8 +110,9 @@ class Engine:
         """
         with self._journal.lock():
             record = self._journal.load()
-            proposal = self._propose(sharing, record)
+            proposal = self._propose(wanted, record)
             self._host.preflight(proposal.plan)
+            prepare()
             done: list[_Done] = []
             try:
                 for change in proposal.changes:
@@ -117,7 +125,7 @@ class Engine:
                 raise
             return Outcome(plan=proposal.plan, changes=proposal.changes, health=health)
 
-    def stop(self, progress: Progress = _silent) -> int:
+    def stop(self, progress: Progress = silent) -> int:
         """Take everything back.
 
         Returns:
@@ -157,11 +165,11 @@ class Engine:
         observed = self._host.observe()
         return rewind(observed, [entry.step for entry in record.entries]) if record else observed
 
-    def _propose(self, sharing: Sharing, record: Record | None) -> Proposal:
+    def _propose(self, wanted: Wanted, record: Record | None) -> Proposal:
         observed = self._host.observe()
         entries = record.entries if record else ()
         baseline = rewind(observed, [entry.step for entry in entries])
-        plan = make_plan(sharing, baseline, self._inspect(baseline), self._host.environment, _present(record))
+        plan = make_plan(wanted, baseline, self._inspect(baseline), self._host.environment, _present(record))
         return Proposal(plan=plan, changes=changes(entries, plan.steps, observed))
 
     def _make(self, change: Change, done: list[_Done]) -> None:
@@ -189,7 +197,7 @@ class Engine:
         missing = [step.describe() for step in plan.steps if not in_force(observed, step)]
         if missing:
             raise VerificationError(f"the host did not keep: {'; '.join(missing)}")
-        health = self._host.check(plan.sharing, plan.segments)
+        health = self._host.check(plan.wanted, plan.segments)
         if not health.ok:
             raise VerificationError(
                 "; ".join(check.text for check in health.failures),
@@ -214,10 +222,10 @@ class Engine:
         try:
             if before is None or not before.entries:
                 self._journal.clear()
-            elif before.complete and before.sharing is not None and done:
+            elif before.complete and done:
                 steps = tuple(entry.step for entry in before.entries)
                 self._journal.complete(
-                    Plan(sharing=before.sharing, segments=before.segments, steps=steps, notes=before.notes)
+                    Plan(wanted=before.wanted, segments=before.segments, steps=steps, notes=before.notes)
                 )
         except IcshareError as failure:
             error.add_note(f"rolled back, but not noted so: {failure}")

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from icshare.model.sharing import Segment, Sharing
+from icshare.model.firewall import Firewall
+from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Entry
@@ -47,8 +48,8 @@ class Host(Protocol):
         """
         ...
 
-    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:
-        """Test from end to end that a sharing works now."""
+    def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
+        """Test from end to end that what is wanted works now."""
         ...
 
     @property
@@ -62,8 +63,9 @@ class Record:
     """What is on record about the present sharing.
 
     Attributes:
-        sharing: What was wanted, None when a change was cut off before anything was complete.
+        sharing: The sharing in force; None without one, or when a change was cut off before anything was complete.
         segments: The segments as planned.
+        firewalls: The firewalls of connections in force.
         notes: What people should know, from the plan.
         entries: The steps in force, by rank.
         complete: The last change reached its end and was verified.
@@ -72,10 +74,16 @@ class Record:
 
     sharing: Sharing | None
     segments: tuple[Segment, ...] = ()
+    firewalls: tuple[Firewall, ...] = ()
     notes: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
     complete: bool = False
     since: float = 0.0
+
+    @property
+    def wanted(self) -> Wanted:
+        """What was wanted of it."""
+        return Wanted(sharing=self.sharing, firewalls=self.firewalls)
 
 
 class Journal(Protocol):

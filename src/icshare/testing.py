@@ -5,11 +5,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from icshare.errors import HostError
-from icshare.model.sharing import Segment, Sharing
+from icshare.model.sharing import Segment, Wanted
 from icshare.model.snapshot import Snapshot
+from icshare.model.state import State
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Environment, Plan
+from icshare.plan.statebook import Book
+from icshare.plan.staterecords import Fact
 from icshare.plan.steps import AnyStep
 from icshare.plan.transition import after
 from icshare.ports import Record
@@ -48,7 +51,7 @@ class FakeHost:
     def preflight(self, plan: Plan) -> None:
         """Accept every plan."""
 
-    def check(self, sharing: Sharing, segments: Sequence[Segment]) -> Health:  # noqa: ARG002 (the port's signature)
+    def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:  # noqa: ARG002 (the port's signature)
         """Return the health that the test has set."""
         return self.health
 
@@ -110,9 +113,53 @@ class FakeJournal:
     def complete(self, plan: Plan) -> None:
         """Note that *plan* is in force."""
         record = self.record or Record(sharing=None)
-        self.record = replace(record, sharing=plan.sharing, segments=plan.segments, notes=plan.notes, complete=True)
+        self.record = replace(
+            record,
+            sharing=plan.wanted.sharing,
+            segments=plan.segments,
+            firewalls=plan.wanted.firewalls,
+            notes=plan.notes,
+            complete=True,
+        )
 
     def clear(self) -> None:
         """Forget everything."""
         self.record = None
         self._number = self._rank = 0
+
+
+class FakeStore:
+    """A state in memory.
+
+    Attributes:
+        unfinished: The mark that a change of the kernel's mappings is under way.
+        locked: How often the lock is held, by its one holder.
+        refuses: Tells of facts that they cannot be written.
+    """
+
+    def __init__(self) -> None:
+        self.unfinished = False
+        self.locked = 0
+        self.refuses: Callable[[Sequence[Fact]], bool] = lambda _: False
+        self._book = Book()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock; its holder may take it again."""
+        self.locked += 1
+        try:
+            yield
+        finally:
+            self.locked -= 1
+
+    def load(self) -> State:
+        """Return everything asked for."""
+        return self._book.state
+
+    def append(self, *facts: Fact) -> None:
+        """Take *facts* in, or fail when the test says so."""
+        assert self.locked, "the state's lock is not held"
+        if self.refuses(facts):
+            raise HostError("the fake store refuses to be written")
+        self._book.refuse(facts)
+        self._book.take(facts)

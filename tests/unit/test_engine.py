@@ -15,11 +15,12 @@ from tests.scenarios import Machine, Scenario
 from icshare.engine import Engine
 from icshare.errors import ConflictError, HostError, IcshareError, RefusedError, VerificationError
 from icshare.model.names import InterfaceName
+from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Plan
-from icshare.plan.steps import AddAddress, AnyStep, LoadRuleset, SetSysctl, StartService
+from icshare.plan.steps import AddAddress, AnyStep, LoadFirewall, LoadRuleset, SetSysctl, StartService
 from icshare.plan.transition import after
 from icshare.testing import FakeHost, FakeJournal
 
@@ -80,7 +81,9 @@ def steps_on_record(machine: Machine) -> list[tuple[int, AnyStep]]:
 
 def simple(wanted: str = "lan0") -> tuple[Scenario, Machine]:
     scenario = scenarios.load("bridges_two_privates")
-    scenario = replace(scenario, wanted=replace(scenario.wanted, privates=(InterfaceName(wanted),)))
+    assert scenario.wanted.sharing is not None
+    sharing = replace(scenario.wanted.sharing, privates=(InterfaceName(wanted),))
+    scenario = replace(scenario, wanted=replace(scenario.wanted, sharing=sharing))
     return scenario, scenarios.machine(scenario)
 
 
@@ -88,10 +91,10 @@ def simple(wanted: str = "lan0") -> tuple[Scenario, Machine]:
 def test_sharing_reports_success_and_stop_gives_back_the_host(name: str) -> None:
     scenario = scenarios.load(name)
     machine = scenarios.machine(scenario)
-    outcome = machine.engine.share(scenario.wanted)
+    outcome = machine.engine.apply(scenario.wanted)
     assert machine.journal.record is not None
     assert machine.journal.record.complete
-    assert machine.journal.record.sharing == scenario.wanted
+    assert machine.journal.record.wanted == scenario.wanted
     assert {step.describe() for _, step in steps_on_record(machine)} == {one.describe() for one in outcome.plan.steps}
     assert machine.engine.stop() == len(outcome.plan.steps)
     assert settled(machine.host.snapshot) == settled(scenario.host)
@@ -103,11 +106,11 @@ def test_sharing_again_plans_nothing(name: str) -> None:
     """A private's own address was planned to be removed again, because the time of its removal was part of the step."""
     scenario = scenarios.load(name)
     machine = scenarios.machine(scenario)
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     there = machine.host.snapshot
     machine.host.snapshot = replace(there, boot_seconds=there.boot_seconds + 500)
     assert machine.engine.propose(scenario.wanted).changes == ()
-    assert machine.engine.share(scenario.wanted).changes == ()
+    assert machine.engine.apply(scenario.wanted).changes == ()
     assert replace(machine.host.snapshot, boot_seconds=there.boot_seconds) == there
     machine.engine.stop()
     assert settled(replace(machine.host.snapshot, boot_seconds=there.boot_seconds)) == settled(scenario.host)
@@ -117,8 +120,8 @@ def test_sharing_again_plans_nothing(name: str) -> None:
 def test_a_change_ends_where_a_fresh_start_would(name: str) -> None:
     scenario = scenarios.load(name)
     changed, fresh = scenarios.machine(scenario), scenarios.machine(replace(scenario, present=None))
-    changed.engine.share(scenario.wanted)
-    plan = fresh.engine.share(scenario.wanted).plan
+    changed.engine.apply(scenario.wanted)
+    plan = fresh.engine.apply(scenario.wanted).plan
     assert plan == changed.engine.propose(scenario.wanted).plan
     assert settled(changed.host.snapshot) == settled(fresh.host.snapshot)
 
@@ -132,7 +135,7 @@ def test_failure_of_any_step_leaves_the_host_as_it_was(name: str) -> None:
         before, on_record, record = machine.host.snapshot, steps_on_record(machine), machine.journal.record
         machine.host.fail_at = len(machine.host.ran) + number
         with pytest.raises(HostError) as caught:
-            machine.engine.share(scenario.wanted)
+            machine.engine.apply(scenario.wanted)
         assert caught.value.__notes__ == [f"while: {change.describe()}"]
         assert settled(machine.host.snapshot) == settled(before)
         assert steps_on_record(machine) == on_record
@@ -149,7 +152,7 @@ def test_failure_of_any_step_leaves_the_host_as_it_was(name: str) -> None:
 @ALL
 def test_stop_after_a_kill_at_any_moment_gives_back_the_host(name: str) -> None:
     scenario = scenarios.load(name)
-    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.share(scenario.wanted)):
+    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.apply(scenario.wanted)):
         dead.engine.stop()
         assert settled(dead.host.snapshot) == settled(scenario.host)
         assert dead.journal.record is None
@@ -159,9 +162,9 @@ def test_stop_after_a_kill_at_any_moment_gives_back_the_host(name: str) -> None:
 def test_sharing_after_a_kill_at_any_moment_gets_there(name: str) -> None:
     scenario = scenarios.load(name)
     whole = scenarios.machine(scenario)
-    whole.engine.share(scenario.wanted)
-    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.share(scenario.wanted)):
-        dead.engine.share(scenario.wanted)
+    whole.engine.apply(scenario.wanted)
+    for dead in lives(lambda: scenarios.machine(scenario), lambda engine: engine.apply(scenario.wanted)):
+        dead.engine.apply(scenario.wanted)
         assert settled(dead.host.snapshot) == settled(whole.host.snapshot)
         assert dead.engine.propose(scenario.wanted).changes == ()
         dead.engine.stop()
@@ -174,7 +177,7 @@ def test_stop_killed_at_any_moment_can_be_finished(name: str) -> None:
 
     def shared() -> Machine:
         machine = scenarios.machine(scenario)
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
         return machine
 
     for dead in lives(shared, Engine.stop):
@@ -196,7 +199,7 @@ def test_rollback_killed_at_any_moment_can_still_be_taken_back(name: str) -> Non
 
     def share(engine: Engine) -> None:
         with pytest.raises(VerificationError):
-            engine.share(scenario.wanted)
+            engine.apply(scenario.wanted)
 
     for dead in lives(failing, share):
         dead.engine.stop()
@@ -208,30 +211,33 @@ def test_what_is_undone_behind_our_back_is_done_again(name: str) -> None:
     """A bridge that was deleted came back without ports: with nothing to change, those steps seemed in force."""
     scenario = scenarios.load(name)
     machine = scenarios.machine(scenario)
-    steps = machine.engine.share(scenario.wanted).plan.steps
+    steps = machine.engine.apply(scenario.wanted).plan.steps
     whole = machine.host.snapshot
     for step in steps:
         machine.host.snapshot = after(whole, step.inverse())
         drifted = machine.host.snapshot != whole
-        assert bool(machine.engine.share(scenario.wanted).changes) == drifted
+        assert bool(machine.engine.apply(scenario.wanted).changes) == drifted
         assert settled(machine.host.snapshot) == settled(whole)
     machine.engine.stop()
     assert settled(machine.host.snapshot) == settled(scenario.host)
 
 
 @CHANGES
-def test_the_ruleset_is_made_first_and_taken_back_last_whatever_was_shared_before(name: str) -> None:
+def test_the_rulesets_are_made_first_and_taken_back_last_whatever_was_shared_before(name: str) -> None:
     scenario = scenarios.load(name)
     machine = scenarios.machine(scenario)
-    machine.engine.share(scenario.wanted)
-    assert isinstance(steps_on_record(machine)[0][1], LoadRuleset)
+    machine.engine.apply(scenario.wanted)
+    assert [type(step) for _, step in steps_on_record(machine)[:2]] == [LoadFirewall, LoadRuleset]
     machine.engine.stop()
-    assert machine.host.ran[-1].describe() == "nftables: delete table inet icshare"
+    assert [step.describe() for step in machine.host.ran[-2:]] == [
+        "nftables: delete table inet icshare",
+        "nftables: delete table inet icshare_firewall",
+    ]
 
 
 def test_stopping_twice_does_nothing_the_second_time() -> None:
     scenario, machine = simple()
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     assert machine.engine.stop() > 0
     ran = len(machine.host.ran)
     assert machine.engine.stop() == 0
@@ -240,9 +246,9 @@ def test_stopping_twice_does_nothing_the_second_time() -> None:
 
 def test_stop_goes_on_past_errors_reports_them_all_and_keeps_them_on_record() -> None:
     scenario, machine = simple()
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     machine.host.refuses = lambda step: isinstance(step, SetSysctl)
-    with pytest.raises(ExceptionGroup, match="2 of 6 steps could not be taken back") as caught:
+    with pytest.raises(ExceptionGroup, match="2 of 7 steps could not be taken back") as caught:
         machine.engine.stop()
     notes = [note for error in caught.value.exceptions for note in error.__notes__]
     assert notes == [
@@ -268,7 +274,7 @@ def test_a_sharing_that_does_not_work_is_rolled_back_with_its_findings_and_remed
         )
     )
     with pytest.raises(VerificationError, match=r"^nobody answers; another firewall drops$") as caught:
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert caught.value.hint == "start it\nstop it"
     assert settled(machine.host.snapshot) == settled(scenario.host)
     assert machine.journal.record is None
@@ -278,7 +284,7 @@ def test_a_finding_without_a_remedy_gives_no_hint() -> None:
     scenario, machine = simple()
     machine.host.health = Health(checks=(Check(name="dns", grade=Grade.FAILED, text="nobody answers"),))
     with pytest.raises(VerificationError) as caught:
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert caught.value.hint is None
 
 
@@ -287,7 +293,7 @@ def test_a_step_that_came_to_nothing_is_no_success(forgotten: type) -> None:
     scenario, _ = simple()
     machine = Machine(host=ForgetfulHost(scenario.host, forgotten), journal=FakeJournal())
     with pytest.raises(VerificationError, match=r"^the host did not keep: "):
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert settled(machine.host.snapshot) == settled(scenario.host)
     assert machine.journal.record is None
 
@@ -306,7 +312,7 @@ def test_a_private_that_vanishes_meanwhile_is_no_success() -> None:
     scenario, _ = simple()
     machine = Machine(host=Unplugging(scenario.host), journal=FakeJournal())
     with pytest.raises(VerificationError, match=r"^the host did not keep: .*address 192.168.137.1/24: add to lan0$"):
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert machine.journal.record is None
 
 
@@ -316,10 +322,10 @@ def test_what_cannot_be_rolled_back_is_noted_and_stays_on_record() -> None:
         isinstance(step, StartService) or step.describe().endswith("wan0.forwarding: 1 -> 0")
     )
     with pytest.raises(HostError) as caught:
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert caught.value.__notes__[0].startswith("while: dnsmasq: start")
     assert caught.value.__notes__[1:] == [
-        "not rolled back: sysctl net.ipv4.conf.wan0.forwarding: 0 -> 1: the fake host refuses step 10"
+        "not rolled back: sysctl net.ipv4.conf.wan0.forwarding: 0 -> 1: the fake host refuses step 11"
     ]
     assert [step.describe() for _, step in steps_on_record(machine)] == ["sysctl net.ipv4.conf.wan0.forwarding: 0 -> 1"]
     machine.host.refuses = lambda _: False
@@ -335,7 +341,7 @@ def test_a_journal_that_cannot_be_written_is_a_failure_like_any_other(room: int)
     machine = Machine(host=FakeHost(scenario.host), journal=journal)
     journal.room = room
     with pytest.raises(HostError, match="No space left"):
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert settled(machine.host.snapshot) == settled(scenario.host)
 
 
@@ -344,14 +350,14 @@ def test_a_rollback_that_cannot_be_put_on_record_says_so() -> None:
     journal = FullJournal()
     machine = Machine(host=FakeHost(scenario.host), journal=journal)
     assert scenario.present is not None
-    machine.engine.share(scenario.present)
+    machine.engine.apply(scenario.present)
     before = machine.host.snapshot
     journal.room = 2  # enough to begin the second step, which fails before anything has to be put on record again
     with pytest.raises(HostError) as caught:
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert any(note.startswith("not rolled back: ") for note in caught.value.__notes__)
     journal.room = -1
-    machine.engine.share(scenario.present)
+    machine.engine.apply(scenario.present)
     assert settled(machine.host.snapshot) == settled(before)
     machine.engine.stop()
     assert settled(machine.host.snapshot) == settled(scenario.host)
@@ -362,18 +368,18 @@ def test_a_clean_rollback_that_cannot_be_noted_says_so() -> None:
     journal = FullJournal()
     machine = Machine(host=FakeHost(scenario.host), journal=journal)
     assert scenario.present is not None
-    machine.engine.share(scenario.present)
+    machine.engine.apply(scenario.present)
     before = machine.host.snapshot
     journal.room = 1  # to begin the first step, which fails; nothing has to be put on record again but that all is well
     machine.host.fail_at = len(machine.host.ran) + 1
     with pytest.raises(HostError) as caught:
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert caught.value.__notes__[1:] == [
         "rolled back, but not noted so: the journal cannot be written: No space left on device"
     ]
     assert settled(machine.host.snapshot) == settled(before)
     journal.room = -1
-    assert machine.engine.share(scenario.present).changes == ()
+    assert machine.engine.apply(scenario.present).changes == ()
     assert machine.journal.record is not None
     assert machine.journal.record.complete
 
@@ -382,11 +388,11 @@ def test_a_failure_after_a_kill_does_not_pass_for_a_whole_sharing() -> None:
     """What the dead process left is brought back by the rollback, and stays what it was: half of a change."""
     scenario, machine = simple()
     with pytest.raises(KilledError):
-        mortal(machine, Life(5)).share(scenario.wanted)
+        mortal(machine, Life(5)).apply(scenario.wanted)
     before = steps_on_record(machine)
     machine.host.fail_at = len(machine.host.ran) + 1
     with pytest.raises(HostError):
-        machine.engine.share(scenario.wanted)
+        machine.engine.apply(scenario.wanted)
     assert steps_on_record(machine) == before
     assert machine.journal.record is not None
     assert not machine.journal.record.complete
@@ -394,23 +400,23 @@ def test_a_failure_after_a_kill_does_not_pass_for_a_whole_sharing() -> None:
 
 def test_what_the_machine_objects_to_beforehand_touches_nothing() -> None:
     class Objecting(FakeHost):
-        def preflight(self, plan: Plan) -> None:
-            raise ConflictError(f"{plan.sharing.public} is in use")
+        def preflight(self, plan: Plan) -> None:  # noqa: ARG002 (the port's signature)
+            raise ConflictError(f"{scenario.wanted.sharing} is in use")
 
     scenario, _ = simple()
     machine = Machine(host=Objecting(scenario.host), journal=FakeJournal())
-    with pytest.raises(ConflictError, match="wan0 is in use"):
-        machine.engine.share(scenario.wanted)
+    with pytest.raises(ConflictError, match="is in use"):
+        machine.engine.apply(scenario.wanted)
     assert machine.host.ran == []
     assert machine.journal.record is None
 
 
 def test_a_refused_sharing_leaves_the_present_one_alone() -> None:
     scenario, machine = simple()
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     before, record = machine.host.snapshot, machine.journal.record
     with pytest.raises(RefusedError):
-        machine.engine.share(replace(scenario.wanted, privates=()))
+        machine.engine.apply(Wanted(sharing=Sharing(public=InterfaceName("wan0"), privates=())))
     assert machine.host.snapshot is before
     assert machine.journal.record is record
 
@@ -418,7 +424,7 @@ def test_a_refused_sharing_leaves_the_present_one_alone() -> None:
 def test_every_change_is_told_before_it_is_made() -> None:
     scenario, machine = simple()
     told: list[str] = []
-    machine.engine.share(scenario.wanted, told.append)
+    machine.engine.apply(scenario.wanted, told.append)
     assert told == [step.describe() for step in machine.host.ran]
     told.clear()
     machine.host.ran.clear()
@@ -431,7 +437,7 @@ def test_rolling_back_is_told_too() -> None:
     machine.host.fail_at = 2
     told: list[str] = []
     with pytest.raises(IcshareError):
-        machine.engine.share(scenario.wanted, told.append)
+        machine.engine.apply(scenario.wanted, told.append)
     second, first = told[1], told[0]
     assert told == [first, second, f"rolling back: {second}", f"rolling back: {first}"]
 
@@ -439,14 +445,14 @@ def test_rolling_back_is_told_too() -> None:
 def test_baseline_is_the_host_without_us() -> None:
     scenario, machine = simple()
     assert machine.engine.baseline(machine.engine.record()) == scenario.host
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     assert settled(machine.engine.baseline(machine.engine.record())) == settled(scenario.host)
 
 
 def test_what_somebody_else_changed_meanwhile_is_left_as_they_made_it() -> None:
     """Only what we did is taken back: an address that the administrator adds while we share stays."""
     scenario, machine = simple()
-    machine.engine.share(scenario.wanted)
+    machine.engine.apply(scenario.wanted)
     lan0 = machine.host.snapshot.link("lan0")
     assert lan0 is not None
     (own,) = [step for _, step in steps_on_record(machine) if isinstance(step, AddAddress)]

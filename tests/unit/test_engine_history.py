@@ -12,7 +12,8 @@ from tests.mortal import KilledError, Life, mortal
 from tests.scenarios import Machine
 
 from icshare.errors import HostError, IcshareError
-from icshare.model.sharing import Helper, Sharing
+from icshare.model.firewall import Firewall, FirewallOptions
+from icshare.model.sharing import Helper, Sharing, Wanted
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.steps import RemoveAddress
 from icshare.plan.transition import after
@@ -57,9 +58,18 @@ sharings = st.builds(
     public=st.sampled_from(["wan0", "wwan0"]),
     privates=st.lists(st.sampled_from(PRIVATES), min_size=1, max_size=4, unique=True).map(tuple),
     subnet=st.sampled_from([None, None, IPv4Network("10.20.0.0/24")]),
-    firewall=st.booleans(),
     helpers=st.sampled_from([(), (Helper.FTP,)]),
 )
+firewalls = st.lists(
+    st.builds(
+        Firewall,
+        interface=st.sampled_from(["wan0", "wwan0"]),
+        options=st.sampled_from([FirewallOptions(), FirewallOptions(log_dropped=True)]),
+    ),
+    max_size=2,
+    unique_by=lambda one: one.interface,
+).map(tuple)
+requests = st.builds(Wanted, sharing=st.none() | sharings, firewalls=firewalls)
 
 
 class History(RuleBasedStateMachine):
@@ -69,33 +79,33 @@ class History(RuleBasedStateMachine):
     def begin(self) -> None:
         self.machine = Machine(host=FakeHost(HOST), journal=FakeJournal())
 
-    @rule(sharing=sharings, seconds=st.integers(0, 100))
-    def share(self, sharing: Sharing, seconds: int) -> None:
+    @rule(wanted=requests, seconds=st.integers(0, 100))
+    def share(self, wanted: Wanted, seconds: int) -> None:
         now = self.machine.host.snapshot
         self.machine.host.snapshot = replace(now, boot_seconds=now.boot_seconds + seconds)
-        self.machine.engine.share(sharing)
-        assert self.machine.engine.propose(sharing).changes == ()
+        self.machine.engine.apply(wanted)
+        assert self.machine.engine.propose(wanted).changes == ()
 
-    @rule(sharing=sharings, number=st.integers(1, 40))
-    def fail(self, sharing: Sharing, number: int) -> None:
+    @rule(wanted=requests, number=st.integers(1, 40))
+    def fail(self, wanted: Wanted, number: int) -> None:
         host = self.machine.host
         before, record = host.snapshot, self.machine.journal.record
         sound = record is None or record.complete  # a rollback leads to what is on record, and drift is no part of that
-        drifted = bool(record and record.sharing and self.machine.engine.propose(record.sharing).changes)
+        drifted = bool(record and record.complete and self.machine.engine.propose(record.wanted).changes)
         host.fail_at = len(host.ran) + number
         try:
-            self.machine.engine.share(sharing)
+            self.machine.engine.apply(wanted)
         except HostError:
             if sound and not drifted:
                 assert settled(host.snapshot) == settled(before)
         finally:
             host.fail_at = 0
 
-    @rule(sharing=sharings)
-    def find_it_ill(self, sharing: Sharing) -> None:
+    @rule(wanted=requests)
+    def find_it_ill(self, wanted: Wanted) -> None:
         self.machine.host.health = ILL
         try:
-            self.machine.engine.share(sharing)
+            self.machine.engine.apply(wanted)
         except IcshareError:
             pass
         else:
@@ -103,11 +113,11 @@ class History(RuleBasedStateMachine):
         finally:
             self.machine.host.health = SOUND
 
-    @rule(sharing=sharings, actions=st.integers(0, 80), ill=st.booleans())
-    def die_while_sharing(self, sharing: Sharing, actions: int, ill: bool) -> None:
+    @rule(wanted=requests, actions=st.integers(0, 80), ill=st.booleans())
+    def die_while_sharing(self, wanted: Wanted, actions: int, ill: bool) -> None:
         self.machine.host.health = ILL if ill else SOUND
         try:
-            mortal(self.machine, Life(actions)).share(sharing)
+            mortal(self.machine, Life(actions)).apply(wanted)
         except (KilledError, IcshareError):
             pass
         finally:

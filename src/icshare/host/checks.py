@@ -13,8 +13,9 @@ from icshare.errors import PrivilegeError
 from icshare.host import dns_check, ruleset
 from icshare.host.service import Service
 from icshare.host.sockets import port_owners
+from icshare.model.firewall import Firewall
 from icshare.model.link import IFF_RUNNING, Link
-from icshare.model.sharing import Segment, Sharing
+from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.foreign import find_foreign_drops
@@ -22,6 +23,8 @@ from icshare.plan.packets import bridged_packets, forwarded_packets, service_pac
 from icshare.plan.planner import PINNED_TABLE
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
+from icshare.render.firewall import FIREWALL_TABLE
+from icshare.render.nft import TABLE
 
 _DNS_SECONDS = 2.0
 _BOOTPS = 67
@@ -41,19 +44,22 @@ class DhcpNews:
     servers: tuple[str, ...]
 
 
-def check(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service) -> Health:
-    """Test from end to end that *sharing* works on the host as it is now."""
-    return Health(
-        checks=(
-            _rules(snapshot),
-            *(_segment(snapshot, segment) for segment in segments),
-            _forwarding(snapshot, sharing, segments),
-            *_dns(sharing, segments, service),
-            *_dhcp(sharing, segments, service),
-            *_foreign(sharing, segments),
-            _public(snapshot, sharing),
-            *_resolvers(snapshot, sharing),
-        )
+def check(snapshot: Snapshot, wanted: Wanted, segments: Sequence[Segment], service: Service) -> Health:
+    """Test from end to end that what is *wanted* works on the host as it is now."""
+    shared = _sharing(snapshot, wanted.sharing, segments, service) if wanted.sharing else ()
+    return Health(checks=(*_firewall(snapshot, wanted.firewalls), *shared))
+
+
+def _sharing(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service) -> tuple[Check, ...]:
+    return (
+        _rules(snapshot),
+        *(_segment(snapshot, segment) for segment in segments),
+        _forwarding(snapshot, sharing, segments),
+        *_dns(sharing, segments, service),
+        *_dhcp(sharing, segments, service),
+        *_foreign(sharing, segments),
+        _public(snapshot, sharing),
+        *_resolvers(snapshot, sharing),
     )
 
 
@@ -74,13 +80,25 @@ _PRIVILEGE = "run it with sudo for the whole answer"
 
 
 def _rules(snapshot: Snapshot) -> Check:
+    return _table("rules", TABLE, snapshot.ruleset, _AGAIN)
+
+
+def _firewall(snapshot: Snapshot, firewalls: Sequence[Firewall]) -> Iterator[Check]:
+    if not firewalls:
+        return
+    yield _table("firewall", FIREWALL_TABLE, snapshot.firewall, "switch the firewall on again")
+    if any(one.options.log_dropped or one.options.log_opened for one in firewalls) and snapshot.log is None:
+        yield _failed("firewall log", "nobody writes the firewall's log", "switch the firewall on again")
+
+
+def _table(name: str, table: str, found: str | None, remedy: str) -> Check:
     if not ruleset.may_look():
-        return _warning("rules", "the ruleset was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
-    if snapshot.ruleset is None:
-        return _failed("rules", "table inet icshare is not loaded; something has deleted it", _AGAIN)
-    if snapshot.ruleset == ruleset.UNMARKED:
-        return _failed("rules", "table inet icshare has lost its rules; something has flushed it", _AGAIN)
-    return _ok("rules", "table inet icshare is loaded")
+        return _warning(name, "the ruleset was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
+    if found is None:
+        return _failed(name, f"table inet {table} is not loaded; something has deleted it", remedy)
+    if found == ruleset.UNMARKED:
+        return _failed(name, f"table inet {table} has lost its rules; something has flushed it", remedy)
+    return _ok(name, f"table inet {table} is loaded")
 
 
 def _segment(snapshot: Snapshot, segment: Segment) -> Check:

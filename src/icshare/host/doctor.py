@@ -34,8 +34,8 @@ def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Heal
         *_legacy(),
         *_apparmor(),
     ]
-    if record is not None and record.sharing is not None:
-        found += checks.check(snapshot, record.sharing, record.segments, service).checks
+    if record is not None:
+        found += checks.check(snapshot, record.wanted, record.segments, service).checks
     if record is not None and not record.complete:
         found.append(_failed("journal", "a change of the sharing was cut off", "icshare stop, then share again"))
     if record is None and snapshot.ruleset is not None:

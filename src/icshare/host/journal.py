@@ -78,6 +78,7 @@ class FileJournal:
         return Record(
             sharing=summary.sharing if summary else None,
             segments=summary.segments if summary else (),
+            firewalls=summary.firewalls if summary else (),
             notes=summary.notes if summary else (),
             entries=state.entries,
             complete=state.complete,
@@ -100,7 +101,7 @@ class FileJournal:
 
     def complete(self, plan: Plan) -> None:
         """Note that *plan* is in force and was verified."""
-        summary = Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes)
+        summary = Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
         self._append(encode(Complete(complete=summary)))
 
     def clear(self) -> None:

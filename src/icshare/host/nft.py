@@ -78,6 +78,22 @@ def _load_library(name: str) -> ctypes.CDLL:
     return library
 
 
+def probe(library: str = LIBRARY) -> None:
+    """Check that the library and the kernel's part are there; needs no privilege.
+
+    Raises:
+        NotSupportedError: One of them is missing.
+    """
+    _load_library(library)
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER).close()
+    except OSError as error:
+        raise NotSupportedError(
+            f"this kernel has no nftables: {error.strerror}",
+            hint="modprobe nf_tables, or boot a kernel built with CONFIG_NF_TABLES",
+        ) from error
+
+
 class Nftables:
     """One nft context: transactions in, listings out.
 
@@ -100,13 +116,7 @@ class Nftables:
         """
         library = _load_library(self._name)
         _require_net_admin()
-        try:
-            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER).close()
-        except OSError as error:
-            raise NotSupportedError(
-                f"this kernel has no nftables: {error.strerror}",
-                hint="modprobe nf_tables, or boot a kernel built with CONFIG_NF_TABLES",
-            ) from error
+        probe(self._name)
         context = library.nft_ctx_new(0)
         if not context:
             raise HostError("nft could not make a context: out of memory")

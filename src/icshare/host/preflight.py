@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address, IPv6Address
 
 from icshare.errors import ConflictError, NotSupportedError
-from icshare.host import command, ruleset
+from icshare.host import command, nft, ruleset
 from icshare.host.sockets import PortOwner, port_owners
 from icshare.plan.planner import Plan
 
@@ -24,13 +24,15 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
         NotSupportedError: A tool or kernel feature is missing.
         PrivilegeError: A capability is missing.
     """
-    command.find_program("dnsmasq")
     refusal = ruleset.refusal(plan.ruleset)
     if refusal is not None:
         raise NotSupportedError(
             f"this kernel or nft does not take the ruleset: {refusal}",
             hint="icshare doctor tells which feature is missing",
         )
+    if plan.sharing is None:
+        return
+    command.find_program("dnsmasq")
     gateways = {segment.gateway for segment in plan.segments}
     taken = [
         owner
@@ -46,6 +48,16 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
             f"the segment's DNS and DHCP need ports that are taken: {names}",
             hint="let that program listen on its own addresses only, or stop it while you share",
         )
+
+
+def installed() -> bool:
+    """Tell whether nftables and dnsmasq are there; needs no privilege."""
+    try:
+        command.find_program("dnsmasq")
+        nft.probe()
+    except NotSupportedError:
+        return False
+    return True
 
 
 def _serves(owner: PortOwner, gateways: AbstractSet[IPv4Address]) -> bool:

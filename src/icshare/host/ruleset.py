@@ -1,5 +1,6 @@
-"""Table ``inet icshare`` in the kernel: loaded, found again, read, dropped."""
+"""Our tables in the kernel: loaded, found again, read, dropped."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -9,6 +10,7 @@ from icshare.host.sockets import Flow, established_flows
 from icshare.model.client import Traffic
 from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
+from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
 
 _BOOTP_CLIENT = 68
@@ -19,19 +21,32 @@ UNMARKED = "unmarked"
 
 
 def load(text: str) -> None:
-    """Load *text* in one transaction, marked with its digest.
+    """Load the sharing's table in one transaction, marked with its digest.
 
-    With the first load connection tracking begins, and to it every connection that exists looks new. So the same
+    Raises:
+        HostError: nft or the kernel refused.
+    """
+    with Nftables() as nft:
+        nft.load(text + _tag(TABLE, text))
+
+
+def load_firewall(text: str) -> None:
+    """Load the connection firewall's table in one transaction, marked with its digest.
+
+    With its first load connection tracking begins, and to it every connection that exists looks new. So the same
     transaction lists them, for the firewall to let them go on.
 
     Raises:
         HostError: nft or the kernel refused.
     """
     with Nftables() as nft:
-        fresh = not nft.table_exists("inet", TABLE)
+        fresh = not nft.table_exists("inet", FIREWALL_TABLE)
         older = _older(established_flows()) if fresh else ""
-        tag = f'table inet {TABLE} {{\n\tchain version {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
-        nft.load(text + tag + older)
+        nft.load(text + _tag(FIREWALL_TABLE, text) + older)
+
+
+def _tag(table: str, text: str) -> str:
+    return f'table inet {table} {{\n\tchain version {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
 
 
 def refusal(text: str) -> str | None:
@@ -40,29 +55,37 @@ def refusal(text: str) -> str | None:
         return nft.check(text)
 
 
-def drop() -> None:
-    """Delete the table; that it is gone is no error."""
+def drop(table: str = TABLE) -> None:
+    """Delete a table of ours; that it is gone is no error."""
     with Nftables() as nft:
-        nft.load(f"add table inet {TABLE}\ndelete table inet {TABLE}\n")
+        nft.load(f"add table inet {table}\ndelete table inet {table}\n")
 
 
-def loaded() -> str | None:
-    """Return the digest of the loaded ruleset; None when there is none, or no privilege to look.
+def learn_public_addresses(addresses: Iterable[IPv4Address]) -> None:
+    """Tell the sharing's table addresses of the public link, which it would else learn with the next connection."""
+    listed = ", ".join(dict.fromkeys(str(address) for address in addresses))
+    if listed:
+        with Nftables() as nft:
+            nft.load(f"add element inet {TABLE} public_addresses {{ {listed} }}\n")
+
+
+def loaded(table: str = TABLE) -> str | None:
+    """Return the digest of the loaded text of a table of ours; None when there is none, or no privilege to look.
 
     Raises:
         HostError: A table of that name is somebody else's; to load ours would destroy it.
     """
     try:
         with Nftables() as nft:
-            if not nft.table_exists("inet", TABLE):
+            if not nft.table_exists("inet", table):
                 return None
             chains = [item["chain"] for item in nft.list_json("chains inet") if "chain" in item]
-            if not any(chain["table"] == TABLE and chain["name"] == "version" for chain in chains):
+            if not any(chain["table"] == table and chain["name"] == "version" for chain in chains):
                 raise HostError(
-                    f"there is a table inet {TABLE} that icshare did not load",
-                    hint=f"rename it, or remove it by: nft delete table inet {TABLE}",
+                    f"there is a table inet {table} that icshare did not load",
+                    hint=f"rename it, or remove it by: nft delete table inet {table}",
                 )
-            found = nft.list_json(f"chain inet {TABLE} version")
+            found = nft.list_json(f"chain inet {table} version")
     except (PrivilegeError, NotSupportedError):
         return None
     for item in found:
@@ -158,5 +181,7 @@ def _older(flows: tuple[Flow, ...]) -> str:
             if flow.local.version == version and flow.remote.version == version
         ]
         if elements:
-            lines.append(f"add element inet {TABLE} older{version} {{ {', '.join(dict.fromkeys(elements))} }}\n")
+            lines.append(
+                f"add element inet {FIREWALL_TABLE} older{version} {{ {', '.join(dict.fromkeys(elements))} }}\n"
+            )
     return "".join(lines)

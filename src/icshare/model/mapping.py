@@ -214,5 +214,3 @@ def parse_target(text: str) -> Target:
     if re.fullmatch(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}", text):
         return mac_target(text)
     return name_target(text)
-
-

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
+from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
 
 DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
@@ -79,19 +80,28 @@ class Sharing:
         public: The connection towards the Internet.
         privates: The connections towards the clients, in the order given; the first lends a bridge its MAC address.
         subnet: The segment's subnet, None to choose one.
-        firewall: Protect the public connection (the Internet Connection Firewall).
         helpers: Application layer gateways to attach.
-        ssh_port: TCP port of the administrator's own login through the public connection; it stays open.
     """
 
     public: InterfaceName
     privates: tuple[InterfaceName, ...]
     subnet: IPv4Network | None = None
-    firewall: bool = True
     helpers: tuple[Helper, ...] = ()
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
-    ssh_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be in force: a sharing or none, and the firewalls of connections, which are independent of it.
+
+    Attributes:
+        sharing: The sharing, None for none.
+        firewalls: The firewall of each connection that has one, in the order they were switched on.
+    """
+
+    sharing: Sharing | None = None
+    firewalls: tuple[Firewall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ class Snapshot:
         neighbours: The permanent IPv4 neighbour entries; the others come and go by themselves.
         sysctls: Value of each per-link setting we may change, keyed ``link name/setting``.
         ruleset: Digest of our loaded ruleset (`render.nft.digest`), None when our table is absent.
+        firewall: Digest of our loaded connection firewall, None when its table is absent.
+        log: Digest of the configuration that the firewall's log is written with, None when nobody writes it.
         service: Digest of the configuration our dnsmasq runs with, None when it is not running.
         resolvers: The host's name servers.
         boot_seconds: Seconds since boot when this was read, for the remaining life of addresses.
@@ -31,6 +33,8 @@ class Snapshot:
     neighbours: tuple[Neighbour, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ruleset: str | None = None
+    firewall: str | None = None
+    log: str | None = None
     service: str | None = None
     resolvers: tuple[IPv4Address, ...] = ()
     boot_seconds: float = 0.0

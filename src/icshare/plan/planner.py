@@ -21,9 +21,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection, Status
+from icshare.model.firewall import Firewall
 from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
+from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
@@ -32,6 +33,8 @@ from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
 from icshare.plan.wayout import DEFAULT, WIDEST, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
+from icshare.render.firewall import firewall_ruleset
+from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import ruleset
 
 PINNED_TABLE = 13_700
@@ -75,37 +78,47 @@ class Present:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A sharing made concrete.
+    """What is wanted, made concrete.
 
     Attributes:
-        sharing: What is wanted.
+        wanted: What is wanted.
         segments: The private segments, the main one first.
         steps: All that has to be so, in order, from a host without us.
         notes: What people should know: why this subnet, what waits for the cable, which port stays open.
     """
 
-    sharing: Sharing
-    segments: tuple[Segment, ...]
+    wanted: Wanted
+    segments: tuple[Segment, ...] = ()
     steps: tuple[AnyStep, ...]
     notes: tuple[str, ...] = ()
 
     @property
+    def sharing(self) -> Sharing | None:
+        """The sharing that is wanted, None for none."""
+        return self.wanted.sharing
+
+    @property
+    def firewalls(self) -> tuple[Firewall, ...]:
+        """The connection firewalls that are wanted."""
+        return self.wanted.firewalls
+
+    @property
     def ruleset(self) -> str:
-        """The text of the ruleset that the plan loads."""
-        return next(step.text for step in self.steps if isinstance(step, s.LoadRuleset))
+        """The text of all tables that the plan loads, "" for none."""
+        return "\n".join(step.text for step in self.steps if isinstance(step, s.LoadFirewall | s.LoadRuleset))
 
 
 def make_plan(
-    sharing: Sharing,
+    wanted: Wanted,
     baseline: Snapshot,
     connections: Sequence[Connection],
     environment: Environment,
     present: Present | None = None,
 ) -> Plan:
-    """Plan *sharing* on the host *baseline*.
+    """Plan what is *wanted* on the host *baseline*.
 
     Args:
-        sharing: What is wanted.
+        wanted: The sharing, and the firewalls of connections that are there.
         baseline: The host as it would be without us.
         connections: Its connections, with their verdicts.
         environment: Paths and accounts.
@@ -115,6 +128,9 @@ def make_plan(
         RefusedError: The sharing may not be; carries every problem.
         ConflictError: No subnet is free, or the one asked for is not.
     """
+    sharing = wanted.sharing
+    if sharing is None:
+        return Plan(wanted=wanted, steps=tuple(_protection(wanted)), notes=tuple(_open_logins(wanted.firewalls)))
     validate(sharing, connections, baseline)
     known = {connection.interface: connection for connection in connections}
     notes: list[str] = []
@@ -124,6 +140,7 @@ def make_plan(
     notes += _notes(sharing, known[sharing.public])
     pinned = way_out(baseline, public)
     steps = (
+        *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments)),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
@@ -133,7 +150,18 @@ def make_plan(
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
-    return Plan(sharing=sharing, segments=segments, steps=steps, notes=tuple(notes))
+    notes += _open_logins(wanted.firewalls)
+    return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes))
+
+
+def _protection(wanted: Wanted) -> Iterator[AnyStep]:
+    """Write the log before there is something to log, protect before there is something to protect."""
+    options = [one.options for one in wanted.firewalls]
+    opened = any(one.log_opened for one in options)
+    if opened or any(one.log_dropped for one in options):
+        yield s.StartLog(text=log_configuration(LogSettings(opened=opened)))
+    if wanted.firewalls:
+        yield s.LoadFirewall(text=firewall_ruleset(wanted.firewalls))
 
 
 def _link(snapshot: Snapshot, name: str) -> Link:
@@ -343,5 +371,9 @@ def _notes(sharing: Sharing, public: Connection) -> Iterator[str]:
             f"{sharing.public} is not connected ({public.status.name.lower().replace('_', ' ')}): "
             "the segment is served, and clients reach the Internet once it is"
         )
-    if sharing.firewall and sharing.ssh_port is not None:
-        yield f"TCP port {sharing.ssh_port} of {sharing.public} stays open for your own SSH login"
+
+
+def _open_logins(firewalls: Sequence[Firewall]) -> Iterator[str]:
+    for one in firewalls:
+        if one.login_port is not None:
+            yield f"TCP port {one.login_port} of {one.interface} stays open for your own SSH login"

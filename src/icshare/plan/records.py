@@ -18,6 +18,7 @@ from typing import Annotated, Any, assert_never
 import msgspec
 
 from icshare.errors import HostError, InvalidRequestError
+from icshare.model.firewall import Firewall
 from icshare.model.names import host_name, interface_name, mac_address
 from icshare.model.sharing import Segment, Sharing
 from icshare.plan.diff import Entry
@@ -29,8 +30,10 @@ from icshare.plan.steps import (
     AnyStep,
     CreateBridge,
     DeleteBridge,
+    DropFirewall,
     DropRuleset,
     ForgetProbe,
+    LoadFirewall,
     LoadRuleset,
     ProbeDhcp,
     RemoveAddress,
@@ -40,7 +43,9 @@ from icshare.plan.steps import (
     SetMaster,
     SetSysctl,
     SetUp,
+    StartLog,
     StartService,
+    StopLog,
     StopService,
 )
 
@@ -91,8 +96,9 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force."""
 
-    sharing: Sharing
+    sharing: Sharing | None
     segments: tuple[Segment, ...]
+    firewalls: tuple[Firewall, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -210,16 +216,21 @@ def _check_names(line: Begin | Gone | Complete) -> None:
         case Complete(complete=summary):
             for found in _interfaces_in(summary):
                 interface_name(found)
-            for reservation in summary.sharing.dhcp.reservations:
-                mac_address(reservation.mac)
-                if reservation.name is not None:
-                    host_name(reservation.name)
-            for label in summary.sharing.dns.domain.split("."):
-                host_name(label)
+            if summary.sharing is not None:
+                _check_settings(summary.sharing)
         case Gone():
             pass
         case never:
             assert_never(never)
+
+
+def _check_settings(sharing: Sharing) -> None:
+    for reservation in sharing.dhcp.reservations:
+        mac_address(reservation.mac)
+        if reservation.name is not None:
+            host_name(reservation.name)
+    for label in sharing.dns.domain.split("."):
+        host_name(label)
 
 
 def _interfaces_of(step: AnyStep) -> Iterator[str]:
@@ -238,12 +249,17 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
             yield step.link.name
         case LoadRuleset() | DropRuleset() | StartService() | StopService():
             pass
+        case LoadFirewall() | DropFirewall() | StartLog() | StopLog():
+            pass
         case _:
             assert_never(step)
 
 
 def _interfaces_in(summary: Summary) -> Iterator[str]:
-    yield from (summary.sharing.public, *summary.sharing.privates)
+    if summary.sharing is not None:
+        yield from (summary.sharing.public, *summary.sharing.privates)
+    for firewall in summary.firewalls:
+        yield firewall.interface
     for segment in summary.segments:
         yield from (segment.interface, *segment.members)
 

@@ -97,6 +97,36 @@ class DropRuleset(_Ruleset, frozen=True, tag="drop-ruleset"):
         return LoadRuleset(**asdict(self))
 
 
+class _FirewallRuleset(Step, frozen=True):
+    """What loading and dropping the table of the connection firewall have in common: its whole text."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "firewall"
+
+
+class LoadFirewall(_FirewallRuleset, frozen=True, tag="load-firewall"):
+    """Load table ``inet icshare_firewall`` in one transaction."""
+
+    def describe(self) -> str:
+        return f"nftables: load table inet icshare_firewall ({digest(self.text)})"
+
+    def inverse(self) -> "DropFirewall":
+        return DropFirewall(**asdict(self))
+
+
+class DropFirewall(_FirewallRuleset, frozen=True, tag="drop-firewall"):
+    """Delete table ``inet icshare_firewall``."""
+
+    def describe(self) -> str:
+        return "nftables: delete table inet icshare_firewall"
+
+    def inverse(self) -> LoadFirewall:
+        return LoadFirewall(**asdict(self))
+
+
 class _Bridge(Step, frozen=True):
     """What making and deleting our bridge have in common."""
 
@@ -432,9 +462,47 @@ class StopService(_Service, frozen=True, tag="stop-service"):
         return StartService(**asdict(self))
 
 
+class _Log(Step, frozen=True):
+    """What starting and stopping the writer of the firewall's log have in common.
+
+    Attributes:
+        text: Its whole configuration.
+    """
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "firewall log"
+
+
+class StartLog(_Log, frozen=True, tag="start-log"):
+    """Start the writer of the firewall's log, in place of the one that runs."""
+
+    def describe(self) -> str:
+        return f"firewall log: start ({digest(self.text)})"
+
+    def inverse(self) -> "StopLog":
+        return StopLog(**asdict(self))
+
+
+class StopLog(_Log, frozen=True, tag="stop-log"):
+    """Stop the writer of the firewall's log; the log stays."""
+
+    def describe(self) -> str:
+        return "firewall log: stop"
+
+    def inverse(self) -> StartLog:
+        return StartLog(**asdict(self))
+
+
 AnyStep = (
     LoadRuleset
     | DropRuleset
+    | LoadFirewall
+    | DropFirewall
+    | StartLog
+    | StopLog
     | CreateBridge
     | DeleteBridge
     | SetMaster

@@ -28,6 +28,14 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
             return _changed(snapshot, ruleset=s.digest(step.text))
         case s.DropRuleset():
             return _changed(snapshot, ruleset=None)
+        case s.LoadFirewall():
+            return _changed(snapshot, firewall=s.digest(step.text))
+        case s.DropFirewall():
+            return _changed(snapshot, firewall=None)
+        case s.StartLog():
+            return _changed(snapshot, log=s.digest(step.text))
+        case s.StopLog():
+            return _changed(snapshot, log=None)
         case s.CreateBridge():
             return _create_bridge(snapshot, step)
         case s.DeleteBridge():

@@ -62,8 +62,8 @@ class Placement:
 def elements(placement: Placement) -> tuple[Element, ...]:
     """Return the elements that bring a mapping into force.
 
-    To another host: where packets go, and the external port that the mapped socket keeps for what it sends; only with the
-    sharing. To this host: another internal port, and the hole in the firewall if there is one.
+    To another host, only with the sharing: where packets go, and the external port that the mapped socket keeps for what
+    it sends. To this host: another internal port, and the hole in the firewall if there is one.
     """
     if placement.target is not None:
         return tuple(_to_client(placement, placement.target)) if placement.shared else ()

@@ -7,8 +7,9 @@ Source:
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
+from typing import NamedTuple
 
 from icshare.errors import HostError
 from icshare.wire.netlink import NLM_F_DUMP, Request, attribute, attributes, nested, read_u8
@@ -28,12 +29,18 @@ _GET, _DELETE = _SUBSYSTEM << 8 | 1, _SUBSYSTEM << 8 | 2
 DESTROYED = _DELETE
 """``nlmsg_type`` of a message of `GROUP_DESTROY`."""
 
-_AF_INET = 2
+_AF_INET, _AF_INET6 = 2, 10
 _CTA_TUPLE_ORIG, _CTA_TUPLE_REPLY, _CTA_STATUS, _CTA_ID, _CTA_ZONE = 1, 2, 3, 12, 18
 _CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
 _CTA_IP_V4_SRC, _CTA_IP_V4_DST = 1, 2
 _CTA_PROTO_NUM, _CTA_PROTO_SRC_PORT, _CTA_PROTO_DST_PORT = 1, 2, 3
+_CTA_IP_V6_SRC = 3
 _NO_PORT = bytes(2)
+
+_FLOWS: dict[int, tuple[int, type[IPv4Address] | type[IPv6Address]]] = {
+    _AF_INET: (_CTA_IP_V4_SRC, IPv4Address),
+    _AF_INET6: (_CTA_IP_V6_SRC, IPv6Address),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,24 @@ class Entry:
     key: bytes
 
 
+class Flow(NamedTuple):
+    """A connection as its first packet looks on its way through the filter: translated destination, own source.
+
+    Attributes:
+        protocol: IP protocol number.
+        source: Address of who began it.
+        source_port: Port there, 0 for protocols without ports.
+        destination: Address that it really leads to.
+        destination_port: Port there, likewise.
+    """
+
+    protocol: int
+    source: IPv4Address | IPv6Address
+    source_port: int
+    destination: IPv4Address | IPv6Address
+    destination_port: int
+
+
 def dump_entries() -> Request:
     """Ask for every tracked IPv4 connection."""
     payload = NFGENMSG.pack(_AF_INET, 0, 0)
@@ -106,14 +131,33 @@ def parse_entry(payload: bytes) -> Entry | None:
     return Entry(protocol=protocol, original=original, reply=reply, status=status, key=key)
 
 
-def parse_id(data: bytes, offset: int = 0) -> int | None:
-    """Return the connection's id (an unsigned 32-bit number) among the attributes of *data* from *offset* on, or None.
+def parse_flow(payload: bytes) -> Flow | None:
+    """Return the flow of a `DESTROYED` message; None for one that is neither IPv4 nor IPv6.
 
     Raises:
-        HostError: The attributes are malformed.
+        HostError: The payload is malformed or lacks a direction.
     """
-    value = attributes(data, offset).get(_CTA_ID)
-    return None if value is None else int.from_bytes(value[:4], "big")
+    if len(payload) < NFGENMSG.size:
+        raise HostError(f"conntrack message is truncated: {len(payload)} bytes")
+    family = _FLOWS.get(payload[0])
+    if family is None:
+        return None
+    kind, address = family
+    found = attributes(payload, NFGENMSG.size)
+    protocol, source, source_port = _source(found.get(_CTA_TUPLE_ORIG, b""), kind)
+    _, destination, destination_port = _source(found.get(_CTA_TUPLE_REPLY, b""), kind)
+    try:
+        return Flow(protocol, address(source), source_port, address(destination), destination_port)
+    except ValueError as error:
+        raise HostError(f"conntrack message holds no address: {error}") from error
+
+
+def _source(data: bytes, kind: int) -> tuple[int, bytes, int]:
+    """Return protocol, source address and source port of one direction."""
+    found = attributes(data)
+    address = attributes(found.get(_CTA_TUPLE_IP, b"")).get(kind, b"")
+    protocol = attributes(found.get(_CTA_TUPLE_PROTO, b""))
+    return read_u8(protocol.get(_CTA_PROTO_NUM, b"")), address, _port(protocol.get(_CTA_PROTO_SRC_PORT, _NO_PORT))
 
 
 def _tuple(data: bytes) -> tuple[int, Tuple]:

@@ -11,7 +11,7 @@ from struct import Struct
 
 from icshare.errors import HostError
 from icshare.model.link import IfIndex
-from icshare.wire.conntrack import NFGENMSG, parse_id
+from icshare.wire.conntrack import NFGENMSG
 from icshare.wire.netlink import Request, attribute, attributes, read_text
 
 COPY_BYTES = 128
@@ -26,9 +26,9 @@ _MODE = Struct("!IBx")
 _COPY_PACKET = 2
 _U32 = Struct("!I")
 _FLAGS = Struct("!H")
-_FLAG_SEQUENCE, _FLAG_CONNTRACK = 1, 4
+_FLAG_SEQUENCE = 1
 
-_TIMESTAMP, _INDEV, _OUTDEV, _PAYLOAD, _PREFIX, _SEQUENCE, _CT = 3, 4, 5, 9, 10, 12, 18
+_TIMESTAMP, _INDEV, _OUTDEV, _PAYLOAD, _PREFIX, _SEQUENCE = 3, 4, 5, 9, 10, 12
 _TIME = Struct("!QQ")
 
 
@@ -43,7 +43,6 @@ class LoggedPacket:
         payload: The packet from its IP header on, at most `COPY_BYTES`.
         time: When it was received, in seconds since 1970; None when the kernel took no note of it.
         sequence: Number of the packet in its group, modulo 2**32: a gap tells of lost ones. None without.
-        connection: Id of its connection in connection tracking; None when it belongs to none, or was not asked for.
     """
 
     prefix: str
@@ -52,7 +51,6 @@ class LoggedPacket:
     payload: bytes
     time: float | None
     sequence: int | None
-    connection: int | None
 
 
 def bind(group: int) -> Request:
@@ -60,18 +58,12 @@ def bind(group: int) -> Request:
     return _configure(group, attribute(_CFG_CMD, _CMD_BIND), f"bind group {group} of the packet log")
 
 
-def configure(group: int, *, connections: bool) -> Request:
-    """Ask for the first bytes of each packet of *group*, at once and numbered.
-
-    Args:
-        group: The group, bound before.
-        connections: Each packet comes with the id of its connection.
-    """
-    flags = _FLAG_SEQUENCE | (_FLAG_CONNTRACK if connections else 0)
+def configure(group: int) -> Request:
+    """Ask for the first bytes of each packet of *group*, bound before; at once and numbered."""
     settings = (
         attribute(_CFG_MODE, _MODE.pack(COPY_BYTES, _COPY_PACKET))
         + attribute(_CFG_QTHRESH, _U32.pack(1))
-        + attribute(_CFG_FLAGS, _FLAGS.pack(flags))
+        + attribute(_CFG_FLAGS, _FLAGS.pack(_FLAG_SEQUENCE))
     )
     return _configure(group, settings, f"configure group {group} of the packet log")
 
@@ -92,7 +84,6 @@ def parse_packet(payload: bytes) -> LoggedPacket:
         payload=found.get(_PAYLOAD, b""),
         time=_time(found.get(_TIMESTAMP)),
         sequence=_number(found.get(_SEQUENCE)),
-        connection=parse_id(found[_CT]) if _CT in found else None,
     )
 
 

@@ -59,6 +59,12 @@ def set_up(index: IfIndex, *, up: bool) -> Request:
     return Request(type=rt.RTM_NEWLINK, payload=payload, purpose=f"set link {index} {'up' if up else 'down'}")
 
 
+def set_alias(index: IfIndex, alias: str) -> Request:
+    """Give a link a name for people, up to 255 bytes of UTF-8; "" takes it away."""
+    payload = rt.IFINFO.pack(0, 0, index, 0, 0) + attribute(rt.IFLA_IFALIAS, alias.encode())
+    return Request(type=rt.RTM_NEWLINK, payload=payload, purpose=f"name link {index}")
+
+
 def set_master(index: IfIndex, master: IfIndex | None) -> Request:
     """Make a link a port of *master*, or of nothing.
 

@@ -212,10 +212,10 @@ def test_from_the_file_alone_the_next_process_gives_back_the_host(directory: Pat
     for actions in range(1_000):
         host, life = FakeHost(scenario.host), Life(actions)
         if scenario.present is not None:
-            Engine(host, FileJournal(directory), connections_of).share(scenario.present)
+            Engine(host, FileJournal(directory), connections_of).apply(scenario.present)
         try:
             process = Engine(MortalHost(host, life), MortalJournal(FileJournal(directory), life), connections_of)
-            process.share(scenario.wanted)
+            process.apply(scenario.wanted)
         except KilledError:
             if (directory / "journal").exists():
                 with (directory / "journal").open("ab") as file:

@@ -11,7 +11,8 @@ from tests.hosts import connections_of, snapshot
 
 from icshare.errors import ConflictError
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import Sharing
+from icshare.model.sharing import Sharing, Wanted
+from icshare.model.snapshot import Snapshot
 from icshare.plan.planner import Plan, Present, make_plan
 from icshare.plan.steps import (
     AddAddress,
@@ -29,8 +30,11 @@ WAN, LAN0, LAN1, TUN = (InterfaceName(name) for name in ("wan0", "lan0", "lan1",
 
 
 def plan(description: dict[str, Any], sharing: Sharing, present: Present | None = None) -> Plan:
-    host = snapshot(description)
-    return make_plan(sharing, host, connections_of(host), FakeHost(host).environment, present)
+    return plan_on(snapshot(description), sharing, present)
+
+
+def plan_on(host: Snapshot, sharing: Sharing, present: Present | None = None) -> Plan:
+    return make_plan(Wanted(sharing=sharing), host, connections_of(host), FakeHost(host).environment, present)
 
 
 def links(*names: str, **fields: Any) -> list[dict[str, Any]]:
@@ -176,5 +180,5 @@ def test_a_setting_that_was_not_read_is_taken_for_that_of_new_links() -> None:
     description = {"links": links("wan0", "lan0")}
     host = snapshot(description)
     host = replace(host, sysctls={"default/ipv4/forwarding": "1"})
-    made = make_plan(Sharing(public=WAN, privates=(LAN0,)), host, connections_of(host), FakeHost(host).environment)
+    made = plan_on(host, Sharing(public=WAN, privates=(LAN0,)))
     assert not any(isinstance(step, SetSysctl) for step in made.steps)

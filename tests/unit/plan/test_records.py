@@ -35,7 +35,9 @@ def real() -> bytes:
         scenario = scenarios.load(name)
         plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
         begun = [Begin(begin=len(lines) + n, rank=n, step=step) for n, step in enumerate(plan.steps, start=1)]
-        done = Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes))
+        done = Complete(
+            complete=Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
+        )
         lines += [*begun, done, *(Gone(gone=one.begin) for one in begun)]
     return journal(*lines)
 
@@ -55,7 +57,7 @@ def test_every_step_is_read_as_it_was_written(steps: list[AnyStep]) -> None:
 def test_every_sharing_is_read_as_it_was_written(name: str) -> None:
     scenario = scenarios.load(name)
     plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
-    summary = Summary(sharing=plan.sharing, segments=plan.segments, notes=plan.notes)
+    summary = Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
     state = read(journal(Complete(complete=summary)))
     assert state is not None
     assert state.summary == summary
@@ -80,7 +82,7 @@ def test_entries_are_in_order_of_rank_and_what_is_gone_is_not_among_them() -> No
 @pytest.mark.parametrize("later", [Begin(begin=2, rank=2, step=LoadRuleset(text="")), Gone(gone=1)])
 def test_what_comes_after_completion_makes_it_incomplete(later: Begin | Gone) -> None:
     """A stop that was cut off half way left a record that said the sharing was whole."""
-    sharing = scenarios.load("shares_with_one_private").wanted
+    sharing = scenarios.load("shares_with_one_private").wanted.sharing
     begin = Begin(begin=1, rank=1, step=LoadRuleset(text=""))
     done = Complete(complete=Summary(sharing=sharing, segments=()))
     complete, incomplete = read(journal(begin, done)), read(journal(begin, done, later))
@@ -108,7 +110,7 @@ def test_a_journal_cut_off_anywhere_tells_an_earlier_state(real: bytes) -> None:
 
 
 def test_a_short_journal_cut_off_at_every_byte_tells_an_earlier_state() -> None:
-    sharing = scenarios.load("reserves_addresses_beside_a_smaller_pool").wanted
+    sharing = scenarios.load("reserves_addresses_beside_a_smaller_pool").wanted.sharing
     whole = journal(
         Begin(begin=1, rank=1, step=LoadRuleset(text="table inet icshare {}\n")),
         Complete(complete=Summary(sharing=sharing, segments=())),
@@ -318,14 +320,16 @@ def test_a_value_that_the_kernel_could_not_hold_is_refused(step: dict[str, Any])
 def test_a_hostile_word_in_a_sharing_is_refused(place: tuple[str, ...], value: object) -> None:
     scenario = scenarios.load("reserves_addresses_beside_a_smaller_pool")
     plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
-    raw = json.loads(encode(Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments))))
+    raw = json.loads(
+        encode(Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls)))
+    )
     _put(raw["complete"], place, value)
     with pytest.raises(HostError, match="damaged at line 2"):
         read(journal() + json.dumps(raw).encode() + b"\n")
 
 
 def test_a_field_that_a_later_version_adds_to_the_summary_is_passed_over() -> None:
-    sharing = scenarios.load("shares_with_one_private").wanted
+    sharing = scenarios.load("shares_with_one_private").wanted.sharing
     raw = json.loads(encode(Complete(complete=Summary(sharing=sharing, segments=()))))
     raw["complete"]["colour"] = "green"
     state = read(journal() + json.dumps(raw).encode() + b"\n")

@@ -10,7 +10,7 @@ from tests.scenarios import Machine
 
 from icshare.errors import RefusedError
 from icshare.model.names import HostName, InterfaceName, MacAddress
-from icshare.model.sharing import BRIDGE_NAME, DhcpSettings, Reservation, Sharing
+from icshare.model.sharing import BRIDGE_NAME, DhcpSettings, Reservation, Sharing, Wanted
 from icshare.plan.validate import validate
 from icshare.testing import FakeHost, FakeJournal
 
@@ -32,7 +32,7 @@ def problems(sharing: Sharing, host: Any = HOST) -> list[tuple[str, str]]:
     """Return why *sharing* is refused, [] if it is not; whatever the answer, nothing is touched."""
     machine = Machine(host=FakeHost(host), journal=FakeJournal())
     with pytest.raises(RefusedError) as caught:
-        machine.engine.share(sharing)
+        machine.engine.apply(Wanted(sharing=sharing))
     assert machine.host.ran == []
     assert machine.host.snapshot is host
     assert machine.journal.record is None
@@ -180,14 +180,14 @@ def test_settings_of_dhcp_that_nobody_will_use_are_no_problem() -> None:
         Sharing(public=WAN, privates=(TUN,), dhcp=dhcp),
         Sharing(public=WAN, privates=(LAN0,), dhcp=replace(dhcp, enabled=False)),
     ):
-        Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.share(wanted)
+        Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.apply(Wanted(sharing=wanted))
 
 
 def test_pool_and_reservations_are_about_the_first_segment_alone() -> None:
     """The bridge: what is set need not suit a tunnel beside it, and what suits the tunnel does not suit the bridge."""
     dhcp = reserved("192.168.137.7", pool_first=IPv4Address("192.168.137.5"))
-    Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.share(
-        Sharing(public=WAN, privates=(TUN, LAN0), dhcp=dhcp)
+    Machine(host=FakeHost(HOST), journal=FakeJournal()).engine.apply(
+        Wanted(sharing=Sharing(public=WAN, privates=(TUN, LAN0), dhcp=dhcp))
     )
     wrong = Sharing(public=WAN, privates=(TUN, LAN0), dhcp=reserved("192.168.138.7"))
     assert [reason for reason, _ in problems(wrong)] == ["reservation"]

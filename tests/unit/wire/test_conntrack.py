@@ -2,7 +2,7 @@
 
 import struct
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icshare.errors import HostError
 from icshare.wire import conntrack
-from icshare.wire.conntrack import Entry, Tuple, parse_entry, parse_id
+from icshare.wire.conntrack import Entry, Flow, Tuple, parse_entry, parse_flow
 from icshare.wire.netlink import attribute, attributes, nested, u8
 
 HEADER = bytes((2, 0, 0, 0))
@@ -96,9 +96,29 @@ def test_a_port_of_another_length_is_refused() -> None:
         parse_entry(HEADER + odd + REPLY + ID)
 
 
-def test_the_id_is_read_alone_too() -> None:
-    assert parse_id(HEADER + ORIGINAL + ID, 4) == 0x12345678
-    assert parse_id(ORIGINAL) is None
+def test_a_flow_leads_where_the_answers_come_from() -> None:
+    flow = Flow(6, IPv4Address(OUTSIDE), 50000, IPv4Address(INSIDE), 8080)
+    assert parse_flow(HEADER + ORIGINAL + REPLY + ID) == flow
+    one, other = IPv6Address("2001:db8::1"), IPv6Address("2001:db8::2")
+    payload = bytes((10, 0, 0, 0))
+    for kind, source in ((1, one), (2, other)):
+        payload += nested(kind, nested(1, attribute(3, source.packed)), nested(2, u8(1, 58)))
+    assert parse_flow(payload) == Flow(58, one, 0, other, 0)
+    assert parse_flow(bytes(4)) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"\x02", "truncated"),
+        (HEADER, "empty"),
+        (HEADER + ORIGINAL, "empty"),
+        (HEADER + ORIGINAL + nested(2, nested(2, u8(1, 6))), "no address"),
+    ],
+)
+def test_a_flow_without_ends_is_refused(payload: bytes, words: str) -> None:
+    with pytest.raises(HostError, match=words):
+        parse_flow(payload)
 
 
 @given(st.binary(max_size=120))
@@ -106,7 +126,7 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
     with suppress(HostError):
         parse_entry(HEADER + data)
     with suppress(HostError):
-        parse_id(data)
+        parse_flow(HEADER + data)
 
 
 @given(st.integers(0, 200), st.binary(max_size=8))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from icshare.errors import HostError
 from icshare.model.link import IfIndex
 from icshare.wire import nflog
-from icshare.wire.netlink import attribute, attributes, nested, text
+from icshare.wire.netlink import attribute, attributes, text
 from icshare.wire.nflog import LoggedPacket, lost_between, parse_packet
 
 HEADER = bytes((2, 0, 0x05, 0x5A))
@@ -28,7 +28,6 @@ WHOLE = (
     + number(5, 4)
     + attribute(3, struct.pack("!QQ", 1_700_000_000, 250_000))
     + number(12, 0xFFFFFFFF)
-    + nested(18, number(12, 77))
     + attribute(9, b"packet")
 )
 
@@ -41,22 +40,20 @@ def test_a_packet_comes_with_what_the_kernel_knows_of_it() -> None:
         payload=b"packet",
         time=1_700_000_000.25,
         sequence=0xFFFFFFFF,
-        connection=77,
     )
 
 
 def test_nothing_but_the_header_is_certain() -> None:
     assert parse_packet(HEADER) == LoggedPacket(
-        prefix="", indev=None, outdev=None, payload=b"", time=None, sequence=None, connection=None
+        prefix="", indev=None, outdev=None, payload=b"", time=None, sequence=None
     )
 
 
 def test_a_group_is_bound_and_then_configured() -> None:
     bind = nflog.bind(1370)
     assert (bind.type, bind.payload) == (0x401, bytes((0, 0, 0x05, 0x5A)) + attribute(1, b"\x01"))
-    configured = nflog.configure(1370, connections=False)
+    configured = nflog.configure(1370)
     assert attributes(configured.payload, 4) == {2: b"\0\0\0\x80\x02\0", 5: b"\0\0\0\x01", 6: b"\0\x01"}
-    assert attributes(nflog.configure(1370, connections=True).payload, 4)[6] == b"\0\x05"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +62,6 @@ def test_a_group_is_bound_and_then_configured() -> None:
         (b"\x02\0\0", "truncated"),
         (HEADER + attribute(12, b"\0\0\0"), "number of 3 bytes"),
         (HEADER + attribute(3, bytes(8)), "time of 8 bytes"),
-        (HEADER + attribute(18, b"\x09\0\x01\0"), "claims 9 bytes"),
     ],
 )
 def test_a_message_that_does_not_hold_what_it_promises_is_refused(payload: bytes, words: str) -> None:

@@ -1,0 +1,326 @@
+"""Who is public, who is private, who has a firewall: designated one by one, in any order, and brought into force.
+
+Every change is written down first, then brought into force; when that fails, both are put back. What cannot be in force
+(one side is missing, a connection is absent) stays written down, and is inert.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Protocol
+from uuid import UUID
+
+from icshare.engine import Engine, Outcome, Progress, silent
+from icshare.errors import GoneError, PolicyError, RefusedError
+from icshare.model.connection import Connection, Verdict
+from icshare.model.firewall import FirewallOptions
+from icshare.model.settings import Settings
+from icshare.model.sharing import Sharing, Wanted
+from icshare.model.state import Designation, State
+from icshare.plan.connections import firewallable
+from icshare.plan.designated import wanted, with_private, with_public, without
+from icshare.plan.staterecords import Designated, Fact, Protected, Seen
+
+Firewalls = Mapping[UUID, FirewallOptions]
+"""Connections whose firewall is on, with its options."""
+
+_POLICY_HINT = "it stands under [policy] in icshare.toml"
+
+
+class Store(Protocol):
+    """What is written down."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Be the only writer; again inside of itself."""
+        ...
+
+    def load(self) -> State:
+        """Return what is written down now."""
+        ...
+
+    def append(self, *facts: Fact) -> None:
+        """Write *facts* down, all or none, while holding the lock."""
+        ...
+
+
+class Host(Protocol):
+    """What the roles need to know of the machine."""
+
+    def require_admin(self) -> None:
+        """Check the privilege that every change needs.
+
+        Raises:
+            PrivilegeError: It is missing.
+        """
+        ...
+
+    def connections(self) -> Sequence[Connection]:
+        """Return the connections as they would be without us."""
+        ...
+
+    def login(self, interface: str) -> int | None:
+        """Return the port of the administrator's own login through *interface*, None when there is none."""
+        ...
+
+
+class Mappings(Protocol):
+    """What the roles need of the port mappings."""
+
+    def withdraw(self) -> None:
+        """Take every mapping out of force, defined as they are."""
+        ...
+
+    def sync(self) -> None:
+        """Bring into force what can be."""
+        ...
+
+    def disable_all(self, connection: UUID) -> None:
+        """Disable every mapping of *connection*."""
+        ...
+
+
+class Roles:
+    """Changes who has which part."""
+
+    def __init__(self, *, store: Store, engine: Engine, host: Host, mappings: Mappings, settings: Settings) -> None:
+        """Take what it works on; nothing is changed yet."""
+        self._store = store
+        self._engine = engine
+        self._host = host
+        self._mappings = mappings
+        self._settings = settings
+
+    def wanted(self, sharing: Sharing, *, firewall: bool) -> Wanted:
+        """Return what `share` would bring into force: the sharing, beside the firewalls that there are."""
+        state, found = self._store.load(), self._host.connections()
+        public = next((one.guid for one in found if one.interface == sharing.public), None)
+        if public is not None:
+            state = replace(state, firewalls=_firewalls(state, public, on=firewall))
+        privates = {one.guid for one in found if one.interface in sharing.privates}
+        rest = replace(state, designation=replace(state.designation, privates=tuple(privates)))
+        return Wanted(sharing=sharing, firewalls=wanted(rest, found, self._settings, self._host.login).firewalls)
+
+    def share(self, sharing: Sharing, *, firewall: bool, progress: Progress) -> Outcome:
+        """Put *sharing* in place of every role there is; the firewall of a public connection before stays on.
+
+        Raises:
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        self._authorize()
+        asked = self.wanted(sharing, firewall=firewall)
+        self._refuse_bridge(len(sharing.privates))
+        by_name = {one.interface: one.guid for one in self._host.connections()}
+        if not {sharing.public, *sharing.privates} <= by_name.keys():
+            self._engine.propose(asked)
+            raise AssertionError("a sharing of unknown connections was not refused")
+        designation = Designation(
+            public=by_name[sharing.public],
+            privates=tuple(by_name[name] for name in sharing.privates),
+            subnet=sharing.subnet if sharing.subnet != self._settings.subnet else None,
+        )
+        firewalls = _firewalls(self._store.load(), by_name[sharing.public], on=firewall)
+        outcome = self._change(designation, firewalls, asked, progress)
+        assert outcome is not None, "a sharing is something"
+        return outcome
+
+    def stop(self, progress: Progress) -> int:
+        """Take back everything: sharing, roles and firewalls. Port mappings stay as they are defined.
+
+        Returns:
+            How many steps were taken back.
+
+        Raises:
+            ExceptionGroup: Some steps could not be taken back; the others were.
+        """
+        self._host.require_admin()
+        with self._store.lock():
+            count = self._engine.stop(progress)
+            state = self._store.load()
+            self._write(state, Designation(), {})
+        return count
+
+    def set_public(self, guid: UUID) -> None:
+        """Make a connection the public one, in place of the present, and protect it.
+
+        The connection that was public is shared no longer, and its mappings are disabled; its firewall stays on.
+
+        Raises:
+            GoneError: There is no such connection.
+            RefusedError: It cannot be public.
+            PolicyError: The administrator's policy forbids sharing.
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        self._authorize()
+        connection = self._find(guid)
+        _refuse(connection, "public connection", connection.as_public)
+        with self._store.lock():
+            state = self._store.load()
+            designation = with_public(state.designation, guid)
+            for one in {state.designation.public, guid} - {None} if designation != state.designation else ():
+                assert one is not None
+                self._mappings.disable_all(one)
+            protect = firewallable(connection, private=False).ok
+            self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls)
+
+    def add_private(self, guid: UUID) -> None:
+        """Make a connection a private one, beside those that there are; its firewall setting stays as it is.
+
+        Raises:
+            GoneError: There is no such connection.
+            RefusedError: It cannot be private.
+            PolicyError: The administrator's policy forbids sharing.
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        self._authorize()
+        connection = self._find(guid)
+        _refuse(connection, "private connection", connection.as_private)
+        with self._store.lock():
+            state = self._store.load()
+            designation = with_private(state.designation, guid)
+            self._refuse_bridge(len(designation.privates))
+            if designation.public != state.designation.public:
+                self._mappings.disable_all(guid)
+            self._bring(designation, state.firewalls)
+
+    def unshare(self, guid: UUID) -> None:
+        """Take a connection's part away, if it has one, and disable its mappings; its firewall stays on.
+
+        Raises:
+            PolicyError: The administrator's policy forbids it.
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        self._authorize()
+        with self._store.lock():
+            state = self._store.load()
+            self._mappings.disable_all(guid)
+            designation = without(state.designation, guid)
+            if designation != state.designation:
+                self._bring(designation, state.firewalls)
+
+    def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
+        """Switch a connection's firewall on with *options*, or off with None.
+
+        Raises:
+            GoneError: There is no such connection.
+            RefusedError: A connection of this kind cannot have one.
+            PolicyError: The administrator's policy forbids it.
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        self._host.require_admin()
+        if not self._settings.policy.firewall:
+            raise PolicyError("the administrator's policy forbids to switch firewalls on or off", hint=_POLICY_HINT)
+        with self._store.lock():
+            state = self._store.load()
+            firewalls = dict(state.firewalls)
+            if options is None:
+                firewalls.pop(guid, None)
+            else:
+                connection = self._find(guid)
+                private = guid in state.designation.privates
+                _refuse(connection, "connection with a firewall", firewallable(connection, private=private))
+                firewalls[guid] = options
+            if firewalls != state.firewalls:
+                self._bring(state.designation, firewalls)
+
+    def set_subnet(self, subnet: IPv4Network | None) -> None:
+        """Remember the subnet for the next sharing that is designated piece by piece; what is in force stays."""
+        self._authorize()
+        with self._store.lock():
+            state = self._store.load()
+            self._write(state, replace(state.designation, subnet=subnet), state.firewalls)
+
+    def _authorize(self) -> None:
+        """Check privilege and policy; a sharing that the policy has forbidden meanwhile ends here."""
+        self._host.require_admin()
+        if self._settings.policy.sharing:
+            return
+        with self._store.lock():
+            record = self._engine.record()
+            stopped = record is not None and record.sharing is not None
+            if stopped:
+                state = self._store.load()
+                self._bring(replace(state.designation, public=None), state.firewalls)
+        raise PolicyError(
+            "the administrator's policy prohibits sharing" + ("; the present one was stopped" if stopped else ""),
+            hint=_POLICY_HINT,
+        )
+
+    def _refuse_bridge(self, privates: int) -> None:
+        if privates > 1 and not self._settings.policy.bridge:
+            raise PolicyError("the administrator's policy forbids to bridge private connections", hint=_POLICY_HINT)
+
+    def _find(self, guid: UUID) -> Connection:
+        for one in self._host.connections():
+            if one.guid == guid:
+                return one
+        raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
+
+    def _bring(self, designation: Designation, firewalls: Firewalls) -> None:
+        state = replace(self._store.load(), designation=designation, firewalls=firewalls)
+        asked = wanted(state, self._host.connections(), self._settings, self._host.login)
+        self._change(designation, firewalls, asked, silent)
+
+    def _change(
+        self, designation: Designation, firewalls: Firewalls, asked: Wanted, progress: Progress
+    ) -> Outcome | None:
+        """Write the roles down, bring *asked* into force; put both back when that fails."""
+        with self._store.lock():
+            before = self._store.load()
+            roles = before.designation, dict(before.firewalls)
+            record = self._engine.record()
+            public = record.sharing.public if record and record.sharing else None
+            moves = public is not None and (asked.sharing is None or asked.sharing.public != public)
+
+            def prepare() -> None:
+                self._write(before, designation, firewalls)
+                if moves:  # mappings are of the connection that was public
+                    self._mappings.withdraw()
+
+            try:
+                if asked == Wanted():
+                    prepare()
+                    self._engine.stop(progress)
+                    outcome = None
+                else:
+                    outcome = self._engine.apply(asked, progress, prepare=prepare)
+            except BaseException:  # cancellation must put back too
+                self._write(self._store.load(), *roles)
+                if moves:
+                    self._mappings.sync()
+                raise
+            self._mappings.sync()
+            return outcome
+
+    def _write(self, before: State, designation: Designation, firewalls: Firewalls) -> None:
+        """Write down what of the roles differs from *before*, and where their connections were last seen."""
+        facts: list[Fact] = []
+        if designation != before.designation:
+            facts.append(Designated(designation=designation))
+        facts += [
+            Protected(connection=guid, options=firewalls.get(guid))
+            for guid in {**before.firewalls, **firewalls}
+            if before.firewalls.get(guid) != firewalls.get(guid)
+        ]
+        if not facts:
+            return
+        mentioned = {designation.public, *designation.privates, *firewalls}
+        facts += [
+            Seen(connection=one.guid, interface=one.interface)
+            for one in self._host.connections()
+            if one.guid in mentioned and before.interfaces.get(one.guid) != one.interface
+        ]
+        self._store.append(*facts)
+
+
+def _firewalls(state: State, guid: UUID, *, on: bool) -> Firewalls:
+    """Return the firewalls of *state* with that of *guid* on, as it was set, or off."""
+    firewalls = dict(state.firewalls)
+    options = firewalls.pop(guid, FirewallOptions())
+    return {**firewalls, guid: options} if on else firewalls
+
+
+def _refuse(connection: Connection, part: str, verdict: Verdict) -> None:
+    if not verdict.ok:
+        text = f"{connection.interface} cannot be a {part}: {verdict.text}"
+        raise RefusedError([(str(verdict.reason), text)], hint="icshare list shows each connection and what it can be")
