@@ -201,13 +201,12 @@ def _change(session: Session, connection: "Connection", options: "FirewallOption
         from icshare.cli.documents import firewall_document
 
         write_json(session.stdout, firewall_document(now, options))
-        return
-    name = connection.interface
-    if options is None:
-        session.out.line(Cell(f"The firewall of {name} is off.", "bold"))
-        return
-    session.out.line(Cell(f"The firewall of {name} is {firewall_in_words(now, options)}.", "bold"))
-    session.out.fields((("ICMP let through", _icmp_words(options)), ("log", _log_words(options))))
+    else:
+        session.out.line(Cell(f"The firewall of {connection.interface} is {firewall_in_words(now, options)}.", "bold"))
+        if options is not None:
+            session.out.fields((("ICMP let through", _icmp_words(options)), ("log", _log_words(options))))
+    if is_missing(now, options):
+        raise typer.Exit(FAILED)
 
 
 def _in_force(connection: "Connection") -> bool:

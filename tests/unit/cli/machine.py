@@ -162,6 +162,7 @@ class FakeManager:
         roles: Roles that are designated while nothing is shared, by interface name.
         absent: Connections that are designated and not there.
         firewalls: How the firewalls that are on are set.
+        forgets_firewalls: Something else on the machine takes firewalls out of force.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -173,6 +174,7 @@ class FakeManager:
     roles: dict[str, Role] = field(default_factory=dict)
     absent: tuple[Connection, ...] = ()
     firewalls: dict[UUID, FirewallOptions] = field(default_factory=dict)
+    forgets_firewalls: bool = False
 
     def __post_init__(self) -> None:
         """Make the mappings of this machine."""
@@ -297,7 +299,7 @@ class FakeManager:
         roles = dict(self.roles)
         if sharing is not None:
             roles |= {sharing.public: Role.PUBLIC, **dict.fromkeys(sharing.privates, Role.PRIVATE)}
-        firewalled = connection.interface in {one.interface for one in wanted.firewalls}
+        firewalled = connection.interface in {one.interface for one in wanted.firewalls if not self.forgets_firewalls}
         return replace(
             connection,
             name="bench, left" if connection.interface == "lan1" else connection.name,

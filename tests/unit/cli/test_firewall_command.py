@@ -132,6 +132,14 @@ def test_a_firewall_that_is_missing_is_a_failure_and_one_that_waits_is_none(gold
     assert machine("firewall", "status", "--json").status == 1
 
 
+def test_a_firewall_that_something_removes_at_once_is_no_success() -> None:
+    machine = Machine()
+    machine.manager.forgets_firewalls = True
+    ran = machine("firewall", "on", "lan0")
+    assert ran.status == 1
+    assert ran.out.startswith("The firewall of lan0 is on, but not in force")
+
+
 def test_documents_tell_what_has_become_of_it() -> None:
     machine = Machine()
     for name, on in (("on", True), ("off", False)):
