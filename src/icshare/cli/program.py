@@ -30,6 +30,7 @@ COMMANDS = {
     "clients": Lazy(module="icshare.cli.clients", name="clients"),
     "map": Lazy(module="icshare.cli.map", name="app"),
     "firewall": Lazy(module="icshare.cli.firewall", name="app"),
+    "run-windows": Lazy(module="icshare.cli.run_windows", name="app"),
     "doctor": Lazy(module="icshare.cli.doctor", name="doctor"),
     "demo": Lazy(module="icshare.cli.demo", name="demo"),
     "lab": Lazy(module="icshare.cli.lab", name="app"),

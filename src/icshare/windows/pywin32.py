@@ -1,0 +1,224 @@
+"""The modules of pywin32: ``pythoncom``, ``pywintypes``, ``winerror``, ``win32com.client`` and what belongs to it.
+
+Source:
+    pywin32 documentation.
+"""
+
+from collections.abc import Mapping
+from types import ModuleType
+from uuid import uuid4
+
+from icshare.netcon import constants as netcon_constants
+from icshare.netcon.identifiers import IIDS, LIBID_NETCONLib
+from icshare.windows.codes import WINERROR
+from icshare.windows.latebound import CDispatch
+from icshare.windows.makepy import CLASSES, DispatchBaseClass, typed
+from icshare.windows.members import NATUPNP_LIBID
+from icshare.windows.objects import Com
+from icshare.windows.oleobjects import PyIDispatch, PyIID, PyIUnknown, as_dispatch, com_error, error, raising
+
+CONSTANTS: Mapping[str, int] = {
+    name: int(value)
+    for name, value in vars(netcon_constants).items()
+    if name.startswith(("NCM_", "NCCF_", "NCS_", "NCT_", "ICS", "NCME_", "NCUC_")) and isinstance(value, int)
+}
+"""The constants of the type library."""
+
+_IUNKNOWN, _IDISPATCH = PyIID(IIDS["IUnknown"]), PyIID(IIDS["IDispatch"])
+
+
+class Constants:
+    """The constants of the type libraries, as attributes."""
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return CONSTANTS[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Pywin32:
+    """pywin32 of one process."""
+
+    def __init__(self, com: Com) -> None:
+        self._com = com
+
+    def _oleobj(self, given: object) -> tuple[PyIDispatch, str | None]:
+        """Return the object that a program names or has, and the name."""
+        if isinstance(given, PyIID):
+            given = str(given)
+        if isinstance(given, str):
+            with raising():
+                return as_dispatch(PyIUnknown(self._com.create(given))), given
+        inner = getattr(given, "_oleobj_", given)
+        if not isinstance(inner, PyIUnknown):
+            raise TypeError(f"The Python instance can not be converted to a COM object: {type(given).__name__}")
+        return as_dispatch(inner), None
+
+    def dispatch(self, dispatch: object, userName: str | None = None, *_: object, **__: object) -> CDispatch:  # noqa: N803 (pywin32's name)
+        """Return an object in the late-bound style.
+
+        Args:
+            dispatch: ProgID, CLSID in braces, or an object.
+            userName: Its name for ``repr``.
+
+        Raises:
+            com_error: There is no such class, or this thread has not called CoInitialize.
+        """
+        oleobj, name = self._oleobj(dispatch)
+        return CDispatch(oleobj, userName or name)
+
+    def dispatch_on(self, clsid: object, machine: str | None = None, *_: object, **__: object) -> CDispatch:
+        """Return an object in the late-bound style, as `dispatch`.
+
+        Raises:
+            com_error: As `dispatch`, or *machine* is another one.
+        """
+        if machine not in (None, "", ".", "localhost", "127.0.0.1"):
+            raise com_error(-2147023174, "The RPC server is unavailable.")
+        return self.dispatch(clsid)
+
+    def ensure_dispatch(self, prog_id: object, *_: object, **__: object) -> DispatchBaseClass:
+        """Return an object in the makepy style.
+
+        Raises:
+            com_error: As `dispatch`.
+        """
+        return typed(self._oleobj(prog_id)[0])
+
+    def cast(self, ob: object, target: str, *_: object) -> DispatchBaseClass:
+        """Return *ob* by its interface *target*, in the makepy style.
+
+        Raises:
+            ValueError: There is no such interface.
+            com_error: The object has another.
+        """
+        if target not in CLASSES:
+            raise ValueError(f"The interface name '{target}' does not appear in the same library as object '{ob!r}'")
+        return CLASSES[target](self._oleobj(ob)[0])
+
+    def get_object(self, Pathname: str | None = None, Class: str | None = None, *_: object) -> CDispatch:  # noqa: N803 (likewise)
+        """Fail: none of these objects is registered as running, and none has a moniker but ``new:CLSID``.
+
+        Raises:
+            com_error: Always, but for that moniker.
+            ValueError: Not exactly one argument.
+        """
+        if (Pathname is None) == (Class is None):
+            raise ValueError("You must specify a value for Pathname or Class, but not both.")
+        if Pathname and Pathname.lower().startswith("new:"):
+            text = Pathname[4:]
+            return self.dispatch(text if "." in text or text.startswith("{") else f"{{{text}}}")
+        raise com_error(-2147221021 if Class else -2147221020, "Operation unavailable" if Class else "Invalid syntax")
+
+    def create_instance(self, clsid: object, _outer: object, _context: int, iid: PyIID | str) -> PyIUnknown:
+        """Return a new object by its interface *iid*, as ``CoCreateInstance`` does.
+
+        Raises:
+            com_error: As `dispatch`, or it has no such interface.
+        """
+        with raising():
+            return PyIUnknown(self._com.create(str(clsid))).QueryInterface(iid)
+
+    def new(self, iid: object) -> PyIDispatch:
+        """Return a new object for scripts."""
+        return self._oleobj(str(iid))[0]
+
+    def initialize(self, *_: object, **__: object) -> None:
+        """Begin to use COM on this thread."""
+        self._com.apartments.enter()
+
+    def uninitialize(self) -> None:
+        """End to use COM on this thread."""
+        self._com.apartments.leave()
+
+    def modules(self) -> dict[str, dict[str, object]]:
+        """Return the content of each module; packages are those that have others below them."""
+        constants = Constants()
+        library = {"CLSID": PyIID(LIBID_NETCONLib), "MajorVersion": 1, "MinorVersion": 0, **CLASSES}
+
+        def ensure_module(typelib: object, *_: object, **__: object) -> ModuleType:
+            known = (PyIID(LIBID_NETCONLib), PyIID(NATUPNP_LIBID))
+            if str(typelib).upper() not in [str(one) for one in known]:
+                raise com_error(-2147319779, "Library not registered.")
+            module = ModuleType("win32com.gen_py.NETCONLib")
+            module.__dict__.update(library, constants=constants)
+            return module
+
+        types: dict[str, object] = {"com_error": com_error, "error": error, "IID": PyIID, "IIDType": PyIID}
+        dispatch = {"Dispatch": self.dispatch, "CDispatch": CDispatch}
+        return {
+            "pywintypes": types,
+            "pythoncom": {
+                "com_error": com_error,
+                "ole_error": com_error,
+                "error": com_error,
+                "CoInitialize": self.initialize,
+                "CoInitializeEx": self.initialize,
+                "CoUninitialize": self.uninitialize,
+                "CoInitializeSecurity": _nothing,
+                "CoFreeUnusedLibraries": _nothing,
+                "PumpWaitingMessages": _zero,
+                "CoCreateInstance": self.create_instance,
+                "CreateGuid": _new_guid,
+                "MakeIID": PyIID,
+                "new": self.new,
+                "IID_IUnknown": _IUNKNOWN,
+                "IID_IDispatch": _IDISPATCH,
+                "IID_NULL": PyIID("{00000000-0000-0000-0000-000000000000}"),
+                "PyIUnknown": PyIUnknown,
+                "TypeIIDs": {_IUNKNOWN: PyIUnknown, _IDISPATCH: PyIDispatch},
+                "COINIT_MULTITHREADED": 0,
+                "COINIT_APARTMENTTHREADED": 2,
+                "COINIT_DISABLE_OLE1DDE": 4,
+                "COINIT_SPEED_OVER_MEMORY": 8,
+                "CLSCTX_INPROC_SERVER": 1,
+                "CLSCTX_INPROC_HANDLER": 2,
+                "CLSCTX_LOCAL_SERVER": 4,
+                "CLSCTX_REMOTE_SERVER": 16,
+                "CLSCTX_INPROC": 3,
+                "CLSCTX_SERVER": 21,
+                "CLSCTX_ALL": 23,
+                "RPC_C_AUTHN_LEVEL_PKT": 4,
+                "RPC_C_IMP_LEVEL_IMPERSONATE": 3,
+                "EOAC_NONE": 0,
+            },
+            "winerror": dict(WINERROR),
+            "win32com": {"__version__": "emulated"},
+            "win32com.client": {
+                **dispatch,
+                "DispatchEx": self.dispatch_on,
+                "DispatchBaseClass": DispatchBaseClass,
+                "GetObject": self.get_object,
+                "CastTo": self.cast,
+                "constants": constants,
+                "Constants": Constants,
+            },
+            "win32com.client.dynamic": {**dispatch, "DumbDispatch": self.dispatch},
+            "win32com.client.gencache": {
+                "EnsureDispatch": self.ensure_dispatch,
+                "EnsureModule": ensure_module,
+                "is_readonly": False,
+                "GetGeneratePath": _no_path,
+                "Rebuild": _nothing,
+            },
+        }
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Do nothing."""
+
+
+def _zero(*_: object) -> int:
+    """Return 0: no messages."""
+    return 0
+
+
+def _no_path() -> str:
+    """Return "": nothing is generated into files."""
+    return ""
+
+
+def _new_guid() -> PyIID:
+    """Return a new identifier."""
+    return PyIID(uuid4())
