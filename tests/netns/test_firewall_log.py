@@ -192,19 +192,19 @@ def test_an_opened_connection_is_written_down_once_and_its_end(gateway: Gateway)
     assert lines[0] == opened
     gateway.python("gateway", FORGET)
     lines = gateway.await_lines(lambda lines: [line["action"] for line in lines].count("CLOSE") == 2)
-    for field in FIELDS[3:]:
+    for field in set(FIELDS[3:]) - {"src-port"}:
         assert lines[-1][field] == lines[-2][field]
 
 
 def test_a_full_log_is_put_aside(gateway: Gateway) -> None:
-    gateway.start(limit=4096)
-    gateway.python("stranger", SEND, "203.0.113.1", "1500", "100")
+    gateway.start(limit=32_768)
+    gateway.python("stranger", SEND, "203.0.113.1", "1500", "600")
     gateway.await_lines(lambda _: gateway.log.with_name("pfirewall.log.old").exists())
     gateway.service("stop")
-    assert gateway.log.stat().st_size <= 4096
+    assert gateway.log.stat().st_size <= 32_768
     old = gateway.lines(old=True)
     assert {line["dst-port"] for line in [*old, *gateway.lines()]} == {"1500"}
-    assert gateway.log.with_name("pfirewall.log.old").stat().st_size <= 4096
+    assert gateway.log.with_name("pfirewall.log.old").stat().st_size <= 32_768
 
 
 def test_what_was_lost_is_counted(gateway: Gateway) -> None:
