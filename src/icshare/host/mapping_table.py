@@ -10,6 +10,8 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.mappings import COUNTED, PLAIN, Element, Part, add_text, cut_text, delete_text
 from icshare.render.nft import TABLE
 
+_SETS = frozenset({"holes_tcp", "holes_udp", "mapped_ports", "mapped_targets"})
+
 
 class KernelMappings:
     """The mappings of the tables that are loaded in this network namespace."""
@@ -64,7 +66,7 @@ def _present(nft: Nftables) -> dict[Element, int | None]:
     found: dict[Element, int | None] = {}
     for table, name in (*COUNTED, *PLAIN):
         if table in tables:
-            for item in nft.list_json(f"{'set' if name.startswith('holes') else 'map'} inet {table} {name}"):
+            for item in nft.list_json(f"{'set' if name in _SETS else 'map'} inet {table} {name}"):
                 for one in next(iter(item.values())).get("elem", ()):
                     element, hits = _element(table, name, one)
                     found[element] = hits

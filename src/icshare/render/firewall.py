@@ -91,7 +91,7 @@ def firewall_ruleset(firewalls: Sequence[Firewall]) -> str:
 
 
 def _redirected(protected: str) -> Iterator[str]:
-    to = "redirect to :iifname . meta l4proto . th dport map @own_ports"
+    to = "dnat to :iifname . meta l4proto . th dport map @own_ports"
     yield rule(
         f"iifname {protected} meta nfproto ipv4 fib daddr . iif type local meta l4proto {{ tcp, udp }} {to}",
         "mappings to this host",

@@ -17,7 +17,12 @@ from icshare.render.nft import TABLE
 COUNTED = ((TABLE, "port_mappings"), (TABLE, "own_ports"), (FIREWALL_TABLE, "holes_tcp"), (FIREWALL_TABLE, "holes_udp"))
 """Tables and their sets and maps whose elements count connections."""
 
-PLAIN = ((TABLE, "mapped_sources"), (FIREWALL_TABLE, "own_ports"))
+PLAIN = (
+    (TABLE, "mapped_ports"),
+    (TABLE, "mapped_targets"),
+    (TABLE, "mapped_sources"),
+    (FIREWALL_TABLE, "own_ports"),
+)
 """Those whose elements count nothing."""
 
 Part = str | int
@@ -62,8 +67,8 @@ class Placement:
 def elements(placement: Placement) -> tuple[Element, ...]:
     """Return the elements that bring a mapping into force.
 
-    To another host, only with the sharing: where packets go, and the external port that the mapped socket keeps for what
-    it sends. To this host: another internal port, and the hole in the firewall if there is one.
+    To another host, only with the sharing: where packets go, and the external port that the mapped socket keeps for
+    what it sends. To this host: another internal port, and the hole in the firewall if there is one.
     """
     if placement.target is not None:
         return tuple(_to_client(placement, placement.target)) if placement.shared else ()
@@ -75,6 +80,8 @@ def _to_client(placement: Placement, target: IPv4Address) -> Iterator[Element]:
     protocol, address = mapping.protocol.name.lower(), str(target)
     for external, internal in zip(mapping.externals, mapping.internals, strict=True):
         yield Element(TABLE, "port_mappings", (protocol, external), (address, internal))
+        yield Element(TABLE, "mapped_ports", (protocol, external))
+        yield Element(TABLE, "mapped_targets", (protocol, external, address, internal))
         yield Element(TABLE, "mapped_sources", (address, protocol, internal), (external,))
 
 

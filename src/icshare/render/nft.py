@@ -22,11 +22,14 @@ Chains in packet order:
 * ``forward``: packets that neither come from a segment nor go to one are none of our business and return at once.
   Clients reach the public connection and other segments and nothing else, whatever the routing table says (the kill
   switch): with the public connection gone they get an ICMP error at once. Towards a segment only answers pass, and
-  what was mapped. A TCP connection whose mapping was taken away is reset, instead of being picked up in its middle.
+  what was mapped: by an element that is still there, to the target that it names. Neither a mapping taken away nor
+  another program's DNAT opens the segment. A TCP connection whose mapping was taken away is reset, instead of being
+  picked up in its middle.
 * ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else. What a mapped socket sends
-  keeps the external port (endpoint-independent mapping, RFC 4787). What a client sends to a mapped port of the public
-  address, and so to its own segment, comes from the gateway, or the answer would go past it.
+  keeps the external port (endpoint-independent mapping, RFC 4787), and whoever else happens to send from that port gets
+  another one. What a client sends to a mapped port of the public address, and so to its own segment, comes from the
+  gateway, or the answer would go past it.
 * ``egress`` (postrouting, last): a packet that still bears a segment's address, as source or destination, does not
   leave through anything but a segment.
 
@@ -101,6 +104,8 @@ def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
     yield "set dhcp_servers", ["type ipv4_addr . ether_addr", "size 64", "flags dynamic,timeout", "timeout 1h"]
     yield "map port_mappings", ["type inet_proto . inet_service : ipv4_addr . inet_service", "counter"]
     yield "map own_ports", ["type inet_proto . inet_service : inet_service", "counter"]
+    yield "set mapped_ports", ["type inet_proto . inet_service"]
+    yield "set mapped_targets", ["type inet_proto . inet_service . ipv4_addr . inet_service"]
     yield "map mapped_sources", ["type ipv4_addr . inet_proto . inet_service : inet_service"]
     yield "set public_addresses", ["type ipv4_addr", "size 64", "flags dynamic,timeout", "timeout 1d"]
     yield "set cut", ["type ipv4_addr . inet_proto . inet_service", "flags timeout", f"timeout {CUT_SECONDS}s"]
@@ -151,7 +156,7 @@ def _dstnat_local() -> Iterator[str]:
 def _mapped() -> Iterator[str]:
     ports = "meta nfproto ipv4 meta l4proto { tcp, udp }"
     yield rule(f"{ports} dnat ip to meta l4proto . th dport map @port_mappings", "port mappings")
-    yield rule(f"{ports} redirect to :meta l4proto . th dport map @own_ports", "port mappings to this host")
+    yield rule(f"{ports} dnat to :meta l4proto . th dport map @own_ports", "port mappings to this host")
 
 
 def _with_helpers(sharing: Sharing, segments: Sequence[Segment]) -> list[str]:
@@ -186,9 +191,11 @@ def _forward(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     stray = "tcp flags & (fin | syn | rst | ack) != syn ct state new ip saddr . meta l4proto . th sport @cut"
     yield rule(f"iifname {inside} oifname {public} {stray} reject with tcp reset", "its mapping was taken away")
     yield rule(f"iifname {inside} oifname {public} add @sent {{ ip saddr }} accept", "to the Internet")
-    yield rule(
-        f"iifname {public} oifname {inside} ct status dnat update @received {{ ip daddr }} accept", "port mappings"
-    )
+    mapped = f"iifname {public} oifname {inside} ct direction original ct status"
+    for protocol in ("tcp", "udp"):
+        target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_targets"
+        yield rule(f"{mapped} dnat {target} update @received {{ ip daddr }} accept", "port mappings")
+    yield rule(f"{mapped} & (dnat | expected) == dnat counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield rule("counter drop", "nothing else gets in")
 
@@ -211,6 +218,8 @@ def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield rule(f"{public} {learnt}", "an address of the public link")
     mapped = "meta l4proto { tcp, udp } masquerade to :ip saddr . meta l4proto . th sport map @mapped_sources"
     yield rule(f"{public} ip saddr {networks} {mapped}", "a mapped socket keeps its port")
+    taken = "meta l4proto . th sport @mapped_ports masquerade to :1024-65535 fully-random"
+    yield rule(f"{public} ip saddr {networks} meta l4proto {{ tcp, udp }} {taken}", "a mapped port is kept free")
     yield rule(f"{public} ip saddr {networks} masquerade", "the one public address")
     yield rule(f"oifname {inside} ip saddr {networks} ct status dnat masquerade", "to a mapped port of our own")
 
