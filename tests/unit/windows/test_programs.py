@@ -1,0 +1,167 @@
+"""Programs written for Windows, run in an interpreter of their own on a machine in memory."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.windows.machine import PROGRAMS, start
+
+STYLES = ("late", "makepy", "comtypes")
+
+PUBLIC, PRIVATE, OTHER = (f"{{AB000000-0000-0000-0000-00000000000{number}}}" for number in (1, 2, 3))
+
+
+def _lines(
+    task: str, style: str, *arguments: str, status: int = 0, shared: bool = False, forbidden: bool = False
+) -> list[str]:
+    ran = start(PROGRAMS / f"{task}_{style}.py", *arguments, shared=shared, forbidden=forbidden)
+    assert (ran.stderr, ran.returncode) == ("", status)
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_list_connections(style: str) -> None:
+    lines = _lines("list_connections", style)
+    assert lines[:2] == ["9 connections", f"{PUBLIC}|Ethernet|device of eth0|2|3|0x8"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_check_sharable(style: str) -> None:
+    lines = _lines("check_sharable", style)
+    assert [line.rpartition(": ")[0] for line in lines if line.endswith("not sharable")] == ["Ethernet 5", "Ethernet 9"]
+    assert "Wi-Fi: sharable" in lines
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_enable_sharing(style: str) -> None:
+    lines = _lines("enable_sharing", style, "Wi-Fi", "ethernet 3", shared=True)
+    assert lines == ["{AB000000-0000-0000-0000-000000000004} True 0 True", f"{OTHER} True 1 False"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_enable_sharing_puts_back_what_was_shared(style: str) -> None:
+    lines = _lines("enable_sharing", style, "Ethernet 3", "Ethernet 6", status=1, shared=True)
+    assert lines == ["failed: 0x80070057", "restored: True"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_disable_sharing(style: str) -> None:
+    lines = _lines("disable_sharing", style, shared=True)
+    assert lines == ["disabled: Ethernet", "disabled: Ethernet 2", "still shared: 0"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_port_mappings(style: str) -> None:
+    assert _lines("port_mappings", style, "192.168.137.20", "printer", shared=True) == [
+        "new: Ping False",
+        "new: High False",
+        "new: Named False",
+        "Ping|6|555|444|192.168.137.20|True",
+        "High|17|40000|40001|192.168.137.20|True",
+        "Named|6|8080|80|printer|True",
+        "deleted: 555 True",
+        "deleted: 40000 True",
+        "deleted: 8080 True",
+        "left: 0",
+    ]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_enable_firewall(style: str) -> None:
+    lines = _lines("enable_firewall", style, shared=True)
+    assert lines == [
+        "Ethernet: True",
+        "Ethernet 2: 0x80070057",  # private
+        "Ethernet 3: True",
+        "Wi-Fi: True",
+        "Ethernet 5: 0x80070057",  # a bridge
+        "Ethernet 6: 0x80070057",  # a member of it
+        "Ethernet 7: 0x80070057",  # a cable
+        "Ethernet 9: 0x80004002",  # it cannot be shared at all
+        "Ethernet 10: True",
+    ]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_without_privilege_programs_are_refused(style: str) -> None:
+    lines = _lines("enable_firewall", style, forbidden=True)
+    assert lines[0] == "Ethernet: 0x80070005"
+
+
+def _program(directory: Path, text: str, name: str = "program.py") -> Path:
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_uncaught_error_is_shown_from_the_program_on(tmp_path: Path) -> None:
+    program = _program(tmp_path, "import win32com.client\nwin32com.client.Dispatch('No.Such')\n")
+    ran = start(program)
+    assert ran.returncode == 1
+    lines = ran.stderr.splitlines()
+    assert lines[:2] == ["Traceback (most recent call last):", f'  File "{program}", line 2, in <module>']
+    assert lines[-1] == "pywintypes.com_error: (-2147221005, 'Invalid class string', None, None)"
+
+
+def test_a_syntax_error_is_shown_without_traceback(tmp_path: Path) -> None:
+    ran = start(_program(tmp_path, "import win32com.client as\n"))
+    assert ran.returncode == 1
+    assert ran.stderr.startswith('  File "')
+    assert ran.stderr.endswith("SyntaxError: invalid syntax\n")
+
+
+def test_the_exit_status_is_the_programs(tmp_path: Path) -> None:
+    assert start(_program(tmp_path, "import sys\nsys.exit(int(sys.argv[1]))\n"), "7").returncode == 7
+
+
+def test_the_program_sees_windows_and_the_library_does_not(tmp_path: Path) -> None:
+    _program(tmp_path, "import sys, platform\nSEEN = sys.platform, platform.system()\n", "helper.py")
+    program = _program(
+        tmp_path,
+        "import ctypes, os, platform, sys\n"
+        "from sys import platform as name\n"
+        "from ctypes import wintypes\n"
+        "import helper\n"
+        "import asyncio, mimetypes, subprocess, tempfile, webbrowser\n"
+        "mimetypes.init()\n"
+        "print(sys.platform, name, os.name, platform.system(), platform.release(), sys.getwindowsversion().major)\n"
+        "print(helper.SEEN, ctypes.windll.shell32.IsUserAnAdmin() == (os.geteuid() == 0), os.path.sep)\n"
+        "print(sys.modules['sys'].platform, __name__, sys.argv[1:], sys.path[0] == os.path.dirname(__file__))\n",
+    )
+    ran = start(program, "-x", "y")
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "win32 win32 nt Windows 10 10",
+        "('win32', 'Windows') True /",
+        "linux __main__ ['-x', 'y'] True",
+    ]
+
+
+def test_threads_use_com_after_they_have_said_so(tmp_path: Path) -> None:
+    program = _program(
+        tmp_path,
+        "import threading, pythoncom, win32com.client\n"
+        "manager = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
+        "def work():\n"
+        "    try:\n"
+        "        win32com.client.Dispatch('HNetCfg.HNetShare')\n"
+        "    except pythoncom.com_error as error:\n"
+        "        print(error.hresult)\n"
+        "    pythoncom.CoInitialize()\n"
+        "    mine = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
+        "    print(len(mine.EnumEveryConnection), len(manager.EnumEveryConnection))\n"
+        "    del mine\n"
+        "    pythoncom.CoUninitialize()\n"
+        "thread = threading.Thread(target=work)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "pythoncom.CoUninitialize()\n"
+        "print(manager.SharingInstalled)\n",
+    )
+    ran = start(program)
+    assert (ran.stdout.splitlines(), ran.stderr) == (["-2147221008", "9 9", "True"], "")
+
+
+def test_its_own_modules_go_before_those_of_windows(tmp_path: Path) -> None:
+    _program(tmp_path, "WHOSE = 'mine'\n", "wmi.py")
+    ran = start(_program(tmp_path, "import wmi, pythoncom\nprint(wmi.WHOSE, pythoncom.__name__)\n"))
+    assert ran.stdout == "mine pythoncom\n"
