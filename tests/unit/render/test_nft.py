@@ -1,0 +1,47 @@
+"""The sharing's table as text: what it must say about port mappings; the whole text is in the golden files."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+from icshare.model.names import InterfaceName
+from icshare.model.sharing import Helper, Segment, Sharing
+from icshare.render.nft import ruleset
+
+WAN, LAN, BRIDGE = InterfaceName("wan0"), InterfaceName("lan0"), InterfaceName("ics-br0")
+
+
+def text(*, bridged: bool = False, ethernet: bool = True, helpers: tuple[Helper, ...] = ()) -> str:
+    segment = Segment(
+        interface=BRIDGE if bridged else LAN,
+        members=(LAN,),
+        network=IPv4Network("192.168.137.0/24"),
+        gateway=IPv4Address("192.168.137.1"),
+        ethernet=ethernet,
+    )
+    return ruleset(Sharing(public=WAN, privates=(LAN,), helpers=helpers), [segment])
+
+
+def chain(whole: str, name: str) -> str:
+    return whole.partition(f"\tchain {name} {{\n")[2].partition("\n\t}")[0]
+
+
+def test_dnat_opens_the_segment_only_to_targets_that_are_mapped_now_and_before_answers_pass() -> None:
+    forward = chain(text(), "forward")
+    mapped = forward.index("@mapped_targets")
+    foreign = forward.index("ct status & (dnat | expected) == dnat counter drop")
+    assert mapped < foreign < forward.index("ct state established,related")
+
+
+def test_a_mapped_socket_keeps_its_port_before_others_lose_theirs() -> None:
+    srcnat = chain(text(), "srcnat")
+    order = [
+        srcnat.index(word) for word in ("map @mapped_sources", "@mapped_ports masquerade", "the one public address")
+    ]
+    assert order == sorted(order)
+
+
+def test_a_bridges_ports_helpers_and_dhcp_have_rules_only_where_they_are() -> None:
+    assert "a port speaks through its bridge" in text(bridged=True)
+    assert "a port speaks through its bridge" not in text()
+    assert "a client without address" not in text(ethernet=False)
+    assert 'ct helper set "ftp"' in text(helpers=(Helper.FTP,))
+    assert "delete chain inet icshare helpers" in text()
