@@ -1,5 +1,6 @@
 """Run one program written for Windows in this interpreter, which is there for nothing else."""
 
+import contextlib
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ from icshare.windows.pywin32 import Pywin32
 from icshare.windows.registry import Registry
 from icshare.windows.view import ProgramFinder, builtins_with, views
 from icshare.windows.wmi import Wmi
+
+_OURS = (str(Path(__file__).parent), contextlib.__file__, "<frozen importlib")
+"""Beginnings of the names of files whose frames a traceback does not show."""
 
 
 def this_machine() -> System:
@@ -91,8 +95,15 @@ def _excepthook(program: str) -> Callable[[type[BaseException], BaseException, T
     """Return a hook that shows the traceback of an uncaught error from the program on, as Python would."""
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        while traceback is not None and not traceback.tb_frame.f_code.co_filename.startswith(program):
+        shown = []
+        while traceback is not None:
+            shown.append(traceback)
             traceback = traceback.tb_next
+        while shown and not shown[0].tb_frame.f_code.co_filename.startswith(program):
+            del shown[0]
+        for one in reversed(shown):
+            if not one.tb_frame.f_code.co_filename.startswith(_OURS):
+                traceback = TracebackType(traceback, one.tb_frame, one.tb_lasti, one.tb_lineno)
         sys.__excepthook__(kind, error.with_traceback(traceback), traceback)
 
     return hook

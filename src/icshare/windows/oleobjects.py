@@ -78,7 +78,7 @@ def raising() -> Iterator[None]:
     except ComError as refused:
         said = refused.text + (f" ({refused.hint})" if refused.hint else "")
         excepinfo = (0, "HNetCfg", said, None, 0, refused.signed)
-        raise com_error(DISP_E_EXCEPTION, TEXTS[DISP_E_EXCEPTION], excepinfo) from refused
+        raise com_error(DISP_E_EXCEPTION, TEXTS[DISP_E_EXCEPTION], excepinfo) from None
 
 
 class PyIID:

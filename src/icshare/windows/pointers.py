@@ -61,7 +61,7 @@ def raising() -> Iterator[None]:
         raise COMError(failed.code, TEXTS[failed.code], (None, None, None, 0, None)) from None
     except ComError as refused:
         said = refused.text + (f" ({refused.hint})" if refused.hint else "")
-        raise COMError(refused.signed, refused.meaning, (said, "HNetCfg", None, 0, None)) from refused
+        raise COMError(refused.signed, refused.meaning, (said, "HNetCfg", None, 0, None)) from None
 
 
 class Pointer:

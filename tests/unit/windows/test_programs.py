@@ -97,9 +97,12 @@ def test_an_uncaught_error_is_shown_from_the_program_on(tmp_path: Path) -> None:
     program = _program(tmp_path, "import win32com.client\nwin32com.client.Dispatch('No.Such')\n")
     ran = start(program)
     assert ran.returncode == 1
-    lines = ran.stderr.splitlines()
-    assert lines[:2] == ["Traceback (most recent call last):", f'  File "{program}", line 2, in <module>']
-    assert lines[-1] == "pywintypes.com_error: (-2147221005, 'Invalid class string', None, None)"
+    assert ran.stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        f'  File "{program}", line 2, in <module>',
+        "    win32com.client.Dispatch('No.Such')",
+        "pywintypes.com_error: (-2147221005, 'Invalid class string', None, None)",
+    ]
 
 
 def test_a_syntax_error_is_shown_without_traceback(tmp_path: Path) -> None:
