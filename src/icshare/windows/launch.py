@@ -55,11 +55,12 @@ def modules(open_system: Callable[[], System], apartments: Apartments) -> dict[s
         ),
         apartments=apartments,
     )
+    wmi = Wmi(open_system)
     return {
-        **Pywin32(com).modules(),
+        **Pywin32(com, wmi.named).modules(),
         **Comtypes(com).modules(),
         **Registry(open_system).modules(),
-        **Wmi(open_system).modules(),
+        **wmi.modules(),
     }
 
 
@@ -78,7 +79,7 @@ def run(program: Path, arguments: Sequence[str], open_system: Callable[[], Syste
     if not program.exists():
         raise InvalidRequestError(f"can't open file '{program}': No such file or directory")
     apartments = Apartments()
-    names = builtins_with(views())
+    names = builtins_with(views(apartments))
     directory = program.resolve().parent if program.is_file() else program.resolve()
     # The program's modules go before the emulated ones: its own wmi.py is what it means by wmi.
     sys.meta_path[:0] = [

@@ -8,6 +8,7 @@ Source:
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ctypes import ArgumentError
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -34,12 +35,6 @@ class COMError(Exception):
         self.hresult = hresult
         self.text = text
         self.details = details
-
-
-class ArgumentError(Exception):
-    """An argument cannot become what C wants."""
-
-    __module__ = "ctypes"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Source:
     pywin32 documentation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from uuid import uuid4
 
@@ -40,8 +40,15 @@ class Constants:
 class Pywin32:
     """pywin32 of one process."""
 
-    def __init__(self, com: Com) -> None:
+    def __init__(self, com: Com, winmgmts: Callable[[str], object]) -> None:
+        """Take what it gives to programs.
+
+        Args:
+            com: Objects of COM.
+            winmgmts: Returns the namespace of WMI that a moniker names.
+        """
         self._com = com
+        self._winmgmts = winmgmts
 
     def _oleobj(self, given: object) -> tuple[PyIDispatch, str | None]:
         """Return the object that a program names or has, and the name."""
@@ -97,15 +104,17 @@ class Pywin32:
             raise ValueError(f"The interface name '{target}' does not appear in the same library as object '{ob!r}'")
         return CLASSES[target](self._oleobj(ob)[0])
 
-    def get_object(self, Pathname: str | None = None, Class: str | None = None, *_: object) -> CDispatch:  # noqa: N803 (likewise)
-        """Fail: none of these objects is registered as running, and none has a moniker but ``new:CLSID``.
+    def get_object(self, Pathname: str | None = None, Class: str | None = None, *_: object) -> object:  # noqa: N803 (likewise)
+        """Return what a moniker names: ``new:CLSID`` or ``winmgmts:NAMESPACE``; no object is registered as running.
 
         Raises:
-            com_error: Always, but for that moniker.
+            com_error: Anything else.
             ValueError: Not exactly one argument.
         """
         if (Pathname is None) == (Class is None):
             raise ValueError("You must specify a value for Pathname or Class, but not both.")
+        if Pathname and Pathname.lower().startswith("winmgmts:"):
+            return self._winmgmts(Pathname)
         if Pathname and Pathname.lower().startswith("new:"):
             text = Pathname[4:]
             return self.dispatch(text if "." in text or text.startswith("{") else f"{{{text}}}")

@@ -5,6 +5,7 @@ which gives them a view of ``sys``, ``os``, ``platform`` and ``ctypes``: the rea
 The standard library and installed packages see the real ones, because they decide by them what of Linux they use.
 """
 
+import _ctypes
 import builtins
 import ctypes
 import os
@@ -17,6 +18,10 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NoReturn
+
+from icshare.host.settings import may_administrate
+from icshare.windows.objects import Apartments
+from icshare.windows.pointers import COMError
 
 _VERSION = "10.0.19045"
 _WindowsVersion = namedtuple("_WindowsVersion", "major minor build platform service_pack")  # noqa: PYI024 (as in sys)
@@ -49,8 +54,13 @@ class View(ModuleType):
 
 
 def _is_admin() -> int:
-    """Tell whether this process may do what an administrator may: it has root's identity."""
-    return int(os.geteuid() == 0)
+    """Tell whether this process may change what is shared."""
+    return int(may_administrate())
+
+
+def _no_other_privileges(*_: object) -> int:
+    """Fail to start anything, as when the user says no: 5, access denied."""
+    return 5
 
 
 def _succeeds(*_: object) -> int:
@@ -70,11 +80,20 @@ class _Libraries:
         AttributeError: Another function.
     """
 
-    def __init__(self) -> None:
-        com = dict.fromkeys(("CoInitialize", "CoInitializeEx", "CoUninitialize", "CoInitializeSecurity"), _succeeds)
+    def __init__(self, apartments: Apartments) -> None:
+        def enter(*_: object) -> int:
+            apartments.enter()
+            return 0
+
+        def leave(*_: object) -> int:
+            apartments.leave()
+            return 0
+
         self._libraries = {
-            "shell32": SimpleNamespace(IsUserAnAdmin=_is_admin),
-            "ole32": SimpleNamespace(**com),
+            "shell32": SimpleNamespace(IsUserAnAdmin=_is_admin, ShellExecuteW=_no_other_privileges),
+            "ole32": SimpleNamespace(
+                CoInitialize=enter, CoInitializeEx=enter, CoUninitialize=leave, CoInitializeSecurity=_succeeds
+            ),
             "kernel32": SimpleNamespace(GetLastError=_succeeds, SetConsoleTitleW=_succeeds),
         }
 
@@ -89,12 +108,16 @@ class _Libraries:
         return self._libraries.get(name.lower().removesuffix(".dll")) or _not_here()
 
 
-def views() -> dict[str, ModuleType]:
-    """Return the modules that the program sees in another way."""
+def views(apartments: Apartments) -> dict[str, ModuleType]:
+    """Return the modules that the program sees in another way.
+
+    Args:
+        apartments: The threads that use COM.
+    """
     version = _WindowsVersion(10, 0, 19045, 2, "")
     real = platform.uname()
     uname = _Uname("Windows", real.node, "10", _VERSION, "AMD64" if real.machine == "x86_64" else real.machine, "")
-    libraries = _Libraries()
+    libraries = _Libraries(apartments)
     return {
         "sys": View(sys, {"platform": "win32", "getwindowsversion": lambda: version, "winver": sys.version[:4]}),
         "os": View(os, {"name": "nt"}),
@@ -110,6 +133,7 @@ def views() -> dict[str, ModuleType]:
                 "win32_ver": lambda *_: ("10", _VERSION, "SP0", "Multiprocessor Free"),
             },
         ),
+        "_ctypes": View(_ctypes, {"COMError": COMError}),
         "ctypes": View(
             ctypes,
             {

@@ -150,6 +150,7 @@ class Wmi:
     def __init__(self, open_system: Callable[[], System]) -> None:
         """Take the way to the system; nothing is asked yet."""
         self._open_system = open_system
+        self._started = False
 
     def connect(self, computer: str = "", *, namespace: str = "", moniker: str = "", **_: object) -> Namespace:
         """Return a namespace: ``root/cimv2`` unless another is named.
@@ -160,7 +161,11 @@ class Wmi:
         """
         if computer not in ("", ".", "localhost", "127.0.0.1"):
             raise x_wmi("The RPC server is unavailable", com_error(-2147023174, "The RPC server is unavailable."))
-        name = (namespace or moniker.rpartition("winmgmts:")[2] or "root/cimv2").replace("\\", "/").lower()
+        name = (
+            (namespace or re.sub(r"winmgmts:({.*}!?)?", "", moniker, flags=re.IGNORECASE) or "root/cimv2")
+            .replace("\\", "/")
+            .lower()
+        )
         name = name.removeprefix("//./").strip("/")
         if name.removeprefix("root/") == "cimv2":
             return Namespace({"Win32_Service": self._services})
@@ -168,13 +173,21 @@ class Wmi:
             return Namespace({"HNet_ConnectionProperties": self._rows, "HNet_Connection": self._connections})
         raise com_error(-2147217394, "Invalid namespace")
 
+    def named(self, moniker: str) -> Namespace:
+        """Return the namespace that ``winmgmts:{impersonationLevel=impersonate}!root/cimv2`` names.
+
+        Raises:
+            com_error: There is no such namespace here.
+        """
+        return self.connect(moniker=moniker)
+
     def _services(self) -> list[Row]:
         return [Row("Win32_Service", self._service, _refuse)]
 
     def _service(self) -> dict[str, object]:
         with raising(), translated():
             system = self._open_system()
-            running = any(one.role is not Role.NONE for one in system.connections())
+            running = self._started or any(one.role is not Role.NONE for one in system.connections())
         return {
             "Name": "SharedAccess",
             "Caption": "Internet Connection Sharing (ICS)",
@@ -185,15 +198,21 @@ class Wmi:
             "Started": running,
             "StartName": "LocalSystem",
             "ServiceType": "Share Process",
-            # What is designated comes into force by itself, so there is nothing to start.
-            "StartService": lambda: (10 if running else 0,),
+            "StartService": self._start,
             "StopService": self._stop,
             "ChangeStartMode": lambda StartMode="": (0 if StartMode in ("Automatic", "Manual") else 2,),
         }
 
+    def _start(self) -> tuple[int]:
+        """Say from now on that it runs: what is designated comes into force by itself. Returns 0, 10 if it says so now."""
+        running = self._service()["Started"]
+        self._started = True
+        return (10 if running else 0,)
+
     def _stop(self) -> tuple[int]:
         """Disable sharing on every connection; returns 0, 2 without privilege, 5 when nothing is shared."""
         system = self._open_system()
+        started, self._started = self._started, False
         shared = [one.guid for one in system.connections() if one.role is not Role.NONE]
         try:
             with translated():
@@ -203,7 +222,7 @@ class Wmi:
             return (2,)
         except ComError:
             return (8,)
-        return (0,) if shared else (5,)
+        return (0,) if shared or started else (5,)
 
     def _known(self) -> list[Connection]:
         with raising(), translated():

@@ -123,6 +123,7 @@ def test_the_program_sees_windows_and_the_library_does_not(tmp_path: Path) -> No
         "import ctypes, os, platform, sys\n"
         "from sys import platform as name\n"
         "from ctypes import wintypes\n"
+        "from _ctypes import COMError\n"
         "import helper\n"
         "import asyncio, mimetypes, subprocess, tempfile, webbrowser\n"
         "mimetypes.init()\n"
@@ -142,14 +143,14 @@ def test_the_program_sees_windows_and_the_library_does_not(tmp_path: Path) -> No
 def test_threads_use_com_after_they_have_said_so(tmp_path: Path) -> None:
     program = _program(
         tmp_path,
-        "import threading, pythoncom, win32com.client\n"
+        "import ctypes, threading, pythoncom, win32com.client\n"
         "manager = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
         "def work():\n"
         "    try:\n"
         "        win32com.client.Dispatch('HNetCfg.HNetShare')\n"
         "    except pythoncom.com_error as error:\n"
         "        print(error.hresult)\n"
-        "    pythoncom.CoInitialize()\n"
+        "    ctypes.windll.ole32.CoInitialize(None)\n"
         "    mine = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
         "    print(len(mine.EnumEveryConnection), len(manager.EnumEveryConnection))\n"
         "    del mine\n"

@@ -29,6 +29,9 @@ def test_the_service_runs_while_something_is_designated(machine: Windows) -> Non
     assert service.StopService() == (0,)
     assert service.State == "Stopped"
     assert service.StopService() == (5,)
+    assert service.StartService() == (0,)
+    assert service.State == "Running", "or programs would wait for ever"
+    assert service.StopService() == (0,)
     assert machine.machine.roles == {}
     assert _wmi(machine).Win32_Service(Name="Spooler") == []
 
@@ -67,6 +70,13 @@ def test_clearing_the_rows_of_homenet_disables_sharing(machine: Windows) -> None
         public.IsIcsPublic = True
     with pytest.raises(AttributeError):
         public.Colour = "red"
+
+
+def test_the_moniker_of_scripts(machine: Windows) -> None:
+    client: Any = machine.modules["win32com.client"]
+    for moniker in ("winmgmts:", r"winmgmts:{impersonationLevel=impersonate}!\\.\root\cimv2", "winmgmts:root/cimv2"):
+        (service,) = client["GetObject"](moniker).ExecQuery("Select * From Win32_Service Where Name = 'SharedAccess'")
+        assert service.State == "Running"
 
 
 def test_other_namespaces_and_machines_do_not_exist(machine: Windows) -> None:
