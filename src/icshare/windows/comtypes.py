@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 from icshare.netcon.constants import NETCON_MAX_NAME_LEN
 from icshare.netcon.identifiers import CLSID_NetSharingManager, CLSID_UPnPNAT, LIBID_NETCONLib, braced
-from icshare.windows.codes import WINERROR
+from icshare.windows.codes import TEXTS, WINERROR, CallError
 from icshare.windows.members import NATUPNP, NATUPNP_LIBID, NETCON
-from icshare.windows.objects import Com
-from icshare.windows.pointers import POINTERS, COMError, IDispatch, IUnknown, Pointer, raising
+from icshare.windows.objects import Com, clsid
+from icshare.windows.pointers import POINTERS, COMError, CreationError, IDispatch, IUnknown, Pointer, raising
 from icshare.windows.pywin32 import CONSTANTS
 
 _LIBRARIES = {
@@ -55,9 +55,12 @@ class GUID:
         """Return the class that *progid* names.
 
         Raises:
-            COMError: It names none.
+            CreationError: It names none.
         """
-        return progid if isinstance(progid, GUID) else cls(class_of(progid))
+        try:
+            return cls(str(clsid(class_of(progid))))
+        except CallError as failed:
+            raise CreationError(failed.code, TEXTS[failed.code]) from None
 
 
 class Comtypes:
@@ -83,22 +86,27 @@ class Comtypes:
             interface: By which interface; None for its own.
 
         Raises:
-            COMError: There is no such class or interface, or this thread has not called CoInitialize.
+            CreationError: There is no such class, or this thread has not called CoInitialize.
+            COMError: It has no such interface.
         """
-        with raising():
-            created = self._com.create(class_of(progid))
+        try:
+            with raising():
+                created = self._com.create(class_of(progid))
+        except COMError as failed:
+            raise CreationError(failed.hresult, str(failed.text)) from None
         pointer = POINTERS[created.interface.name](created)
         return pointer.QueryInterface(interface) if interface else pointer
 
     def create_instance(
-        self, clsid: object, interface: type[Pointer] | None = None, *_: object, **__: object
+        self, cls_id: object, interface: type[Pointer] | None = None, *_: object, **__: object
     ) -> Pointer:
         """Return a new object, by `IUnknown` unless another interface is named.
 
         Raises:
-            COMError: As `create_object`.
+            CreationError: As `create_object`.
+            COMError: Likewise.
         """
-        return self.create_object(clsid, interface=interface or IUnknown)
+        return self.create_object(cls_id, interface=interface or IUnknown)
 
     def initialize(self, *_: object) -> None:
         """Begin to use COM on this thread."""
@@ -169,6 +177,6 @@ def _best(pointer: Pointer) -> Pointer:
     return POINTERS[com.interface.name](com)
 
 
-def _coclass(name: str, clsid: UUID, interface: str) -> type:
-    content: dict[str, object] = {"_reg_clsid_": GUID(braced(clsid)), "_com_interfaces_": [POINTERS[interface]]}
+def _coclass(name: str, cls_id: UUID, interface: str) -> type:
+    content: dict[str, object] = {"_reg_clsid_": GUID(braced(cls_id)), "_com_interfaces_": [POINTERS[interface]]}
     return type(name, (), content)

@@ -9,9 +9,11 @@ Source:
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import ArgumentError
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import ClassVar
+from uuid import UUID
 
+from icshare.netcon.connections import NETCON_PROPERTIES
 from icshare.netcon.hresults import ComError
 from icshare.netcon.identifiers import IIDS, braced
 from icshare.windows.codes import DISP_E_PARAMNOTOPTIONAL, DISP_E_TYPEMISMATCH, E_NOINTERFACE, TEXTS, CallError
@@ -35,6 +37,21 @@ class COMError(Exception):
         self.hresult = hresult
         self.text = text
         self.details = details
+
+
+class CreationError(COMError, OSError):
+    """An object could not be created: an OSError in comtypes, where programs catch either.
+
+    Attributes:
+        winerror: The code once more.
+    """
+
+    def __init__(self, hresult: int, text: str) -> None:
+        super().__init__(hresult, text, (None, None, None, 0, None))
+        self.winerror = hresult
+
+    def __str__(self) -> str:
+        return f"[WinError {self.winerror}] {self.text}"
 
 
 @contextmanager
@@ -141,9 +158,34 @@ class NamedProperty:
         return f"<bound_named_property {self.name!r}>"
 
 
+class Structure:
+    """A pointer to a structure.
+
+    Attributes:
+        contents: The structure; identifiers are text in braces.
+    """
+
+    def __init__(self, properties: NETCON_PROPERTIES) -> None:
+        fields = {name: getattr(properties, name) for name in properties.__dataclass_fields__}
+        self.contents = SimpleNamespace(
+            **{name: braced(value) if isinstance(value, UUID) else value for name, value in fields.items()}
+        )
+
+    def __getitem__(self, index: int) -> SimpleNamespace:
+        if index:
+            raise IndexError("there is one structure only")
+        return self.contents
+
+
 def pointer(value: object) -> object:
-    """Return what a program gets: a pointer of its interface to an object, a plain value as it is."""
-    return POINTERS[value.interface.name](value) if isinstance(value, ComObject) else value
+    """Return what a program gets: an enumerator, a pointer to another object or a structure, a value as it is."""
+    if isinstance(value, NETCON_PROPERTIES):
+        return Structure(value)
+    if not isinstance(value, ComObject):
+        return value
+    if value.interface.element and not value.interface.scriptable:
+        return Enumerator(tuple(pointer(one) for one in value.elements()))
+    return POINTERS[value.interface.name](value)
 
 
 def _called(self: Pointer, member: Member, arguments: tuple[object, ...]) -> object:
@@ -185,7 +227,8 @@ def _length(self: Pointer) -> int:
 
 def _enumerator(self: Pointer) -> "Enumerator":
     with raising():
-        return Enumerator(self._object)
+        elements = tuple(self._object.elements())
+    return Enumerator(tuple(pointer(one) if one.interface.scriptable else IUnknown(one) for one in elements))
 
 
 def _item(self: Pointer, index: object) -> object:
@@ -199,19 +242,17 @@ def _default(self: Pointer, *arguments: object) -> object:
 
 
 class Enumerator:
-    """An enumerator: elements that scripts can use by their own interface, others by `IUnknown`."""
+    """An enumerator; that of a collection has elements for scripts by their own interface, others by `IUnknown`."""
 
-    def __init__(self, com: ComObject, position: int = 0) -> None:
-        self._object = com
-        self._elements = tuple(com.elements())
+    def __init__(self, elements: tuple[object, ...], position: int = 0) -> None:
+        self._elements = elements
         self._position = position
 
     def Next(self, celt: int) -> tuple[object, int]:
         """Return the next element, or None, and how many there were; for more than one a tuple of them."""
         found = self._elements[self._position : self._position + celt]
         self._position += len(found)
-        shown = tuple(pointer(one) if one.interface.scriptable else IUnknown(one) for one in found)
-        return (shown if celt != 1 else shown[0] if shown else None), len(found)
+        return (found if celt != 1 else found[0] if found else None), len(found)
 
     def Skip(self, celt: int) -> int:
         """Move on; returns 1 when there were fewer."""
@@ -224,7 +265,7 @@ class Enumerator:
 
     def Clone(self) -> "Enumerator":
         """Return another one at the same position."""
-        return Enumerator(self._object, self._position)
+        return Enumerator(self._elements, self._position)
 
     def __iter__(self) -> "Enumerator":
         return self

@@ -161,11 +161,8 @@ class Wmi:
         """
         if computer not in ("", ".", "localhost", "127.0.0.1"):
             raise x_wmi("The RPC server is unavailable", com_error(-2147023174, "The RPC server is unavailable."))
-        name = (
-            (namespace or re.sub(r"winmgmts:({.*}!?)?", "", moniker, flags=re.IGNORECASE) or "root/cimv2")
-            .replace("\\", "/")
-            .lower()
-        )
+        asked = namespace or re.sub(r"winmgmts:({.*}!?)?", "", moniker, flags=re.IGNORECASE) or "root/cimv2"
+        name = asked.replace("\\", "/").lower()
         name = name.removeprefix("//./").strip("/")
         if name.removeprefix("root/") == "cimv2":
             return Namespace({"Win32_Service": self._services})
@@ -204,16 +201,17 @@ class Wmi:
         }
 
     def _start(self) -> tuple[int]:
-        """Say from now on that it runs: what is designated comes into force by itself. Returns 0, 10 if it says so now."""
+        """Say from now on that it runs: nothing has to be started. Returns 0, or 10 when it runs already."""
         running = self._service()["Started"]
         self._started = True
         return (10 if running else 0,)
 
     def _stop(self) -> tuple[int]:
         """Disable sharing on every connection; returns 0, 2 without privilege, 5 when nothing is shared."""
-        system = self._open_system()
         started, self._started = self._started, False
-        shared = [one.guid for one in system.connections() if one.role is not Role.NONE]
+        with raising(), translated():
+            system = self._open_system()
+            shared = [one.guid for one in system.connections() if one.role is not Role.NONE]
         try:
             with translated():
                 for guid in shared:

@@ -122,7 +122,7 @@ def test_an_opaque_object_becomes_no_other(binding: Binding, manager: Any) -> No
     content: Any = binding.windows.modules
     if binding.style == COMTYPES:
         netcon = content["comtypes.gen.NETCONLib"]
-        assert connection.QueryInterface(netcon["INetConnection"]).GetProperties().pszwName == "Ethernet"
+        assert connection.QueryInterface(netcon["INetConnection"]).GetProperties().contents.pszwName == "Ethernet"
         assert binding.code(lambda: connection.QueryInterface(netcon["INetSharingManager"])) == E_NOINTERFACE
         assert (
             binding.code(lambda: connection.QueryInterface(content["comtypes.automation"]["IDispatch"]))
@@ -295,3 +295,41 @@ def test_both_styles_of_pywin32_take_the_objects_of_the_other() -> None:
     assert client["constants"].ICSSHARINGTYPE_PRIVATE == 1
     with pytest.raises(AttributeError):
         client["constants"].NCM_NOTHING  # noqa: B018
+
+
+def test_comtypes_enumerates_connections_by_their_own_manager() -> None:
+    content: Any = windows().modules
+    comtypes, netcon = content["comtypes"], content["comtypes.gen.NETCONLib"]
+    clsid = comtypes["GUID"]("{BA126AD1-2166-11D1-B1D0-00805FC1270E}")
+    manager = comtypes["CoCreateInstance"](clsid, interface=netcon["INetConnectionManager"])
+    connections = manager.EnumConnections(0)
+    first, fetched = connections.Next(1)
+    assert fetched == 1
+    properties = first.GetProperties()[0]
+    assert (properties.pszwName, properties.MediaType) == ("Ethernet", netcon["NCM_LAN"])
+    assert properties.guidId == "{AB000000-0000-0000-0000-000000000001}"
+    assert connections.Skip(7) == 0
+    copy = connections.Clone()
+    assert connections.Next(5)[1] == copy.Next(5)[1] == 1  # of nine
+    assert connections.Next(1) == (None, 0)
+    assert connections.Skip(1) == 1
+    connections.Reset()
+    assert len(list(connections)) == 9
+
+
+def test_comtypes_names_classes_and_libraries() -> None:
+    content: Any = windows().modules
+    guid = content["comtypes"]["GUID"]
+    share = "{5C63C1AD-3956-4FF8-8486-40034758315B}"
+    assert str(guid.from_progid("HNetCfg.HNetShare.1")) == share
+    assert guid(share) == guid.from_progid(share)
+    create = content["comtypes.client"]["CreateObject"]
+    netcon = content["comtypes.gen.NETCONLib"]
+    assert create(netcon["NetSharingManager"], interface=netcon["INetSharingManager"]).SharingInstalled
+    with pytest.raises(OSError, match="Invalid class string") as caught:
+        create("HNetCfg.FwMgr")
+    assert caught.value.winerror == caught.value.hresult == -2147221005  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match="Invalid class string"):
+        guid.from_progid("No.Such")
+    with pytest.raises(OSError, match="type library"):
+        content["comtypes.client"]["GetModule"]("netfw.dll")
