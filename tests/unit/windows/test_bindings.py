@@ -333,3 +333,28 @@ def test_comtypes_names_classes_and_libraries() -> None:
         guid.from_progid("No.Such")
     with pytest.raises(OSError, match="type library"):
         content["comtypes.client"]["GetModule"]("netfw.dll")
+
+
+def test_pywin32_has_what_surrounds_an_object() -> None:
+    content: Any = windows().modules
+    pythoncom, client, gencache = content["pythoncom"], content["win32com.client"], content["win32com.client.gencache"]
+    library = gencache["EnsureModule"]("{43E734CA-043D-4A70-9A2C-A8F254063D91}", 0, 1, 0)
+    created = client["Dispatch"]("HNetCfg.HNetShare")
+    assert library.INetSharingManager(created._oleobj_).SharingInstalled
+    assert library.constants.ICSTT_IPADDRESS == 1
+    with pytest.raises(pythoncom["com_error"], match="Library not registered"):
+        gencache["EnsureModule"]("{00000000-0000-0000-0000-000000000000}", 0, 1, 0)
+    clsid = pythoncom["MakeIID"]("{5C63C1AD-3956-4FF8-8486-40034758315B}")
+    assert clsid == "{5c63c1ad-3956-4ff8-8486-40034758315b}"
+    made = pythoncom["CoCreateInstance"](clsid, None, pythoncom["CLSCTX_ALL"], pythoncom["IID_IDispatch"])
+    assert client["Dispatch"](made).SharingInstalled
+    assert pythoncom["CreateGuid"]() != pythoncom["CreateGuid"]()
+    assert client["GetObject"]("new:{5C63C1AD-3956-4FF8-8486-40034758315B}").SharingInstalled
+    with pytest.raises(pythoncom["com_error"]):
+        client["GetObject"](Class="HNetCfg.HNetShare")
+    with pytest.raises(ValueError, match="not both"):
+        client["GetObject"]()
+    with pytest.raises(pythoncom["com_error"], match="RPC"):
+        client["DispatchEx"]("HNetCfg.HNetShare", "other")
+    with pytest.raises(TypeError):
+        client["Dispatch"](object())
