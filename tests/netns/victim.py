@@ -23,7 +23,6 @@ from icshare.errors import HostError
 from icshare.host.journal import FileJournal
 from icshare.host.linux import LinuxHost
 from icshare.host.settings import run_directory
-from icshare.model.sharing import Sharing
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Plan
 from icshare.plan.steps import AnyStep
@@ -98,9 +97,9 @@ def main(how: str, number: int, first: str, then: str) -> None:
     directory = run_directory()
     host, journal = VictimHost(directory), VictimJournal(directory)
     manager = SharingManager()
-    engine = Engine(host, journal, manager._inspect)
+    manager._engine = manager._roles._engine = Engine(host, journal, manager._machine.judge)
     if first != NOTHING:
-        engine.share(_sharing(manager, first))
+        _share(manager, first)
     if how == "fail":
         host.before = Fate(number, _refuse)
     else:
@@ -108,19 +107,19 @@ def main(how: str, number: int, first: str, then: str) -> None:
         journal.after = host.after if how == "kill-anywhere" else None
     try:
         if then == NOTHING:
-            engine.stop()
+            manager.stop()
         else:
-            engine.share(_sharing(manager, then))
+            _share(manager, then)
     except HostError as error:
         sys.stdout.write(json.dumps({"error": str(error), "notes": getattr(error, "__notes__", [])}))
     else:
         sys.stdout.write("done")
 
 
-def _sharing(manager: SharingManager, arguments: str) -> Sharing:
+def _share(manager: SharingManager, arguments: str) -> None:
     words = json.loads(arguments)
     subnet = IPv4Network(words["subnet"]) if words["subnet"] else None
-    return manager.request(words["public"], words["privates"], subnet=subnet)
+    manager.share(words["public"], words["privates"], subnet=subnet)
 
 
 if __name__ == "__main__":
