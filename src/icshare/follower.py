@@ -16,8 +16,8 @@ from typing import Final, Never, Protocol
 from uuid import UUID
 
 from icshare.errors import IcshareError
-from icshare.host.capabilities import CAP_NET_ADMIN, keep_only
 from icshare.host.followerservice import LOG_FILE
+from icshare.host.privileges import CAP_NET_ADMIN, keep_only
 from icshare.model.event import ClientChanged, ClientJoined, ClientLeft, Event, MappingChanged, SharingChanged
 from icshare.model.mapping import PortMapping, TargetKind
 

@@ -16,8 +16,9 @@ import signal
 import socket
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -46,11 +47,13 @@ _ADD_MEMBERSHIP = 1
 _SO_RCVBUFFORCE = 33
 _BUFFER = 4 << 20
 _READ = 1 << 16
+# Read at once: more than the buffer holds. A buffer that has overflowed takes nothing more until it is empty.
+_MOST = 16_384
 # Written at once: enough to keep up with a flood, few enough that a reader sees the lines while it lasts.
-_BATCH = 256
+_LINES = 256
 _CONNECTIONS = 65_536
 # At the end, what is still waiting is written, but a flood does not keep us.
-_LAST_BATCHES = 64
+_LAST_STEPS = 4
 
 
 class _EventSocket(NetlinkSocket):
@@ -78,11 +81,11 @@ class _EventSocket(NetlinkSocket):
             raise refusal(f"listen to group {group} of netfilter", error.errno or errno.EIO) from error
 
     def waiting(self) -> tuple[list[Message], bool]:
-        """Return what is waiting, at most `_BATCH` messages; and whether the kernel had to throw some away."""
+        """Return what is waiting, at most `_MOST` messages; and whether the kernel threw some away that came after."""
         self._socket.settimeout(0)  # with a timeout Python waits for that long, whatever the flags say
         found: list[Message] = []
         lost = False
-        while len(found) < _BATCH:
+        while len(found) < _MOST:
             try:
                 data, _, flags, sender = self._socket.recvmsg(_READ, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
@@ -105,6 +108,7 @@ class Recorder:
         """Begin with nothing; *follow* tells that the ends of connections are heard of."""
         self._follow = follow
         self._sequence: int | None = None
+        self._overrun = False
         self._open: OrderedDict[conntrack.Flow, Packet] = OrderedDict()
 
     def packet(self, payload: bytes) -> Iterator[str]:
@@ -117,6 +121,7 @@ class Recorder:
         lost = nflog.lost_between(self._sequence, logged.sequence)
         self._sequence = logged.sequence
         if lost:
+            self._overrun = False
             yield lost_line(when, lost)
         action = parse_action(logged.prefix)
         packet = parse_packet(logged.payload)
@@ -126,6 +131,15 @@ class Recorder:
             return
         way = path(inward=logged.indev is not None, outward=logged.outdev is not None)
         yield packet_line(when, action, packet, way)
+
+    def overrun(self) -> None:
+        """Remember that packets were lost; the number of a later one will tell how many."""
+        self._overrun = True
+
+    def rest(self) -> Iterator[str]:
+        """Yield the line for packets that were lost and that no later one has told of."""
+        if self._overrun:
+            yield lost_line(datetime.now(), None)  # noqa: DTZ005 - the log is in local time
 
     def end(self, payload: bytes) -> Iterator[str]:
         """Yield the line for the end of a connection, none if it was not logged when it began."""
@@ -167,28 +181,32 @@ class Collector:
             while not stopped:
                 stopped = any(key.fileobj is stop for key, _ in selector.select())
                 self._step()
-        for _ in range(_LAST_BATCHES):
+        for _ in range(_LAST_STEPS):
             if not self._step():
                 break
+        self._write(list(self._recorder.rest()))
 
     def _step(self) -> bool:
-        """Write a batch; tell whether there was one."""
-        found, _ = self._packets.waiting()  # what was lost shows in the numbers
-        lines = [
-            line for message in found if message.type == nflog.PACKET for line in self._recorder.packet(message.payload)
-        ]
+        """Write what is waiting; tell whether there was something."""
+        found, overrun = self._packets.waiting()
         # A connection's end is read after its beginning, so not before all beginnings are.
-        ended, lost = self._ends.waiting() if self._ends and len(found) < _BATCH else ([], False)
-        lines += [
-            line
-            for message in ended
-            if message.type == conntrack.DESTROYED
-            for line in self._recorder.end(message.payload)
-        ]
+        ended, lost = self._ends.waiting() if self._ends and len(found) < _MOST else ([], False)
+        if overrun:
+            self._recorder.overrun()
+        lines = self._lines(found, ended)
+        while batch := list(islice(lines, _LINES)):
+            self._write(batch)
         if lost:
-            lines.append(lost_line(datetime.now(), None))  # noqa: DTZ005 - the log is in local time
-        self._write(lines)
+            self._write([lost_line(datetime.now(), None)])  # noqa: DTZ005 - the log is in local time
         return bool(found or ended)
+
+    def _lines(self, packets: Iterable[Message], ends: Iterable[Message]) -> Iterator[str]:
+        for message in packets:
+            if message.type == nflog.PACKET:
+                yield from self._recorder.packet(message.payload)
+        for message in ends:
+            if message.type == conntrack.DESTROYED:
+                yield from self._recorder.end(message.payload)
 
     def _write(self, lines: list[str]) -> None:
         if not lines:
@@ -222,7 +240,8 @@ def _serve(settings: LogSettings, pid_file: Path) -> int:
     target = Path(settings.path)
     directory = open_directory(target.parent, user, group)
     numbers = os.open(pid_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    privileges.drop(user, group)
+    privileges.become(user, group)
+    privileges.keep_only(())
     os.umask(0o027)
     log = LogFile(directory, target.name, header=HEADER, limit=settings.limit)
     stop, wake = socket.socketpair()

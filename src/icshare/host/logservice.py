@@ -12,7 +12,7 @@ from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.firewall_log import PID_FILE
 from icshare.host.processes import Process, find_processes, terminate
-from icshare.host.service import _shares_our_network
+from icshare.host.service import shares_our_network
 from icshare.plan.steps import digest
 
 _MODULE: Final = "icshare.host.firewall_log"
@@ -38,7 +38,7 @@ class LogService:
         except (OSError, ValueError):
             return ()
         found = find_processes(lambda argv: len(argv) > 2 and argv[-2] == _MODULE and argv[-1].startswith(self._prefix))
-        return tuple(process for process in found if process.pid == pid and _shares_our_network(pid))
+        return tuple(process for process in found if process.pid == pid and shares_our_network(pid))
 
     def start(self, text: str) -> None:
         """Write the log as the configuration *text* says (`render.logsettings`), in place of what is written now.

@@ -46,7 +46,7 @@ class Service:
     def processes(self) -> tuple[Process, ...]:
         """Return the processes of our dnsmasq."""
         found = find_processes(lambda argv: len(argv) > 1 and argv[1].startswith(self._prefix))
-        return tuple(process for process in found if _shares_our_network(process.pid))
+        return tuple(process for process in found if shares_our_network(process.pid))
 
     def start(self, text: str) -> None:
         """Serve with the configuration *text*, in place of what is served now.
@@ -110,7 +110,7 @@ def account() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def _shares_our_network(pid: int) -> bool:
+def shares_our_network(pid: int) -> bool:
     """Tell whether a process is in our network namespace.
 
     Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very
