@@ -143,7 +143,8 @@ class Roles:
     def set_public(self, guid: UUID) -> None:
         """Make a connection the public one, in place of the present, and protect it.
 
-        The connection that was public is shared no longer, and its mappings are disabled; its firewall stays on.
+        The connection that was public is shared no longer, and its mappings are disabled; its firewall stays on. So are
+        the mappings of a connection that was private; those of one that had no part stay as they are.
 
         Raises:
             GoneError: There is no such connection.
@@ -157,9 +158,11 @@ class Roles:
         with self._store.lock():
             state = self._store.load()
             designation = with_public(state.designation, guid)
-            for one in {state.designation.public, guid} - {None} if designation != state.designation else ():
-                assert one is not None
-                self._mappings.disable_all(one)
+            former = state.designation.public
+            if former is not None and former != guid:
+                self._mappings.disable_all(former)
+            if guid in state.designation.privates:
+                self._mappings.disable_all(guid)
             protect = firewallable(connection, private=False).ok
             self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls)
 

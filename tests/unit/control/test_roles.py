@@ -187,10 +187,18 @@ def test_a_second_public_takes_the_role_and_the_first_keeps_its_firewall(machine
     machine.set_public("wan1")
     assert machine.shared == ("wan1", "lan0")
     assert sorted(machine.protected) == ["wan0", "wan1"]
-    assert sorted(machine.mappings.done[:2]) == ["disable wan0", "disable wan1"]
-    assert machine.mappings.done[2:] == ["withdraw", "sync"]
+    assert machine.mappings.done == ["disable wan0", "withdraw", "sync"]
     login = {one.interface: one.login_port for one in machine.inforce.firewalls}
     assert login == {"wan0": None, "wan1": 22}
+
+
+def test_public_disables_the_mappings_of_a_private_and_of_nobody_else(machine: Machine) -> None:
+    """Mappings of a connection that had no part, open through its firewall, were disabled when it became public."""
+    machine.set_public("wan0")
+    assert "disable wan0" not in machine.mappings.done
+    machine.add_private("lan0")
+    machine.set_public("lan0")
+    assert [one for one in machine.mappings.done if one.startswith("disable")] == ["disable wan0", "disable lan0"]
 
 
 def test_a_private_that_becomes_public_is_private_no_longer_and_back(machine: Machine) -> None:
