@@ -41,17 +41,18 @@ from icshare.host.viewer import Viewer
 from icshare.host.watch import Watch
 from icshare.machine import Machine
 from icshare.model.client import Client
-from icshare.model.connection import Characteristics, Connection, Reason
+from icshare.model.connection import Characteristics, Connection, Reason, Role
 from icshare.model.firewall import FirewallOptions
 from icshare.model.link import IfIndex
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing, Wanted
-from icshare.model.state import Designation
+from icshare.model.snapshot import Snapshot
+from icshare.model.state import Designation, State
 from icshare.model.status import Check, Grade, Health
 from icshare.model.windowsnames import assign_names
 from icshare.plan.connections import best_default
-from icshare.plan.designated import absent, make_sharing, parts
+from icshare.plan.designated import absent, absent_one, make_sharing, parts
 from icshare.plan.staterecords import Named
 from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
 from icshare.plan.transition import in_force, rewind
@@ -125,19 +126,45 @@ class SharingManager:
             HostError: The host, the journal or the state file could not be read.
         """
         record, state = self._engine.record(), self._store.load()
-        observed = self._host.look()
+        found = self._judged(self._host.look(), record, state)
+        return (*found, *absent(state, {one.guid for one in found}))
+
+    def connection(self, guid: UUID) -> Connection | None:
+        """Return one connection as `connections` would, None when there is none; a fraction of the work.
+
+        Raises:
+            HostError: The host, the journal or the state file could not be read.
+        """
+        record, state = self._engine.record(), self._store.load()
+        found = self._judged(self._host.look(guid), record, state)
+        return next((one for one in found if one.guid == guid), None) or absent_one(state, guid)
+
+    def role(self, guid: UUID) -> Role | None:
+        """Return the part in sharing of one connection, None when there is none; a fraction of `connection`'s work.
+
+        Raises:
+            HostError: The host, the journal or the state file could not be read.
+        """
+        record, state = self._engine.record(), self._store.load()
+        here = self._host.interfaces()
+        if guid not in here:
+            gone = absent_one(state, guid)
+            return gone.role if gone else None
+        return parts(record.wanted if record else Wanted(), state.designation, here).role(here[guid])
+
+    def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
+        """Return the connections that are there; only those whose links have facts are as they should be."""
         judge = self._machine.judge
         baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
         judged = {one.interface: one for one in judge(baseline)}
         here = {one.guid: one.interface for one in judged.values()}
         found = judge(observed, parts(record.wanted if record else Wanted(), state.designation, here))
-        shown = tuple(
+        return tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
             else replace(one, hidden=True)
             for one in found
         )
-        return (*shown, *absent(state, {one.guid for one in found}))
 
     def share(
         self,
@@ -284,7 +311,7 @@ class SharingManager:
             NotSupportedError: It is hardware.
         """
         places.require_net_admin()
-        connection = next((one for one in self.connections() if one.guid == guid), None)
+        connection = self.connection(guid)
         if connection is not None and not connection.characteristics & Characteristics.ALLOW_REMOVAL:
             raise NotSupportedError(f"{connection.interface} is a device, which cannot be deleted")
         self._host.delete_link(self._index(guid))
@@ -296,7 +323,7 @@ class SharingManager:
         """
         given = self._store.load().names
         names = assign_names(self.connections(), given)
-        new = {guid: name for guid, name in names.items() if given.get(guid) != name}
+        new = {guid: name for guid, name in names.items() if guid not in given}
         if new and places.may_administrate():
             with self._store.lock():
                 self._store.append(*(Named(connection=guid, name=name) for guid, name in new.items()))
@@ -304,9 +331,7 @@ class SharingManager:
 
     def _index(self, guid: UUID) -> IfIndex:
         places.require_net_admin()
-        snapshot = self._host.look()
-        interface = next((one.interface for one in self._machine.judge(snapshot) if one.guid == guid), "")
-        link = snapshot.link(interface)
+        link = self._host.find(guid)
         if link is None:
             raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
         return link.index

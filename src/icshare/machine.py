@@ -64,9 +64,7 @@ class Machine:
         sharing = record.sharing if record else None
         return InForce(
             interfaces={
-                one.guid: interface_name(one.interface)
-                for one in self.judge(Snapshot(links=self._host.links()))
-                if is_interface_name(one.interface)
+                guid: interface_name(name) for guid, name in self._host.interfaces().items() if is_interface_name(name)
             },
             public=sharing.public if sharing else None,
             segments=record.segments if record and sharing else (),

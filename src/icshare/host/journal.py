@@ -37,6 +37,7 @@ class FileJournal:
         self._fd: int | None = None
         self._next = 1
         self._rank = 1
+        self._seen: tuple[tuple[int, int, int, int], State | None] | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -113,26 +114,36 @@ class FileJournal:
         self._next = self._rank = 1
 
     def _read(self) -> State | None:
+        """Return what the file says, read again only when it is another or has grown."""
         try:
             with self._path.open("rb") as file:
-                content = file.read(MAX_JOURNAL_BYTES + 1)
+                status = os.fstat(file.fileno())
+                identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+                seen = self._seen
+                known = seen is not None and seen[0] == identity
+                content = b"" if known else file.read(min(status.st_size, MAX_JOURNAL_BYTES))
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise PrivilegeError(f"{self._path} may not be read", hint="run it with sudo") from error
         except OSError as error:
             raise HostError(f"{self._path} cannot be read: {error.strerror}") from error
-        if len(content) > MAX_JOURNAL_BYTES:
-            raise HostError(f"{self._path} is larger than any journal of ours ({MAX_JOURNAL_BYTES} bytes)")
-        state = decode(content, str(self._path))
-        if state is None or state.header.boot != boot_id():
-            return None
-        if state.header.namespace != network_namespace():
+        if seen is None or not known:
+            if status.st_size > MAX_JOURNAL_BYTES:
+                raise HostError(f"{self._path} is larger than any journal of ours ({MAX_JOURNAL_BYTES} bytes)")
+            self._seen = seen = identity, self._decode(content)
+        state = seen[1]
+        if state is not None and state.header.namespace != network_namespace():
             raise ConflictError(
                 f"the sharing on record in {self._directory} belongs to another network namespace",
                 hint=f"run icshare there, set ICSHARE_RUN_DIR, or remove {self._directory} if that namespace is gone",
             )
         return state
+
+    def _decode(self, content: bytes) -> State | None:
+        """Return what *content* says of this boot, None when it says nothing."""
+        state = decode(content, str(self._path))
+        return None if state is None or state.header.boot != boot_id() else state
 
     def _append(self, line: bytes) -> None:
         if self._fd is None:

@@ -40,7 +40,7 @@ class INetSharingConfiguration:
     @property
     def SharingEnabled(self) -> bool:
         """The connection is designated, as public or as private."""
-        return self._session.connection(self._guid).role is not Role.NONE
+        return self._session.role(self._guid) is not Role.NONE
 
     @property
     def SharingConnectionType(self) -> SHARINGCONNECTIONTYPE:
@@ -49,7 +49,7 @@ class INetSharingConfiguration:
         Raises:
             E_UNEXPECTED: The connection is not shared; ask ``SharingEnabled`` first.
         """
-        role = self._session.connection(self._guid).role
+        role = self._session.role(self._guid)
         if role is Role.NONE:
             raise E_UNEXPECTED("the connection is not shared, so it has no type", hint="read SharingEnabled first")
         return ICSSHARINGTYPE_PUBLIC if role is Role.PUBLIC else ICSSHARINGTYPE_PRIVATE
@@ -92,7 +92,7 @@ class INetSharingConfiguration:
     @property
     def InternetFirewallEnabled(self) -> bool:
         """The firewall of the connection is on."""
-        self._session.connection(self._guid)
+        self._session.role(self._guid)
         with translated():
             return self._session.system.firewall(self._guid) is not None
 

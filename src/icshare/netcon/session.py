@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from icshare.model.connection import Connection
+from icshare.model.connection import Connection, Role
 from icshare.model.firewall import FirewallOptions
 from icshare.model.mapping import MappingStatus, PortMapping, Target
 from icshare.model.mapping import Protocol as IPProtocol
@@ -73,6 +73,12 @@ class System(Protocol):
     def connections(self) -> tuple[Connection, ...]:
         """Return every connection, absent ones that are designated too."""
 
+    def connection(self, guid: UUID, /) -> Connection | None:
+        """Return one of them, None when there is none; a fraction of the work."""
+
+    def role(self, guid: UUID, /) -> Role | None:
+        """Return the part of one of them, None when there is none; a fraction of that again."""
+
     def windows_names(self) -> Mapping[UUID, str]:
         """Return the names that Windows would give."""
 
@@ -134,7 +140,8 @@ class Session:
         Raises:
             E_FAIL: The host could not be read.
         """
-        return next((one for one in self.connections() if one.guid == guid), None)
+        with translated():
+            return self.system.connection(guid)
 
     def connection(self, guid: UUID) -> Connection:
         """Return a connection as it is now.
@@ -145,7 +152,15 @@ class Session:
         """
         found = self.find(guid)
         if found is None:
-            raise E_UNEXPECTED("the connection no longer exists", hint="enumerate the connections again")
+            raise _gone()
+        return found
+
+    def role(self, guid: UUID) -> Role:
+        """Return the part in sharing that a connection has now; errors as for `connection`."""
+        with translated():
+            found = self.system.role(guid)
+        if found is None:
+            raise _gone()
         return found
 
     def name(self, connection: Connection) -> str:
@@ -158,3 +173,7 @@ class Session:
             return connection.name
         with translated():
             return self.system.windows_names().get(connection.guid, connection.name)
+
+
+def _gone() -> E_UNEXPECTED:
+    return E_UNEXPECTED("the connection no longer exists", hint="enumerate the connections again")

@@ -79,7 +79,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
     """
     by_index = {link.index: link for link in links}
     best = best_default(routes, links)
-    identities = _identities(links)
+    known = identities(links)
     found = []
     for link in links:
         override = (overrides or {}).get(link.name)
@@ -94,7 +94,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         flags |= Characteristics.FIREWALLED if link.name in firewalled else Characteristics.NONE
         found.append(
             Connection(
-                guid=profile.uuid if profile and _dialled(kind) else identities[link.index],
+                guid=profile.uuid if profile and _dialled(kind) else known[link.index],
                 name=(override.name if override else "")
                 or (profile.name if profile else "")
                 or link.alias
@@ -190,7 +190,7 @@ def guid(link: Link) -> UUID:
     return uuid5(NAMESPACE, f"name:{link.name}")
 
 
-def _identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
+def identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
     """Return the identity of each link; of several with one hardware address only the oldest is known by it.
 
     A radio's second interface and the ports of a switch chip show the permanent address of the first.

@@ -104,6 +104,12 @@ class Parts:
     privates: frozenset[str] = frozenset()
     firewalled: frozenset[str] = frozenset()
 
+    def role(self, interface: str) -> Role:
+        """Return the part in sharing of the connection that is there under *interface*."""
+        if interface == self.public:
+            return Role.PUBLIC
+        return Role.PRIVATE if interface in self.privates else Role.NONE
+
 
 def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str]) -> Parts:
     """Return who has which part: what is in force, and what is designated and not.
@@ -126,19 +132,12 @@ def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, s
 
 def absent(state: State, present: Collection[UUID]) -> tuple[Connection, ...]:
     """Return the connections that have a part and are not there, under the names they were last seen with."""
-    mentioned = [
-        *([state.designation.public] if state.designation.public else []),
-        *state.designation.privates,
-        *state.firewalls,
-        *(one.connection for one in state.mappings.values()),
-    ]
-    return tuple(
-        _absent(state, guid) for guid in dict.fromkeys(mentioned) if guid not in present and guid in state.interfaces
-    )
+    found = (absent_one(state, guid) for guid in state.interfaces if guid not in present)
+    return tuple(one for one in found if one is not None)
 
 
-def _absent(state: State, guid: UUID) -> Connection:
-    name = state.interfaces[guid]
+def absent_one(state: State, guid: UUID) -> Connection | None:
+    """Return a connection that is not there, None when it has no part that waits for it."""
     role = (
         Role.PUBLIC
         if guid == state.designation.public
@@ -146,6 +145,14 @@ def _absent(state: State, guid: UUID) -> Connection:
         if guid in state.designation.privates
         else Role.NONE
     )
+    waited = (
+        role is not Role.NONE
+        or guid in state.firewalls
+        or any(one.connection == guid for one in state.mappings.values())
+    )
+    if not waited or guid not in state.interfaces:
+        return None
+    name = state.interfaces[guid]
     gone = Verdict(ok=False, reason=Reason.ABSENT, text="it is not there")
     flags = {Role.PUBLIC: Characteristics.SHARED, Role.PRIVATE: Characteristics.SHARED_PRIVATE}
     return Connection(

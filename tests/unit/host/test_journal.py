@@ -24,7 +24,7 @@ from icshare.host.journal import FileJournal
 from icshare.model.names import InterfaceName
 from icshare.plan.planner import Plan
 from icshare.plan.records import Header, encode
-from icshare.plan.steps import AddAddress, LinkRef, LoadRuleset, SetUp
+from icshare.plan.steps import AddAddress, AnyStep, LinkRef, LoadRuleset, SetUp
 from icshare.ports import Journal
 from icshare.testing import FakeHost, FakeJournal
 
@@ -136,6 +136,24 @@ def test_the_next_process_goes_on_where_the_last_one_died(directory: Path, plan:
     third = FileJournal(directory).load()
     assert third is not None
     assert third.entries == (up, address)
+
+
+def test_what_another_process_writes_is_read(directory: Path, plan: Plan) -> None:
+    reader, writer = FileJournal(directory), FileJournal(directory)
+    for _ in range(2):  # the second time in a new file
+        with writer.lock():
+            first = writer.begin(LOAD, None)
+            assert _steps(reader) == [LOAD]
+            writer.begin(UP, None)
+            assert _steps(reader) == _steps(reader) == [LOAD, UP]
+            writer.gone(first)
+            assert _steps(reader) == [UP]
+            writer.complete(plan)
+            record = reader.load()
+            assert record is not None
+            assert record.complete
+            writer.clear()
+            assert reader.load() is None
 
 
 def test_the_directory_goes_with_the_journal_and_is_made_again(directory: Path, file_journal: FileJournal) -> None:
@@ -464,3 +482,8 @@ def test_every_line_is_on_disk_before_the_step_may_run(
 def test_a_directory_whose_files_do_not_stay_is_an_error_and_no_endless_search() -> None:
     with pytest.raises(HostError, match="do not stay"), FileJournal(Path("/proc")).lock():
         pytest.fail("nothing can be locked in /proc")
+
+
+def _steps(journal: FileJournal) -> list[AnyStep]:
+    record = journal.load()
+    return [entry.step for entry in record.entries] if record else []

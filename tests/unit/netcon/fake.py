@@ -118,6 +118,13 @@ class FakeSystem:
         self.may_read()
         return tuple(self._present(link) for link in self.links.values())
 
+    def connection(self, guid: UUID, /) -> Connection | None:
+        return next((one for one in self.connections() if one.guid == guid), None)
+
+    def role(self, guid: UUID, /) -> Role | None:
+        found = self.connection(guid)
+        return found.role if found else None
+
     def windows_names(self) -> Mapping[UUID, str]:
         self.may_read()
         return {one: "Ethernet" if at == 0 else f"Ethernet {at + 1}" for at, one in enumerate(self.links)}

@@ -15,7 +15,7 @@ from icshare.model.names import InterfaceName
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
-from icshare.plan.designated import Parts, absent, parts, wanted, with_private, with_public, without
+from icshare.plan.designated import Parts, absent, absent_one, parts, wanted, with_private, with_public, without
 
 LINKS: list[dict[str, Any]] = [
     {"name": "wan0"},
@@ -110,9 +110,9 @@ def test_parts_are_those_in_force_and_those_designated() -> None:
         privates=frozenset({"lan1"})
     )
     assert parts(Wanted(), designation("wan0"), interfaces) == Parts(public="wan0")
-    assert parts(shared, designation("lan1", "wan0", "port0"), interfaces) == Parts(
-        public="wan0", privates=frozenset({"lan0", "port0"}), firewalled=frozenset({"wan0"})
-    )
+    found = parts(shared, designation("lan1", "wan0", "port0"), interfaces)
+    assert found == Parts(public="wan0", privates=frozenset({"lan0", "port0"}), firewalled=frozenset({"wan0"}))
+    assert [found.role(one) for one in ("wan0", "port0", "lan1")] == [Role.PUBLIC, Role.PRIVATE, Role.NONE]
 
 
 def test_absent_connections_with_a_part_are_known_by_the_name_they_had() -> None:
@@ -136,8 +136,12 @@ def test_absent_connections_with_a_part_are_known_by_the_name_they_had() -> None
     assert [(one.interface, one.role, one.characteristics) for one in found] == [
         ("wwan0", Role.PUBLIC, Characteristics.SHARED),
         ("usb0", Role.PRIVATE, Characteristics.SHARED_PRIVATE),
-        ("usb2", Role.NONE, Characteristics.NONE),
         ("usb1", Role.NONE, Characteristics.NONE),
+        ("usb2", Role.NONE, Characteristics.NONE),
     ]
     assert all(one.status is Status.HARDWARE_NOT_PRESENT and one.hidden and not one.sharable.ok for one in found)
-    assert [one.interface for one in absent(replace(state, designation=Designation()), set())] == ["usb2", "usb1"]
+    assert [one.interface for one in absent(replace(state, designation=Designation()), set())] == ["usb1", "usb2"]
+    assert absent_one(state, private) == found[1]
+    assert absent_one(state, nameless) is None
+    assert absent_one(state, uuid4()) is None
+    assert absent_one(replace(state, mappings={}), mapped) is None
