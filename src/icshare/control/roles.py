@@ -4,15 +4,15 @@ Every change is written down first, then brought into force; when that fails, bo
 (one side is missing, a connection is absent) stays written down, and is inert.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Protocol
 from uuid import UUID
 
 from icshare.engine import Engine, Outcome, Progress, silent
-from icshare.errors import GoneError, PolicyError, RefusedError
+from icshare.errors import GoneError, IcshareError, PolicyError, RefusedError
 from icshare.model.connection import Connection, Verdict
 from icshare.model.firewall import FirewallOptions
 from icshare.model.settings import Settings
@@ -79,6 +79,10 @@ class Mappings(Protocol):
         """Disable every mapping of *connection*."""
         ...
 
+    def enable(self, number: int) -> None:
+        """Enable one mapping."""
+        ...
+
 
 class Roles:
     """Changes who has which part."""
@@ -108,19 +112,20 @@ class Roles:
             IcshareError: As `Engine.apply`; everything was put back.
         """
         self._authorize()
-        asked = self.wanted(sharing, firewall=firewall)
         self._refuse_bridge(len(sharing.privates))
-        by_name = {one.interface: one.guid for one in self._host.connections()}
-        if not {sharing.public, *sharing.privates} <= by_name.keys():
-            self._engine.propose(asked)
-            raise AssertionError("a sharing of unknown connections was not refused")
-        designation = Designation(
-            public=by_name[sharing.public],
-            privates=tuple(by_name[name] for name in sharing.privates),
-            subnet=sharing.subnet if sharing.subnet != self._settings.subnet else None,
-        )
-        firewalls = _firewalls(self._store.load(), by_name[sharing.public], on=firewall)
-        outcome = self._change(designation, firewalls, asked, progress)
+        with self._store.lock():
+            asked = self.wanted(sharing, firewall=firewall)
+            by_name = {one.interface: one.guid for one in self._host.connections()}
+            if not {sharing.public, *sharing.privates} <= by_name.keys():
+                self._engine.propose(asked)
+                raise AssertionError("a sharing of unknown connections was not refused")
+            designation = Designation(
+                public=by_name[sharing.public],
+                privates=tuple(by_name[name] for name in sharing.privates),
+                subnet=sharing.subnet if sharing.subnet != self._settings.subnet else None,
+            )
+            firewalls = _firewalls(self._store.load(), by_name[sharing.public], on=firewall)
+            outcome = self._change(designation, firewalls, asked, progress)
         assert outcome is not None, "a sharing is something"
         return outcome
 
@@ -156,15 +161,14 @@ class Roles:
         connection = self._find(guid)
         _refuse(connection, "public connection", connection.as_public)
         with self._store.lock():
-            state = self._store.load()
+            state = self._load()
             designation = with_public(state.designation, guid)
             former = state.designation.public
-            if former is not None and former != guid:
-                self._mappings.disable_all(former)
-            if guid in state.designation.privates:
-                self._mappings.disable_all(guid)
+            unshared = [one for one in (former,) if one is not None and one != guid]
+            unshared += [guid] if guid in state.designation.privates else []
             protect = firewallable(connection, private=False).ok
-            self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls)
+            with self._mappings_disabled(state, unshared):
+                self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls)
 
     def add_private(self, guid: UUID) -> None:
         """Make a connection a private one, beside those that there are; its firewall setting stays as it is.
@@ -179,12 +183,11 @@ class Roles:
         connection = self._find(guid)
         _refuse(connection, "private connection", connection.as_private)
         with self._store.lock():
-            state = self._store.load()
+            state = self._load()
             designation = with_private(state.designation, guid)
             self._refuse_bridge(len(designation.privates))
-            if designation.public != state.designation.public:
-                self._mappings.disable_all(guid)
-            self._bring(designation, state.firewalls)
+            with self._mappings_disabled(state, [guid] if designation.public != state.designation.public else []):
+                self._bring(designation, state.firewalls)
 
     def unshare(self, guid: UUID) -> None:
         """Take a connection's part away, if it has one, and disable its mappings; its firewall stays on.
@@ -195,11 +198,11 @@ class Roles:
         """
         self._authorize()
         with self._store.lock():
-            state = self._store.load()
-            self._mappings.disable_all(guid)
+            state = self._load()
             designation = without(state.designation, guid)
-            if designation != state.designation:
-                self._bring(designation, state.firewalls)
+            with self._mappings_disabled(state, [guid]):
+                if designation != state.designation:
+                    self._bring(designation, state.firewalls)
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Switch a connection's firewall on with *options*, or off with None.
@@ -214,7 +217,7 @@ class Roles:
         if not self._settings.policy.firewall:
             raise PolicyError("the administrator's policy forbids to switch firewalls on or off", hint=_POLICY_HINT)
         with self._store.lock():
-            state = self._store.load()
+            state = self._load()
             firewalls = dict(state.firewalls)
             if options is None:
                 firewalls.pop(guid, None)
@@ -223,7 +226,7 @@ class Roles:
                 private = guid in state.designation.privates
                 _refuse(connection, "connection with a firewall", firewallable(connection, private=private))
                 firewalls[guid] = options
-            if firewalls != state.firewalls:
+            if options is not None or firewalls != state.firewalls:  # on again: it repairs what is missing
                 self._bring(state.designation, firewalls)
 
     def set_subnet(self, subnet: IPv4Network | None) -> None:
@@ -252,6 +255,30 @@ class Roles:
     def _refuse_bridge(self, privates: int) -> None:
         if privates > 1 and not self._settings.policy.bridge:
             raise PolicyError("the administrator's policy forbids to bridge private connections", hint=_POLICY_HINT)
+
+    def _load(self) -> State:
+        """Return what is written down, its roles completed by those in force: the state file may have been lost."""
+        state, record = self._store.load(), self._engine.record()
+        if record is None or record.sharing is None:
+            return state
+        by_name = {one.interface: one.guid for one in self._host.connections()}
+        public = by_name.get(record.sharing.public, state.designation.public)
+        shared = (by_name[name] for name in record.sharing.privates if name in by_name)
+        privates = tuple(one for one in dict.fromkeys((*state.designation.privates, *shared)) if one != public)
+        return replace(state, designation=replace(state.designation, public=public, privates=privates))
+
+    @contextmanager
+    def _mappings_disabled(self, state: State, guids: Sequence[UUID]) -> Iterator[None]:
+        """Disable the mappings of connections; enable them again when what comes then fails."""
+        numbers = [one.number for one in state.mappings.values() if one.enabled and one.connection in guids]
+        for guid in guids:
+            self._mappings.disable_all(guid)
+        try:
+            yield
+        except BaseException:  # cancellation must put back too
+            for number in numbers:
+                self._mappings.enable(number)
+            raise
 
     def _find(self, guid: UUID) -> Connection:
         for one in self._host.connections():
@@ -292,7 +319,11 @@ class Roles:
                 if moves:
                     self._mappings.sync()
                 raise
-            self._mappings.sync()
+            try:
+                self._mappings.sync()
+            except IcshareError as error:
+                error.add_note("the rest is in force; icshare map list shows what is not")
+                raise
             return outcome
 
     def _write(self, before: State, designation: Designation, firewalls: Firewalls) -> None:

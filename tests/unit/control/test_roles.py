@@ -15,12 +15,13 @@ from icshare.engine import Engine, silent
 from icshare.errors import ConflictError, GoneError, HostError, PolicyError, PrivilegeError, RefusedError
 from icshare.model.connection import Connection
 from icshare.model.firewall import FirewallOptions, IcmpOption
+from icshare.model.mapping import PortMapping, Protocol, address_target
 from icshare.model.names import InterfaceName
 from icshare.model.settings import Policy, Settings
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
 from icshare.plan.statebook import Book
-from icshare.plan.staterecords import Fact
+from icshare.plan.staterecords import Fact, Mapped
 from icshare.plan.transition import rewind
 from icshare.testing import FakeHost, FakeJournal
 
@@ -56,6 +57,9 @@ class Mappings:
 
     def sync(self) -> None:
         self.done.append("sync")
+
+    def enable(self, number: int) -> None:
+        self.done.append(f"enable {number}")
 
     def disable_all(self, connection: UUID) -> None:
         self.done.append(f"disable {next(name for name, guid in GUIDS.items() if guid == connection)}")
@@ -149,6 +153,19 @@ class Machine:
             public=InterfaceName(public), privates=tuple(InterfaceName(one) for one in privates), subnet=subnet
         )
         self.roles.share(sharing, firewall=firewall, progress=silent)
+
+
+def mapping(number: int, name: str, *, enabled: bool) -> PortMapping:
+    return PortMapping(
+        number=number,
+        connection=GUIDS[name],
+        name="web",
+        protocol=Protocol.TCP,
+        external=8000 + number,
+        internal=80,
+        target=address_target("192.168.137.2"),
+        enabled=enabled,
+    )
 
 
 @pytest.fixture
@@ -330,6 +347,47 @@ def test_a_failure_puts_roles_and_host_back(machine: Machine, number: int) -> No
             assert settled(machine.host.snapshot) == settled(host)
             return
     assert number > 2
+
+
+def test_a_failure_enables_again_what_was_disabled(machine: Machine) -> None:
+    machine.share("wan0", "lan0")
+    with machine.store.lock():
+        for number, name, enabled in ((1, "wan0", True), (2, "wan0", False), (3, "lan1", True)):
+            machine.store.append(Mapped(mapping=mapping(number, name, enabled=enabled)))
+    machine.host.fail_at = len(machine.host.ran) + 1
+    machine.mappings.done.clear()
+    with pytest.raises(HostError):
+        machine.set_public("wan1")
+    assert machine.mappings.done[0] == "disable wan0"
+    assert machine.mappings.done[-1] == "enable 1"
+
+
+def test_what_is_in_force_counts_where_the_state_file_was_lost(machine: Machine) -> None:
+    machine.share("wan0", "lan0", "lan1")
+    machine.store = Store()
+    machine.unshare("lan1")
+    assert (machine.designation, machine.shared) == (("wan0", "lan0"), ("wan0", "lan0"))
+    machine.store = Store()
+    machine.unshare("wan0")
+    assert (machine.designation, machine.shared) == ((None, "lan0"), ())
+
+
+def test_mappings_that_fail_leave_the_rest_in_force_and_say_so(machine: Machine) -> None:
+    def refuse() -> None:
+        raise HostError("no")
+
+    machine.mappings.sync = refuse  # type: ignore[method-assign]
+    with pytest.raises(HostError) as caught:
+        machine.share("wan0", "lan0")
+    assert caught.value.__notes__ == ["the rest is in force; icshare map list shows what is not"]
+    assert machine.shared == ("wan0", "lan0")
+
+
+def test_a_firewall_that_is_on_is_brought_back_by_switching_it_on(machine: Machine) -> None:
+    machine.roles.set_firewall(GUIDS["wan0"], PING)
+    machine.host.snapshot = replace(machine.host.snapshot, firewall=None)
+    machine.roles.set_firewall(GUIDS["wan0"], PING)
+    assert machine.host.snapshot.firewall is not None
 
 
 def test_the_subnet_is_remembered_for_what_is_designated_later(machine: Machine) -> None:
