@@ -204,12 +204,12 @@ def test_what_a_node_writes_stays_with_it(lab: Lab) -> None:
     name = f"icshare-test-{lab.plan.prefix}"
     code = f"""
 import os
-for place in ("/etc", "/run", "/var/lib", "/var/lib/dhcp"):
+for place in ("/etc", "/run", "/var/lib", "/var/lib/dhcp", "/var/log"):
     open(f"{{place}}/{name}", "w").write("here")
 os.rename("/etc/{name}", "/etc/resolv.conf")
 """
     lab.run("c0", python(code))
-    for path in (f"/run/{name}", f"/var/lib/{name}", f"/var/lib/dhcp/{name}", "/etc/resolv.conf"):
+    for path in (f"/run/{name}", f"/var/lib/{name}", f"/var/lib/dhcp/{name}", f"/var/log/{name}", "/etc/resolv.conf"):
         assert lab.path("c0", path).read_text() == "here"
         assert not Path(path).exists() or path == "/etc/resolv.conf"
     assert Path("/etc/resolv.conf").read_text() != "here"

@@ -37,7 +37,7 @@ NETNS = Path("/run/netns")
 NODES = "nodes"
 
 # Own directories hide what is below; a command that starts there would not find its working directory.
-_HIDDEN = ("/run", "/var/lib")
+_HIDDEN = ("/run", "/var/lib", "/var/log")
 _PROGRAMS = ("ip", "nsenter", "dnsmasq")
 # Only a machine that hangs takes as long as this.
 _TIMEOUT_SECONDS = 60.0
@@ -140,7 +140,7 @@ def entry(state: LabState, node: NodeName, argv: Sequence[str], *, working_direc
 
 
 def own_directory(directory: Path, node: NodeName) -> Path:
-    """Return where *node*'s own ``run``, ``etc`` and ``var-lib`` are, seen from the host."""
+    """Return where *node*'s own ``run``, ``etc``, ``var-lib`` and ``var-log`` are, seen from the host."""
     return directory / NODES / node
 
 

@@ -17,6 +17,7 @@ from icshare.lab.plan import DEFAULT_PREFIX, FAR, GATEWAY, INTERNET, LabName, La
 from icshare.lab.state import LabState, Phase, load
 
 _BASE = "/run/icshare-lab"
+_OWN_DIRECTORIES = (("/run", "run"), ("/etc", "etc"), ("/var/lib", "var-lib"), ("/var/log", "var-log"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +178,8 @@ class Lab:
     def argv(self, node: str, argv: Sequence[str]) -> list[str]:
         """Return the argument vector that, run as root on this host, runs *argv* on *node*.
 
-        It runs with the node's links, ``/sys``, ``/etc/resolv.conf``, ``/run``, ``/var/lib`` and host name, in our
-        working directory (in ``/`` when the node's own directories hide that).
+        It runs with the node's links, ``/sys``, ``/etc/resolv.conf``, ``/run``, ``/var/lib``, ``/var/log`` and host
+        name, in our working directory (in ``/`` when the node's own directories hide that).
 
         Raises:
             HostError: The process that keeps the nodes' namespaces has ended.
@@ -221,17 +222,17 @@ class Lab:
         command.become(self.argv(node, argv))
 
     def path(self, node: str, path: str) -> Path:
-        """Return where *node*'s own file *path*, below ``/run``, ``/etc`` or ``/var/lib``, is on this host.
+        """Return where *node*'s own file *path*, below /run, /etc, /var/lib or /var/log, is on this host.
 
         Raises:
             InvalidRequestError: It lies elsewhere: it is the host's file, under the same name.
         """
         own = build.own_directory(self.directory, self.node(node))
-        for place, directory in (("/run", "run"), ("/etc", "etc"), ("/var/lib", "var-lib")):
+        for place, directory in _OWN_DIRECTORIES:
             if Path(path).is_relative_to(place):
                 return own / directory / Path(path).relative_to(place)
         raise InvalidRequestError(
-            f"{path} is not a node's own file", hint="expected a path below /run, /etc or /var/lib"
+            f"{path} is not a node's own file", hint="expected a path below /run, /etc, /var/lib or /var/log"
         )
 
     def seen(self, service: str | None = None) -> tuple[Seen, ...]:

@@ -20,7 +20,7 @@ _IP = {
     "routes": (("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all")),
     "rules": (("-4", "rule", "show"), ("-6", "rule", "show")),
 }
-_OWN_DIRECTORIES = ("/run", "/etc", "/var/lib")
+_OWN_DIRECTORIES = ("/run", "/etc", "/var/lib", "/var/log")
 # No settings: one counts the connections of the moment, the other is drawn by the kernel when it is first needed.
 _NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ipv4/tcp_fastopen_key:")
 

@@ -13,6 +13,7 @@ also gets a mount namespace and a UTS namespace:
 ``/run``        an empty directory of the node
 ``/etc``        the host's, entry by entry through symbolic links to a read-only view; own files where listed
 ``/var/lib``    the host's through symbolic links; own empty directories where listed
+``/var/log``    an empty directory of the node
 host name       the node's name
 ==============  ===========================================================================================
 
@@ -194,10 +195,10 @@ def _enter_network(path: str) -> None:
 
 
 def _shadow(root: Path, resolv_conf: str) -> None:
-    """Lay *root*'s ``etc``, ``var-lib`` and ``run`` over the host's."""
-    run, etc, var_lib = root / "run", root / "etc", root / "var-lib"
+    """Lay *root*'s ``etc``, ``var-lib``, ``var-log`` and ``run`` over the host's."""
+    run, etc, var_lib, var_log = root / "run", root / "etc", root / "var-lib", root / "var-log"
     host_etc, host_var_lib = run / HOST_VIEW / "etc", run / HOST_VIEW / "var-lib"
-    for directory in (run, etc, var_lib, host_etc, host_var_lib):
+    for directory in (run, etc, var_lib, var_log, host_etc, host_var_lib):
         directory.mkdir(parents=True, exist_ok=True)
     for name in HOST_VIEW_ROOT:
         (run / HOST_VIEW / name).symlink_to(f"/{name}")
@@ -213,6 +214,7 @@ def _shadow(root: Path, resolv_conf: str) -> None:
     _mount("/var/lib", str(host_var_lib), None, MS_BIND | MS_REC)
     _mount(str(etc), "/etc", None, MS_BIND)
     _mount(str(var_lib), "/var/lib", None, MS_BIND)
+    _mount(str(var_log), "/var/log", None, MS_BIND)
     _mount(str(run), "/run", None, MS_BIND | MS_REC)  # last: the lab's directory is often below /run
 
 
