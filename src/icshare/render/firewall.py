@@ -6,10 +6,11 @@ Independent of sharing (see `icshare.render.nft`), loaded in one transaction, ha
 
 * ``redirected`` (prerouting, nat): an external port of a mapping to this host that has another number inside. Only for
   connections that are not the public one of a sharing in force; there the sharing's own table does it.
-* ``input``: what comes in by a connection with a firewall goes to ``inbound``: answers pass, and connections older than
-  the firewall, what the link itself needs, the administrator's own login, ICMP options that are on, and the holes of
+* ``input``: what comes in by a connection with a firewall goes to ``inbound``: answers pass, ICMP options that are on,
+  connections older than the firewall, what the link itself needs, the administrator's own login, and the holes of
   mappings. A hole is known by the port that the packet bore on the wire, so 8080 redirected to 80 opens 8080 alone.
-  The rest is dropped in silence.
+  The rest is dropped in silence. The ICMP options come before what connection tracking calls invalid, because so it
+  calls every redirect about a connection that it does not know, and router requests.
 * ``output``: the outbound ICMP options. Errors that this host sends about a connection with traffic both ways pass:
   without them path MTU discovery would fail, a client's as well as our own. The options rule the errors about packets
   that nobody here has answered.
@@ -39,13 +40,14 @@ _SETS = (
     ("set older4", ["type inet_proto . ipv4_addr . inet_service . ipv4_addr . inet_service"]),
     ("set older6", ["type inet_proto . ipv6_addr . inet_service . ipv6_addr . inet_service"]),
 )
+_REDIRECT = ("icmp type redirect", "icmpv6 type nd-redirect")
 _INBOUND = {
     IcmpOption.INBOUND_ECHO_REQUEST: ("icmp type echo-request", "icmpv6 type echo-request"),
     IcmpOption.INBOUND_TIMESTAMP_REQUEST: ("icmp type timestamp-request",),
     IcmpOption.INBOUND_MASK_REQUEST: ("icmp type address-mask-request",),
     IcmpOption.INBOUND_ROUTER_REQUEST: ("icmp type router-solicitation", "icmpv6 type nd-router-solicit"),
+    IcmpOption.REDIRECT: _REDIRECT,
 }
-_REDIRECT = ("icmp type redirect", "icmpv6 type nd-redirect")
 _OUTBOUND = {
     IcmpOption.OUTBOUND_DESTINATION_UNREACHABLE: (
         "icmp type destination-unreachable icmp code != frag-needed",
@@ -103,27 +105,24 @@ def _input(protected: str) -> Iterator[str]:
 
 
 def _inbound(firewalls: Sequence[Firewall]) -> Iterator[str]:
-    closed = _without(firewalls, IcmpOption.REDIRECT)
-    if closed:
+    if closed := _without(firewalls, IcmpOption.REDIRECT):
         for message in _REDIRECT:
             yield rule(f"iifname {closed} {message} goto refused", str(IcmpOption.REDIRECT))
     yield rule("ct state established,related accept", "answers, and errors about them")
+    for option, messages in _INBOUND.items():
+        if where := _with(firewalls, option):
+            for message in messages:
+                yield rule(f"iifname {where} {message} goto opened", str(option))
     yield rule("ct state invalid goto refused", "belongs to nothing")
     yield rule("meta l4proto . ip saddr . th sport . ip daddr . th dport @older4 accept", "older than the firewall")
     yield rule("meta l4proto . ip6 saddr . th sport . ip6 daddr . th dport @older6 accept", "older than the firewall")
-    neighbour = "nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert, nd-redirect, mld-listener-query"
+    neighbour = "nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert, mld-listener-query"
     yield rule(f"icmpv6 type {{ {neighbour} }} ip6 hoplimit {{ 1, 255 }} accept", "what the link itself needs")
     yield rule("udp sport 67 udp dport 68 accept", "our own DHCP lease")
     yield rule("ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept", "our own DHCPv6 lease")
     for one in firewalls:
         if one.login_port is not None:
             yield rule(f'iifname "{one.interface}" tcp dport {one.login_port} accept', "the administrator's login")
-    for option, messages in _INBOUND.items():
-        if where := _with(firewalls, option):
-            for message in messages:
-                yield rule(f"iifname {where} {message} goto opened", str(option))
-    if where := _with(firewalls, IcmpOption.REDIRECT):
-        yield rule(f"iifname {where} {_REDIRECT[0]} accept", str(IcmpOption.REDIRECT))
     for protocol in ("tcp", "udp"):
         yield rule(
             f"meta nfproto ipv4 meta l4proto {protocol} iifname . ct original proto-dst @holes_{protocol} goto opened",
@@ -134,7 +133,7 @@ def _inbound(firewalls: Sequence[Firewall]) -> Iterator[str]:
 
 def _opened(logged: str) -> Iterator[str]:
     if logged:
-        yield rule(f"iifname {logged} ct state new,untracked {_log('OPEN-INBOUND')}", "log")
+        yield rule(f"iifname {logged} {_log('OPEN-INBOUND')}", "log")
     yield rule("accept", "let in")
 
 

@@ -11,7 +11,7 @@ MESSAGES = {
     IcmpOption.INBOUND_TIMESTAMP_REQUEST: "timestamp-request goto opened",
     IcmpOption.INBOUND_MASK_REQUEST: "address-mask-request goto opened",
     IcmpOption.INBOUND_ROUTER_REQUEST: "router-solicitation goto opened",
-    IcmpOption.REDIRECT: "icmp type redirect accept",
+    IcmpOption.REDIRECT: "icmp type redirect goto opened",
 }
 CLOSED = {
     IcmpOption.REDIRECT: "icmp type redirect goto refused",
@@ -69,3 +69,10 @@ def test_several_firewalls_share_the_table_and_keep_their_own_options() -> None:
     )
     assert 'iifname { "wan0", "wan1" } jump inbound' in both
     assert 'iifname "wan0" icmp type echo-request goto opened' in both
+
+
+def test_icmp_options_come_before_what_connection_tracking_calls_invalid() -> None:
+    """It knows no connection of a router request, nor of a redirect about somebody else's packets."""
+    inbound = text("wan0", *IcmpOption).partition("chain inbound")[2]
+    for message in MESSAGES.values():
+        assert inbound.index("established") < inbound.index(message) < inbound.index("ct state invalid goto refused")
