@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from icshare.errors import ConflictError, HostError, InvalidRequestError, PrivilegeError
-from icshare.model.state import State
+from icshare.errors import ConflictError, HostError, IcshareError, InvalidRequestError, PrivilegeError
+from icshare.model.state import State, is_blank
 from icshare.plan.statebook import Book
 from icshare.plan.staterecords import Fact, Header, decode, decode_header, encode, encode_header
 
@@ -29,6 +29,9 @@ SPARE_BYTES = 64 * 1024
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MARK = b"unfinished\n"
+
+# Each try that fails means that another holder has finished; or, with all of them, that nobody can hold a lock there.
+_LOCK_TRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class StateStore:
             try:
                 yield
             finally:
+                self._clear()
                 os.close(self._lock)
                 self._lock = None
 
@@ -144,6 +148,18 @@ class StateStore:
                 _sync_directory(self._directory)
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """Take away a file that says nothing, and a directory without one; to be called under the lock."""
+        try:
+            state = self.load()
+        except IcshareError:
+            return
+        if is_blank(state) and not self.unfinished:
+            with suppress(OSError):  # what stays says nothing
+                self._path.unlink(missing_ok=True)
+                (self._directory / "lock").unlink(missing_ok=True)
+                self._directory.rmdir()
 
     def _held(self) -> int:
         assert self._lock is not None, "the state's lock is not held"
@@ -244,20 +260,29 @@ class StateStore:
         return HostError(f"{self._path} cannot be read: {error.strerror}")
 
     def _take_lock(self) -> int:
-        self._make_directory()
         path = self._directory / "lock"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        except OSError as error:
-            raise _denied(error, path) from error
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise HostError(f"{path} is not a regular file", hint="remove it")
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        for _ in range(_LOCK_TRIES):
+            self._make_directory()
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+            except FileNotFoundError:
+                continue  # the last holder has just removed the directory
+            except OSError as error:
+                raise _denied(error, path) from error
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise HostError(f"{path} is not a regular file", hint="remove it")
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except BaseException:
+                os.close(fd)
+                raise
+            with suppress(FileNotFoundError):
+                if os.fstat(fd).st_ino == path.lstat().st_ino:
+                    return fd
+            os.close(fd)  # the last holder removed the file that we waited for
+        raise HostError(
+            f"{path} cannot be made: files made in this directory do not stay", hint="check ICSHARE_STATE_DIR"
+        )
 
     def _make_directory(self) -> None:
         try:
@@ -269,7 +294,10 @@ class StateStore:
             raise HostError(f"{self._directory.parent} does not exist", hint="check ICSHARE_STATE_DIR") from error
         except OSError as error:
             raise _denied(error, self._directory) from error
-        status = self._directory.lstat()
+        try:
+            status = self._directory.lstat()
+        except FileNotFoundError:
+            return  # the last holder has just removed it; opening the lock file will tell
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             if os.geteuid() not in {status.st_uid, 0}:
                 raise PrivilegeError(f"{self._directory} belongs to another user", hint="run it with sudo")

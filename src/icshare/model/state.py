@@ -55,3 +55,14 @@ class State:
     names: Mapping[UUID, str] = field(default_factory=dict)
     interfaces: Mapping[UUID, str] = field(default_factory=dict)
     next_number: int = 1
+
+
+def is_blank(state: State) -> bool:
+    """Tell whether *state* says no more than none at all: nobody has a part, and there never was a mapping."""
+    return (
+        state.designation == Designation()
+        and not state.firewalls
+        and not state.mappings
+        and not state.names
+        and state.next_number == 1
+    )

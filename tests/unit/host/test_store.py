@@ -7,6 +7,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
@@ -63,7 +64,54 @@ def test_nothing_was_asked_for_without_a_file(store: StateStore, directory: Path
     with store.lock():
         store.append()
         assert store.load().next_number == 1
-    assert [one.name for one in directory.iterdir()] == ["lock"]
+        assert [one.name for one in directory.iterdir()] == ["lock"]
+    assert not directory.exists()
+
+
+def test_a_state_that_says_nothing_any_more_leaves_nothing(store: StateStore, directory: Path) -> None:
+    other = StateStore(directory)
+    with store.lock():
+        store.append(Designated(designation=Designation(public=ONE)), Seen(connection=ONE, interface="eth0"))
+    assert other.load().designation.public == ONE
+    with other.lock():
+        other.append(Designated(designation=Designation()))
+    assert not directory.exists()
+    assert store.load().interfaces == {}
+    with store.lock():
+        store.append(Designated(designation=Designation(public=ONE)))
+    assert other.load().designation.public == ONE
+
+
+def test_a_state_that_had_a_mapping_stays_because_of_its_number(store: StateStore, directory: Path) -> None:
+    _write(store, WEB)
+    with store.lock():
+        store.append(Removed(number=WEB.number))
+    assert StateStore(directory).load().next_number == WEB.number + 1
+
+
+def test_a_state_that_is_unfinished_or_damaged_stays(store: StateStore, directory: Path) -> None:
+    with store.lock():
+        store.unfinished = True
+    with store.lock():
+        assert store.unfinished
+        store.unfinished = False
+        (directory / "state").write_text("no\n")
+    assert (directory / "state").exists()
+
+
+def test_writers_that_wait_while_the_directory_goes_each_have_their_turn(directory: Path) -> None:
+    def work(number: int) -> None:
+        store = StateStore(directory)
+        for _ in range(30):
+            with store.lock():
+                assert store.load().designation == Designation()
+                store.append(Designated(designation=Designation(public=UUID(int=number))))
+                assert store.load().designation.public == UUID(int=number)
+                store.append(Designated(designation=Designation()))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(1, 5)))
+    assert not directory.exists()
 
 
 def test_what_is_written_is_there_for_the_next_process(store: StateStore, directory: Path) -> None:
