@@ -106,7 +106,12 @@ class SharingManager:
         self._machine = Machine(self._host, self._journal, self._settings, directory)
         self._engine = Engine(self._host, self._journal, self._machine.judge)
         self._watched = (directory, state_directory)
-        self.mappings = PortMappings(store=self._store, table=KernelMappings(), surroundings=self._machine)
+        self.mappings = PortMappings(
+            store=self._store,
+            table=KernelMappings(),
+            surroundings=self._machine,
+            authorize=self._authorize,
+        )
         self._roles = Roles(
             store=self._store,
             engine=self._engine,
@@ -317,17 +322,31 @@ class SharingManager:
         self._host.delete_link(self._index(guid))
 
     def windows_names(self) -> Mapping[UUID, str]:
-        """Return a Windows-like name for every connection: "Ethernet 2", "Wi-Fi"...; given ones are kept for ever.
+        """Return a Windows-like name for every connection: "Ethernet 2", "Wi-Fi"...; needs no privilege.
 
-        Who may not write the state file gets the same names, as long as no hardware is added.
+        They stay as they are until hardware is added; those that are remembered stay for ever.
         """
-        given = self._store.load().names
-        names = assign_names(self.connections(), given)
-        new = {guid: name for guid, name in names.items() if guid not in given}
-        if new and places.may_administrate():
-            with self._store.lock():
-                self._store.append(*(Named(connection=guid, name=name) for guid, name in new.items()))
-        return names
+        return assign_names(self.connections(), self._store.load().names)
+
+    def remember_windows_names(self) -> None:
+        """Keep the Windows-like names of the connections that there are for ever.
+
+        Raises:
+            PrivilegeError: CAP_NET_ADMIN is missing.
+        """
+        places.require_net_admin()
+        if self.windows_names().keys() <= self._store.load().names.keys():
+            return
+        with self._store.lock():
+            given = self._store.load().names
+            names = assign_names(self.connections(), given)
+            self._store.append(
+                *(Named(connection=guid, name=name) for guid, name in names.items() if guid not in given)
+            )
+
+    def _authorize(self) -> None:
+        """Check privilege and policy for a change of mappings."""
+        self._roles.authorize()
 
     def _index(self, guid: UUID) -> IfIndex:
         places.require_net_admin()

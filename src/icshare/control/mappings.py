@@ -8,7 +8,7 @@ An element is wanted by a mapping; where two mappings want one slot (they lead t
 external port for what it sends) the one with the lower number has it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
@@ -59,11 +59,26 @@ from icshare.render.mappings import Element
 class PortMappings:
     """The port mappings of this host."""
 
-    def __init__(self, *, store: Store, table: MappingTable, surroundings: Surroundings) -> None:
-        """Take what it works on; nothing is changed yet."""
+    def __init__(
+        self,
+        *,
+        store: Store,
+        table: MappingTable,
+        surroundings: Surroundings,
+        authorize: Callable[[], None] | None = None,
+    ) -> None:
+        """Take what it works on; nothing is changed yet.
+
+        Args:
+            store: What is written down.
+            table: The kernel's elements.
+            surroundings: The machine.
+            authorize: Checks privilege and policy before a change that somebody asks for, None for the privilege alone.
+        """
         self._store = store
         self._table = table
         self._surroundings = surroundings
+        self._authorize = authorize or surroundings.require_admin
 
     def all(self, connection: UUID | None = None) -> tuple[PortMapping, ...]:
         """Return the definitions, of one connection or of all, by number; needs no privilege.
@@ -124,14 +139,14 @@ class PortMappings:
             enabled: Let it work at once.
 
         Raises:
-            PrivilegeError: CAP_NET_ADMIN is missing.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy prohibits sharing.
             InvalidRequestError: A name or port that cannot be.
             GoneError: There is no such connection.
             RefusedError: The connection cannot be shared.
             AlreadyExistsError: It has a mapping of this protocol with one of these external ports.
             HostError: The machine refused; nothing was changed.
         """
-        self._surroundings.require_admin()
+        self._authorize()
         check_mapping_name(name)
         internal = external if internal is None else internal
         check_ports(external, internal, count)
@@ -170,13 +185,13 @@ class PortMappings:
         """Change a definition in one step; None leaves a field as it is. Elements that stay the same keep their hits.
 
         Raises:
-            PrivilegeError: CAP_NET_ADMIN is missing.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy prohibits sharing.
             InvalidRequestError: A name or port that cannot be.
             GoneError: There is no such mapping any more.
             AlreadyExistsError: Another mapping has one of the external ports.
             HostError: The machine refused; nothing was changed.
         """
-        self._surroundings.require_admin()
+        self._authorize()
         with self._store.lock():
             state = self._repaired()
             before = _mapping(state, number)
@@ -200,11 +215,11 @@ class PortMappings:
         """Let a mapping work.
 
         Raises:
-            PrivilegeError: CAP_NET_ADMIN is missing.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy prohibits sharing.
             GoneError: There is no such mapping any more.
             HostError: The machine refused; nothing was changed.
         """
-        self._surroundings.require_admin()
+        self._authorize()
         with self._store.lock():
             state = self._repaired()
             before = _mapping(state, number)
@@ -216,11 +231,11 @@ class PortMappings:
         """Let a mapping rest, and cut its connections; it stays defined.
 
         Raises:
-            PrivilegeError: CAP_NET_ADMIN is missing.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy prohibits sharing.
             GoneError: There is no such mapping any more.
             HostError: The machine refused; nothing was changed.
         """
-        self._surroundings.require_admin()
+        self._authorize()
         with self._store.lock():
             state = self._repaired()
             before = _mapping(state, number)
@@ -231,11 +246,11 @@ class PortMappings:
         """Forget a mapping, and cut its connections.
 
         Raises:
-            PrivilegeError: CAP_NET_ADMIN is missing.
+            PrivilegeError: CAP_NET_ADMIN is missing, or the policy prohibits sharing.
             GoneError: There is no such mapping any more.
             HostError: The machine refused; nothing was changed.
         """
-        self._surroundings.require_admin()
+        self._authorize()
         with self._store.lock():
             state = self._repaired()
             self._close(state, [_mapping(state, number)], [Removed(number=number)])

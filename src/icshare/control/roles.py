@@ -111,7 +111,7 @@ class Roles:
         Raises:
             IcshareError: As `Engine.apply`; everything was put back.
         """
-        self._authorize()
+        self.authorize()
         self._refuse_bridge(len(sharing.privates))
         with self._store.lock():
             asked = self.wanted(sharing, firewall=firewall)
@@ -157,7 +157,7 @@ class Roles:
             PolicyError: The administrator's policy forbids sharing.
             IcshareError: As `Engine.apply`; everything was put back.
         """
-        self._authorize()
+        self.authorize()
         connection = self._find(guid)
         _refuse(connection, "public connection", connection.as_public)
         with self._store.lock():
@@ -179,7 +179,7 @@ class Roles:
             PolicyError: The administrator's policy forbids sharing.
             IcshareError: As `Engine.apply`; everything was put back.
         """
-        self._authorize()
+        self.authorize()
         connection = self._find(guid)
         _refuse(connection, "private connection", connection.as_private)
         with self._store.lock():
@@ -196,7 +196,7 @@ class Roles:
             PolicyError: The administrator's policy forbids it.
             IcshareError: As `Engine.apply`; everything was put back.
         """
-        self._authorize()
+        self.authorize()
         with self._store.lock():
             state = self._load()
             designation = without(state.designation, guid)
@@ -205,7 +205,7 @@ class Roles:
                     self._bring(designation, state.firewalls)
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
-        """Switch a connection's firewall on with *options*, or off with None.
+        """Switch a connection's firewall on with *options*, or off with None; once more mends what is not so.
 
         Raises:
             GoneError: There is no such connection.
@@ -226,18 +226,22 @@ class Roles:
                 private = guid in state.designation.privates
                 _refuse(connection, "connection with a firewall", firewallable(connection, private=private))
                 firewalls[guid] = options
-            if options is not None or firewalls != state.firewalls:  # on again: it repairs what is missing
-                self._bring(state.designation, firewalls)
+            self._bring(state.designation, firewalls)
 
     def set_subnet(self, subnet: IPv4Network | None) -> None:
         """Remember the subnet for the next sharing that is designated piece by piece; what is in force stays."""
-        self._authorize()
+        self.authorize()
         with self._store.lock():
             state = self._store.load()
             self._write(state, replace(state.designation, subnet=subnet), state.firewalls)
 
-    def _authorize(self) -> None:
-        """Check privilege and policy; a sharing that the policy has forbidden meanwhile ends here."""
+    def authorize(self) -> None:
+        """Check privilege and policy; a sharing that the policy has forbidden meanwhile ends here.
+
+        Raises:
+            PrivilegeError: CAP_NET_ADMIN is missing.
+            PolicyError: The administrator's policy prohibits sharing.
+        """
         self._host.require_admin()
         if self._settings.policy.sharing:
             return

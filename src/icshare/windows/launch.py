@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
-from icshare.errors import InvalidRequestError
+from icshare.errors import HostError, InvalidRequestError
+from icshare.host.settings import may_administrate
 from icshare.netcon.hresults import translated
 from icshare.netcon.identifiers import CLSID_ConnectionManager, CLSID_NetSharingManager, CLSID_UPnPNAT
 from icshare.netcon.manager import INetConnectionManager, INetSharingManager
@@ -27,10 +28,14 @@ _OURS = (str(Path(__file__).parent), contextlib.__file__, "<frozen importlib")
 
 
 def this_machine() -> System:
-    """Return the system of this machine."""
+    """Return the system of this machine; the names that the program sees are remembered, where that is allowed."""
     from icshare.api import SharingManager  # noqa: PLC0415 (a program that only prints its usage needs no engine)
 
-    return SharingManager()
+    manager = SharingManager()
+    if may_administrate():
+        with contextlib.suppress(HostError):  # a disk that cannot be written is no reason not to read
+            manager.remember_windows_names()
+    return manager
 
 
 def modules(open_system: Callable[[], System], apartments: Apartments) -> dict[str, dict[str, object]]:

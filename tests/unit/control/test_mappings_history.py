@@ -5,11 +5,12 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from icshare.control.mappings import PortMappings
-from icshare.errors import HostError, IcshareError
+from icshare.errors import HostError, IcshareError, PolicyError
 from icshare.model.connection import YES, Characteristics, Connection, MediaType, Role, Status
 from icshare.model.mapping import PortMapping, Protocol, parse_target
 from icshare.model.names import InterfaceName
@@ -140,6 +141,31 @@ def _add(external: int, internal: int, target: str, enabled: bool) -> Action:
         target=parse_target(target),
         enabled=enabled,
     )
+
+
+def test_where_it_is_not_allowed_nobody_changes_a_mapping_but_with_a_role() -> None:
+    world = World()
+    world.mappings.add(WAN, name="x", protocol=Protocol.TCP, external=1, target=parse_target("nas"), enabled=True)
+    before = world.definitions(), dict(world.elements)
+
+    def prohibited() -> None:
+        raise PolicyError("no")
+
+    mappings = PortMappings(store=world.store, table=world, surroundings=world, authorize=prohibited)
+    changes: tuple[Action, ...] = (
+        _add(2, 2, "nas", enabled=True),
+        lambda one: one.update(1, external=3),
+        lambda one: one.enable(1),
+        lambda one: one.disable(1),
+        lambda one: one.remove(1),
+    )
+    for change in changes:
+        with pytest.raises(PolicyError):
+            change(mappings)
+    mappings.sync()
+    assert (world.definitions(), world.elements) == before
+    mappings.disable_all(WAN)
+    assert not world.elements
 
 
 actions: st.SearchStrategy[Action] = st.one_of(

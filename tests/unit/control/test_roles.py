@@ -21,7 +21,7 @@ from icshare.model.settings import Policy, Settings
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
 from icshare.plan.statebook import Book
-from icshare.plan.staterecords import Fact, Mapped
+from icshare.plan.staterecords import Fact, Mapped, Protected
 from icshare.plan.transition import rewind
 from icshare.testing import FakeHost, FakeJournal
 
@@ -314,6 +314,22 @@ def test_the_firewall_of_a_private_rests_and_cannot_be_switched_on(machine: Mach
         machine.roles.set_firewall(GUIDS["lan0"], FirewallOptions())
     machine.unshare("lan0")
     assert sorted(machine.protected) == ["lan0", "wan0"]
+
+
+def test_switching_on_once_more_brings_a_lost_firewall_back(machine: Machine) -> None:
+    machine.roles.set_firewall(GUIDS["wan0"], PING)
+    protected = machine.host.snapshot
+    machine.host.snapshot = replace(protected, firewall=None)
+    machine.roles.set_firewall(GUIDS["wan0"], PING)
+    assert machine.host.snapshot == protected
+
+
+def test_switching_off_once_more_takes_away_what_a_killed_one_has_left(machine: Machine) -> None:
+    machine.roles.set_firewall(GUIDS["wan0"], PING)
+    with machine.store.lock():
+        machine.store.append(Protected(connection=GUIDS["wan0"], options=None))
+    machine.roles.set_firewall(GUIDS["wan0"], None)
+    assert machine.host.snapshot == HOST
 
 
 def test_the_last_firewall_off_leaves_no_trace(machine: Machine) -> None:
