@@ -6,11 +6,11 @@ Independent of sharing (see `icshare.render.nft`), loaded in one transaction, ha
 
 * ``redirected`` (prerouting, nat): an external port of a mapping to this host that has another number inside. Only for
   connections that are not the public one of a sharing in force; there the sharing's own table does it.
-* ``input``: what comes in by a connection with a firewall goes to ``inbound``: answers pass, ICMP options that are on,
-  connections older than the firewall, what the link itself needs, the administrator's own login, and the holes of
-  mappings. A hole is known by the port that the packet bore on the wire, so 8080 redirected to 80 opens 8080 alone.
-  The rest is dropped in silence. The ICMP options come before what connection tracking calls invalid, because so it
-  calls every redirect about a connection that it does not know, and router requests.
+* ``input``: what comes in by a connection with a firewall goes to ``inbound``: answers pass, connections older than the
+  firewall, what the link itself needs, the administrator's own login, and the holes of mappings. A hole is known by the
+  port that the packet bore on the wire, so 8080 redirected to 80 opens 8080 alone. The rest is dropped in silence.
+* ``requests``: the inbound ICMP options, before all that: a request is never an answer, so a ping ends when its option
+  goes, though connection tracking knows it; and it calls invalid what it knows nothing of, as router requests.
 * ``output``: the outbound ICMP options. Errors that this host sends about a connection with traffic both ways pass:
   without them path MTU discovery would fail, a client's as well as our own. The options rule the errors about packets
   that nobody here has answered.
@@ -40,13 +40,12 @@ _SETS = (
     ("set older4", ["type inet_proto . ipv4_addr . inet_service . ipv4_addr . inet_service"]),
     ("set older6", ["type inet_proto . ipv6_addr . inet_service . ipv6_addr . inet_service"]),
 )
-_REDIRECT = ("icmp type redirect", "icmpv6 type nd-redirect")
 _INBOUND = {
     IcmpOption.INBOUND_ECHO_REQUEST: ("icmp type echo-request", "icmpv6 type echo-request"),
     IcmpOption.INBOUND_TIMESTAMP_REQUEST: ("icmp type timestamp-request",),
     IcmpOption.INBOUND_MASK_REQUEST: ("icmp type address-mask-request",),
     IcmpOption.INBOUND_ROUTER_REQUEST: ("icmp type router-solicitation", "icmpv6 type nd-router-solicit"),
-    IcmpOption.REDIRECT: _REDIRECT,
+    IcmpOption.REDIRECT: ("icmp type redirect", "icmpv6 type nd-redirect"),
 }
 _OUTBOUND = {
     IcmpOption.OUTBOUND_DESTINATION_UNREACHABLE: (
@@ -75,6 +74,7 @@ def firewall_ruleset(firewalls: Sequence[Firewall]) -> str:
         chain("redirected", "type nat hook prerouting priority dstnat; policy accept;", _redirected(protected)),
         chain("input", "type filter hook input priority filter; policy accept;", _input(protected)),
         chain("inbound", "", _inbound(firewalls)),
+        chain("requests", "", _requests(firewalls)),
         chain("opened", "", _opened(opened)),
         chain("refused", "", _refused(_where(firewalls, lambda one: one.options.log_dropped))),
         chain("output", "type filter hook output priority filter; policy accept;", _output(protected, opened)),
@@ -105,14 +105,8 @@ def _input(protected: str) -> Iterator[str]:
 
 
 def _inbound(firewalls: Sequence[Firewall]) -> Iterator[str]:
-    if closed := _without(firewalls, IcmpOption.REDIRECT):
-        for message in _REDIRECT:
-            yield rule(f"iifname {closed} {message} goto refused", str(IcmpOption.REDIRECT))
+    yield rule("meta l4proto { icmp, ipv6-icmp } jump requests", "inbound ICMP options")
     yield rule("ct state established,related accept", "answers, and errors about them")
-    for option, messages in _INBOUND.items():
-        if where := _with(firewalls, option):
-            for message in messages:
-                yield rule(f"iifname {where} {message} goto opened", str(option))
     yield rule("ct state invalid goto refused", "belongs to nothing")
     yield rule("meta l4proto . ip saddr . th sport . ip daddr . th dport @older4 accept", "older than the firewall")
     yield rule("meta l4proto . ip6 saddr . th sport . ip6 daddr . th dport @older6 accept", "older than the firewall")
@@ -129,6 +123,15 @@ def _inbound(firewalls: Sequence[Firewall]) -> Iterator[str]:
             "mappings to this host",
         )
     yield rule("goto refused", "nothing unasked")
+
+
+def _requests(firewalls: Sequence[Firewall]) -> Iterator[str]:
+    for option, messages in _INBOUND.items():
+        for message in messages:
+            if where := _without(firewalls, option):
+                yield rule(f"iifname {where} {message} goto refused", str(option))
+            if where := _with(firewalls, option):
+                yield rule(f"iifname {where} {message} ct state new,untracked,invalid goto opened", str(option))
 
 
 def _opened(logged: str) -> Iterator[str]:
