@@ -16,7 +16,9 @@ def main() -> None:
     try:
         run(Path(sys.argv[1]), sys.argv[2:])
     except InvalidRequestError as error:
-        sys.stderr.write(f"icshare run-windows: {error}\n")
+        sys.stderr.write(f"icshare: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
         sys.exit(WRONG_REQUEST)
 
 

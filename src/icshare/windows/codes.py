@@ -4,6 +4,7 @@ Source:
     ``winerror.h`` of the Windows SDK.
 """
 
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -60,6 +61,18 @@ WINERROR: Mapping[str, int] = MappingProxyType(
     }
 )
 """The constants of the module ``winerror``, those that programs of this kind use."""
+
+
+_ERRNO: Mapping[int, int] = MappingProxyType(
+    {2: errno.ENOENT, 5: errno.EACCES, 6: errno.EBADF, 53: errno.ENOENT, 126: errno.ENOENT}
+)
+
+
+def windows_error(code: int, text: str) -> OSError:
+    """Return the error that Python raises on Windows for a code of Windows, with the code as ``winerror``."""
+    error = OSError(_ERRNO.get(code, errno.EINVAL), text)
+    error.winerror = code  # type: ignore[attr-defined]  # it is there on Windows only
+    return error
 
 
 class CallError(Exception):

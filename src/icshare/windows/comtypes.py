@@ -14,7 +14,7 @@ from icshare.windows.codes import TEXTS, WINERROR, CallError
 from icshare.windows.members import NATUPNP, NATUPNP_LIBID, NETCON
 from icshare.windows.objects import Com, clsid
 from icshare.windows.pointers import POINTERS, COMError, CreationError, IDispatch, IUnknown, Pointer, raising
-from icshare.windows.pywin32 import CONSTANTS
+from icshare.windows.pywin32 import CONSTANTS, Constants
 
 _LIBRARIES = {
     "hnetcfg.dll": "NETCONLib",
@@ -138,7 +138,12 @@ class Comtypes:
             },
             "comtypes.automation": {"IDispatch": IDispatch},
             "comtypes.hresult": dict(WINERROR),
-            "comtypes.client": {"CreateObject": self.create_object, "GetModule": get_module, "GetBestInterface": _best},
+            "comtypes.client": {
+                "CreateObject": self.create_object,
+                "GetModule": get_module,
+                "GetBestInterface": _best,
+                "Constants": _constants,
+            },
             "comtypes.gen": {},
             "comtypes.gen.NETCONLib": {
                 **CONSTANTS,
@@ -175,6 +180,13 @@ def _best(pointer: Pointer) -> Pointer:
     """Return *pointer* by the interface it is known for."""
     com = pointer._object  # noqa: SLF001 (programs see nothing of ours)
     return POINTERS[com.interface.name](com)
+
+
+def _constants(_: object) -> Constants:
+    """Return the constants of the type library of an object."""
+    found = Constants()
+    found.load()
+    return found
 
 
 def _coclass(name: str, cls_id: UUID, interface: str) -> type:

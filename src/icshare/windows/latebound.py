@@ -13,6 +13,8 @@ from icshare.windows.oleobjects import PyIDispatch, called, com_error, dressed, 
 class CDispatch:
     """An object that scripts can use. Names are found in any case; a method is one only when it is called."""
 
+    __module__ = "win32com.client"
+
     _oleobj_: PyIDispatch
     _username_: str
 

@@ -3,6 +3,7 @@
 import contextlib
 import runpy
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -25,6 +26,11 @@ from icshare.windows.wmi import Wmi
 
 _OURS = (str(Path(__file__).parent), contextlib.__file__, "<frozen importlib")
 """Beginnings of the names of files whose frames a traceback does not show."""
+
+_IMPORTS = str(Path(__file__).with_name("view.py"))
+"""The file through whose frames the program imports its own modules."""
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 def this_machine() -> System:
@@ -73,43 +79,83 @@ def run(program: Path, arguments: Sequence[str], open_system: Callable[[], Syste
     """Run *program* as Python would; returns when it has come to its end.
 
     Args:
-        program: A Python file, or a directory or archive with a ``__main__.py``.
+        program: A Python file, or a directory or archive with a ``__main__.py``. A directory that is a package runs as
+            by ``python -m``, so that its modules find each other by relative imports.
         arguments: What it finds in ``sys.argv[1:]``.
         open_system: Opens the system that it shares.
 
     Raises:
-        InvalidRequestError: There is no such file.
+        InvalidRequestError: There is no such file, or nothing to run in the directory.
         SystemExit: The program has asked for it.
     """
     if not program.exists():
-        raise InvalidRequestError(f"can't open file '{program}': No such file or directory")
+        raise InvalidRequestError(f"there is no program '{program}'")
+    if program.is_dir() and not (program / "__main__.py").is_file():
+        raise InvalidRequestError(f"there is no __main__.py in the directory '{program}'", hint="name a file in it")
     apartments = Apartments()
     names = builtins_with(views(apartments))
-    directory = program.resolve().parent if program.is_file() else program.resolve()
+    place = program.resolve()
+    package = (place / "__init__.py").is_file() and place.name.isidentifier()
+    # what the modules of a package know each other by is its name; a file beside it may also be meant without
+    directories = [place.parent, place] if package else [place if place.is_dir() else place.parent]
     # The program's modules go before the emulated ones: its own wmi.py is what it means by wmi.
     sys.meta_path[:0] = [
-        ProgramFinder(directory, names),
+        *(ProgramFinder(one, names) for one in directories),
         EmulatedFinder(modules(open_system, apartments), apartments.enter),
     ]
-    sys.path.insert(0, str(directory))
+    sys.path[:0] = map(str, directories)
     sys.argv[:] = [str(program), *arguments]
-    sys.excepthook = _excepthook(str(program))
-    runpy.run_path(str(program), init_globals={"__builtins__": names}, run_name="__main__")
+    sys.excepthook, threading.excepthook = _show, _show_of_thread
+    builtin = {"__builtins__": names}
+    if package:
+        runpy.run_module(place.name, init_globals=builtin, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(str(program), init_globals=builtin, run_name="__main__")
 
 
-def _excepthook(program: str) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
-    """Return a hook that shows the traceback of an uncaught error from the program on, as Python would."""
+def _show(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    """Show an uncaught error as Python would that runs the program by itself: without what is ours."""
+    _prune(error)
+    sys.__excepthook__(kind, error, error.__traceback__)
 
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        shown = []
-        while traceback is not None:
-            shown.append(traceback)
-            traceback = traceback.tb_next
-        while shown and not shown[0].tb_frame.f_code.co_filename.startswith(program):
-            del shown[0]
-        for one in reversed(shown):
-            if not one.tb_frame.f_code.co_filename.startswith(_OURS):
-                traceback = TracebackType(traceback, one.tb_frame, one.tb_lasti, one.tb_lineno)
-        sys.__excepthook__(kind, error.with_traceback(traceback), traceback)
 
-    return hook
+def _show_of_thread(told: threading.ExceptHookArgs) -> None:
+    """Show an uncaught error of a thread, likewise."""
+    error = told.exc_value
+    if error is not None:
+        _prune(error)
+        told = threading.ExceptHookArgs((told.exc_type, error, error.__traceback__, told.thread))
+    threading.__excepthook__(told)
+
+
+def _prune(error: BaseException) -> None:
+    """Leave the frames of the program in the traceback of *error*, and of those that it came from."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        waiting += [one.__cause__, one.__context__]
+        one.__traceback__ = _of_program(one.__traceback__, interrupted=isinstance(one, KeyboardInterrupt))
+
+
+def _of_program(traceback: TracebackType | None, *, interrupted: bool) -> TracebackType | None:
+    """Return *traceback* without our frames; of what was *interrupted* in us, neither what we were doing."""
+    frames: list[tuple[str, TracebackType]] = []
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        frames.append((file, traceback))
+        if file == __file__:  # from here on it is the program that runs
+            frames.clear()
+        traceback = traceback.tb_next
+    while frames and frames[0][0] == "<frozen runpy>":
+        del frames[0]
+    if interrupted:
+        inside = [number for number, (file, _) in enumerate(frames) if file.startswith(_PACKAGE) and file != _IMPORTS]
+        del frames[min(inside, default=len(frames)) :]
+    for file, one in reversed(frames):
+        if not file.startswith(_OURS):
+            traceback = TracebackType(traceback, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return traceback

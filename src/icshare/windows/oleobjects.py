@@ -155,6 +155,21 @@ class PyIDispatch(PyIUnknown):
         return self._object
 
 
+class PyIStream:
+    """What carries an object to another thread.
+
+    Attributes:
+        held: The object; an addition of ours.
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: PyIUnknown) -> None:
+        if not isinstance(held, PyIUnknown):
+            raise TypeError("The Python object is not a COM object")
+        self.held = held
+
+
 def as_dispatch(oleobj: PyIUnknown, iid: "PyIID | str | None" = None) -> PyIDispatch:
     """Return *oleobj* as an object that scripts can use, by its interface *iid*.
 

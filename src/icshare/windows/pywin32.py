@@ -10,12 +10,21 @@ from uuid import uuid4
 
 from icshare.netcon import constants as netcon_constants
 from icshare.netcon.identifiers import IIDS, LIBID_NETCONLib
-from icshare.windows.codes import WINERROR
+from icshare.windows.codes import CO_E_NOTINITIALIZED, TEXTS, WINERROR
 from icshare.windows.latebound import CDispatch
 from icshare.windows.makepy import CLASSES, DispatchBaseClass, typed
 from icshare.windows.members import NATUPNP_LIBID
 from icshare.windows.objects import Com
-from icshare.windows.oleobjects import PyIDispatch, PyIID, PyIUnknown, as_dispatch, com_error, error, raising
+from icshare.windows.oleobjects import (
+    PyIDispatch,
+    PyIID,
+    PyIStream,
+    PyIUnknown,
+    as_dispatch,
+    com_error,
+    error,
+    raising,
+)
 
 CONSTANTS: Mapping[str, int] = {
     name: int(value)
@@ -28,11 +37,18 @@ _IUNKNOWN, _IDISPATCH = PyIID(IIDS["IUnknown"]), PyIID(IIDS["IDispatch"])
 
 
 class Constants:
-    """The constants of the type libraries, as attributes."""
+    """The constants of the type libraries that are loaded, as attributes."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, int] = {}
+
+    def load(self) -> None:
+        """Have the constants from now on: what the makepy style needs is generated; an addition of ours."""
+        self._loaded = dict(CONSTANTS)
 
     def __getattr__(self, name: str) -> int:
         try:
-            return CONSTANTS[name]
+            return self._loaded[name]
         except KeyError:
             raise AttributeError(name) from None
 
@@ -48,6 +64,7 @@ class Pywin32:
             winmgmts: Returns the namespace of WMI that a moniker names.
         """
         self._com = com
+        self._constants = Constants()
         self._winmgmts = winmgmts
 
     def _oleobj(self, given: object) -> tuple[PyIDispatch, str | None]:
@@ -91,7 +108,9 @@ class Pywin32:
         Raises:
             com_error: As `dispatch`.
         """
-        return typed(self._oleobj(prog_id)[0])
+        made = typed(self._oleobj(prog_id)[0])
+        self._constants.load()
+        return made
 
     def cast(self, ob: object, target: str, *_: object) -> DispatchBaseClass:
         """Return *ob* by its interface *target*, in the makepy style.
@@ -102,7 +121,9 @@ class Pywin32:
         """
         if target not in CLASSES:
             raise ValueError(f"The interface name '{target}' does not appear in the same library as object '{ob!r}'")
-        return CLASSES[target](self._oleobj(ob)[0])
+        made = CLASSES[target](self._oleobj(ob)[0])
+        self._constants.load()
+        return made
 
     def get_object(self, Pathname: str | None = None, Class: str | None = None, *_: object) -> object:  # noqa: N803 (likewise)
         """Return what a moniker names: ``new:CLSID`` or ``winmgmts:NAMESPACE``; no object is registered as running.
@@ -141,9 +162,26 @@ class Pywin32:
         """End to use COM on this thread."""
         self._com.apartments.leave()
 
+    def marshal(self, _iid: object, obj: PyIUnknown) -> PyIStream:
+        """Return a stream with *obj* for another thread.
+
+        Raises:
+            TypeError: It is no object.
+        """
+        return PyIStream(obj)
+
+    def unmarshal(self, stream: PyIStream, iid: PyIID | str) -> PyIUnknown:
+        """Return the object in *stream* by its interface *iid*.
+
+        Raises:
+            com_error: This thread has not called CoInitialize, or the object has no such interface.
+        """
+        if not self._com.apartments.depth:
+            raise com_error(CO_E_NOTINITIALIZED, TEXTS[CO_E_NOTINITIALIZED])
+        return stream.held.QueryInterface(iid)
+
     def modules(self) -> dict[str, dict[str, object]]:
         """Return the content of each module; packages are those that have others below them."""
-        constants = Constants()
         library = {"CLSID": PyIID(LIBID_NETCONLib), "MajorVersion": 1, "MinorVersion": 0, **CLASSES}
 
         def ensure_module(typelib: object, *_: object, **__: object) -> ModuleType:
@@ -151,7 +189,8 @@ class Pywin32:
             if str(typelib).upper() not in [str(one) for one in known]:
                 raise com_error(-2147319779, "Library not registered.")
             module = ModuleType("win32com.gen_py.NETCONLib")
-            module.__dict__.update(library, constants=constants)
+            self._constants.load()
+            module.__dict__.update(library, constants=self._constants)
             return module
 
         types: dict[str, object] = {"com_error": com_error, "error": error, "IID": PyIID, "IIDType": PyIID}
@@ -169,6 +208,8 @@ class Pywin32:
                 "CoFreeUnusedLibraries": _nothing,
                 "PumpWaitingMessages": _zero,
                 "CoCreateInstance": self.create_instance,
+                "CoMarshalInterThreadInterfaceInStream": self.marshal,
+                "CoGetInterfaceAndReleaseStream": self.unmarshal,
                 "CreateGuid": _new_guid,
                 "MakeIID": PyIID,
                 "new": self.new,
@@ -200,7 +241,7 @@ class Pywin32:
                 "DispatchBaseClass": DispatchBaseClass,
                 "GetObject": self.get_object,
                 "CastTo": self.cast,
-                "constants": constants,
+                "constants": self._constants,
                 "Constants": Constants,
             },
             "win32com.client.dynamic": {**dispatch, "DumbDispatch": self.dispatch},

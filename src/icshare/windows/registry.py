@@ -6,7 +6,6 @@ Source:
 
 # ruff: noqa: N802 (the names are those of winreg)
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
@@ -14,6 +13,7 @@ from typing import NoReturn, Protocol, Self, cast
 
 from icshare.errors import IcshareError, PrivilegeError
 from icshare.netcon.session import System
+from icshare.windows.codes import windows_error
 
 HKEY_CLASSES_ROOT = 0x80000000
 HKEY_CURRENT_USER = 0x80000001
@@ -106,7 +106,7 @@ class HKEYType:
             OSError: It is closed.
         """
         if self._place is None:
-            raise OSError(errno.EBADF, "The handle is invalid")
+            raise windows_error(6, "The handle is invalid")
         return self._place
 
     def __enter__(self) -> Self:
@@ -164,7 +164,7 @@ class Registry:
         try:
             return self.open(key, sub_key, reserved, access)
         except FileNotFoundError:
-            raise PermissionError(errno.EACCES, "Access is denied") from None
+            raise windows_error(5, "Access is denied") from None
 
     def query(self, key: object, value_name: str | None) -> tuple[object, int]:
         """Return a value and its type.
@@ -187,18 +187,18 @@ class Registry:
         place = _place(key)
         name = value_name.lower()
         if not place.access & _SETTING or name not in {one.lower() for one in self._values(place)}:
-            raise PermissionError(errno.EACCES, "Access is denied")
+            raise windows_error(5, "Access is denied")
         if name != "scopeaddress":
             return
         try:
             address = IPv4Address(str(value))
             self._subnets().set_subnet(IPv4Interface(f"{address}/24").network)
         except AddressValueError:
-            raise OSError(errno.EINVAL, f"The parameter is incorrect: {value!r} is no IPv4 address") from None
+            raise windows_error(87, f"The parameter is incorrect: {value!r} is no IPv4 address") from None
         except PrivilegeError as error:
-            raise PermissionError(errno.EACCES, f"Access is denied: {error}") from error
+            raise windows_error(5, f"Access is denied: {error}") from error
         except IcshareError as error:
-            raise OSError(errno.EINVAL, str(error)) from error
+            raise windows_error(87, str(error)) from error
 
     def enum_value(self, key: object, index: int) -> tuple[str, object, int]:
         """Return the name, value and type of a value by number.
@@ -208,7 +208,7 @@ class Registry:
         """
         values = list(self._values(_place(key)).items())
         if not 0 <= index < len(values):
-            raise OSError(errno.EINVAL, "No more data is available")
+            raise windows_error(259, "No more data is available")
         name, (value, kind) = values[index]
         return name, value, kind
 
@@ -224,7 +224,7 @@ class Registry:
         below = [one.split("\\")[depth] for one in known if not place.path or one.lower().startswith(place.path + "\\")]
         names = list({one.lower(): one for one in below}.values())
         if not 0 <= index < len(names):
-            raise OSError(errno.EINVAL, "No more data is available")
+            raise windows_error(259, "No more data is available")
         return names[index]
 
     def info(self, key: object) -> tuple[int, int, int]:
@@ -274,11 +274,11 @@ def _place(key: object) -> _Place:
 
 
 def _missing() -> NoReturn:
-    raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified")
+    raise windows_error(2, "The system cannot find the file specified")
 
 
 def _refused(*_: object) -> NoReturn:
-    raise PermissionError(errno.EACCES, "Access is denied")
+    raise windows_error(5, "Access is denied")
 
 
 def _connect(computer_name: str | None, key: int) -> HKEYType:
@@ -288,7 +288,7 @@ def _connect(computer_name: str | None, key: int) -> HKEYType:
         OSError: It is another machine's.
     """
     if computer_name:
-        raise OSError(errno.EHOSTUNREACH, "The network path was not found")
+        raise windows_error(53, "The network path was not found")
     return HKEYType(_place(key))
 
 

@@ -20,10 +20,16 @@ from types import ModuleType, SimpleNamespace
 from typing import NoReturn
 
 from icshare.host.settings import may_administrate
+from icshare.windows.codes import windows_error
 from icshare.windows.objects import Apartments
 from icshare.windows.pointers import COMError
 
 _VERSION = "10.0.19045"
+_SAYINGS = {
+    0: "The operation completed successfully.",
+    2: "The system cannot find the file specified.",
+    5: "Access is denied.",
+}
 _WindowsVersion = namedtuple("_WindowsVersion", "major minor build platform service_pack")  # noqa: PYI024 (as in sys)
 _Uname = namedtuple("_Uname", "system node release version machine processor")  # noqa: PYI024 (as in platform)
 
@@ -58,9 +64,24 @@ def _is_admin() -> int:
     return int(may_administrate())
 
 
-def _no_other_privileges(*_: object) -> int:
-    """Fail to start anything, as when the user says no: 5, access denied."""
+def _shell_execute(_window: object = None, verb: str | None = None, *_: object) -> int:
+    """Start nothing, as when the user says no to the question for other privileges: 5, access denied.
+
+    A program that wants to be started again as administrator ends without a word then; so the user is told.
+    """
+    if verb and verb.lower() == "runas" and not may_administrate():
+        sys.stderr.write("icshare: the program asks for administrator rights: run it with sudo\n")
     return 5
+
+
+def _format_error(code: int = 0) -> str:
+    """Return what is known of a code of Windows."""
+    return _SAYINGS.get(code, f"error {code}")
+
+
+def _win_error(code: int = 0, descr: str | None = None) -> OSError:
+    """Return the error for a code of Windows."""
+    return windows_error(code, descr or _format_error(code))
 
 
 def _succeeds(*_: object) -> int:
@@ -69,7 +90,7 @@ def _succeeds(*_: object) -> int:
 
 
 def _not_here(*_: object) -> NoReturn:
-    raise OSError(None, "The specified module could not be found", None, 126)
+    raise windows_error(126, "The specified module could not be found")
 
 
 class _Libraries:
@@ -90,7 +111,7 @@ class _Libraries:
             return 0
 
         self._libraries = {
-            "shell32": SimpleNamespace(IsUserAnAdmin=_is_admin, ShellExecuteW=_no_other_privileges),
+            "shell32": SimpleNamespace(IsUserAnAdmin=_is_admin, ShellExecuteW=_shell_execute),
             "ole32": SimpleNamespace(
                 CoInitialize=enter, CoInitializeEx=enter, CoUninitialize=leave, CoInitializeSecurity=_succeeds
             ),
@@ -142,6 +163,9 @@ def views(apartments: Apartments) -> dict[str, ModuleType]:
                 "WinDLL": libraries.LoadLibrary,
                 "OleDLL": libraries.LoadLibrary,
                 "GetLastError": _succeeds,
+                "FormatError": _format_error,
+                "WinError": _win_error,
+                "HRESULT": ctypes.c_long,
                 "WINFUNCTYPE": ctypes.CFUNCTYPE,
             },
         ),
@@ -164,7 +188,7 @@ def builtins_with(seen: Mapping[str, ModuleType]) -> dict[str, object]:
         bound = name if fromlist else name.partition(".")[0]
         return seen.get(bound, module) if level == 0 else module
 
-    return {**vars(builtins), "__import__": importing}
+    return {**vars(builtins), "__import__": importing, "WindowsError": OSError}
 
 
 class _Loader(SourceFileLoader):

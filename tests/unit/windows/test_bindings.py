@@ -297,6 +297,50 @@ def test_both_styles_of_pywin32_take_the_objects_of_the_other() -> None:
         client["constants"].NCM_NOTHING  # noqa: B018
 
 
+_LOADS: dict[str, Callable[[Any, Any], object]] = {
+    "EnsureDispatch": lambda content, _: content["win32com.client.gencache"]["EnsureDispatch"]("HNetCfg.HNetShare"),
+    "EnsureModule": lambda content, _: content["win32com.client.gencache"]["EnsureModule"](
+        "{43E734CA-043D-4A70-9A2C-A8F254063D91}", 0, 1, 0
+    ),
+    "CastTo": lambda content, manager: content["win32com.client"]["CastTo"](manager, "INetSharingManager"),
+}
+
+
+@pytest.mark.parametrize("load", _LOADS)
+def test_constants_are_there_when_the_library_has_been_loaded(load: str) -> None:
+    content: Any = windows().modules
+    client = content["win32com.client"]
+    manager = client["Dispatch"]("HNetCfg.HNetShare")
+    with pytest.raises(AttributeError, match="ICSSHARINGTYPE_PUBLIC"):
+        client["constants"].ICSSHARINGTYPE_PUBLIC  # noqa: B018
+    _LOADS[load](content, manager)
+    assert client["constants"].ICSSHARINGTYPE_PUBLIC == 0
+    assert content["comtypes.client"]["Constants"](manager).ICSSHARINGTYPE_PRIVATE == 1
+
+
+def test_an_object_goes_to_another_thread_in_a_stream() -> None:
+    content: Any = windows().modules
+    pythoncom, client = content["pythoncom"], content["win32com.client"]
+    dispatch = pythoncom["IID_IDispatch"]
+    manager = client["Dispatch"]("HNetCfg.HNetShare")
+    stream = pythoncom["CoMarshalInterThreadInterfaceInStream"](dispatch, manager._oleobj_)
+    with pytest.raises(TypeError):
+        pythoncom["CoMarshalInterThreadInterfaceInStream"](dispatch, manager)
+    seen: list[object] = []
+
+    def work() -> None:
+        with pytest.raises(pythoncom["com_error"], match="CoInitialize"):
+            pythoncom["CoGetInterfaceAndReleaseStream"](stream, dispatch)
+        pythoncom["CoInitialize"]()
+        mine = client["Dispatch"](pythoncom["CoGetInterfaceAndReleaseStream"](stream, dispatch))
+        seen.append(len(mine.EnumEveryConnection))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [9]
+
+
 def test_comtypes_enumerates_connections_by_their_own_manager() -> None:
     content: Any = windows().modules
     comtypes, netcon = content["comtypes"], content["comtypes.gen.NETCONLib"]

@@ -1,9 +1,13 @@
 """Programs written for Windows, run in an interpreter of their own on a machine in memory."""
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.windows.machine import PROGRAMS, start
+from tests.unit.windows.machine import PROGRAMS, ROOT, start
+
+from icshare.host import command
 
 STYLES = ("late", "makepy", "comtypes")
 
@@ -169,3 +173,92 @@ def test_its_own_modules_go_before_those_of_windows(tmp_path: Path) -> None:
     _program(tmp_path, "WHOSE = 'mine'\n", "wmi.py")
     ran = start(_program(tmp_path, "import wmi, pythoncom\nprint(wmi.WHOSE, pythoncom.__name__)\n"))
     assert ran.stdout == "mine pythoncom\n"
+
+
+def test_what_is_no_program_is_one_error(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "none.py", "there is no program"), (tmp_path, "there is no __main__.py")):
+        argv = [sys.executable, "-m", "icshare.windows", str(path)]
+        ran = command.run(argv, env={"PYTHONPATH": str(ROOT / "src")}, timeout=60, check=False)
+        assert (ran.stdout, ran.returncode) == ("", 2)
+        assert ran.stderr.startswith(f"icshare: {said}")
+        assert "Traceback" not in ran.stderr
+
+
+def test_a_directory_runs_as_by_its_name_and_a_package_as_by_python_m(tmp_path: Path) -> None:
+    for place, how in ((tmp_path / "plain", "import util"), (tmp_path / "package", "from . import util")):
+        (place / "below").mkdir(parents=True)
+        _program(place, f"import sys\n{how}\nprint(util.SEEN, sys.argv[1:])\n1 / 0\n", "__main__.py")
+        _program(place, "import sys\nSEEN = sys.platform\n", "util.py")
+    _program(tmp_path / "package", "", "__init__.py")
+    _program(tmp_path / "package" / "below", "", "__init__.py")
+    _program(tmp_path / "package" / "below", "from ..util import SEEN\n", "deep.py")
+    for name in ("plain", "package"):
+        ran = start(tmp_path / name, "x")
+        assert (ran.stdout, ran.returncode) == ("win32 ['x']\n", 1), ran.stderr
+        assert [line.strip() for line in ran.stderr.splitlines()] == [
+            "Traceback (most recent call last):",
+            f'File "{tmp_path / name / "__main__.py"}", line 4, in <module>',
+            "1 / 0",
+            "~~^~~",
+            "ZeroDivisionError: division by zero",
+        ]
+    _program(tmp_path / "package", "from .below.deep import SEEN\nprint(SEEN)\n", "__main__.py")
+    assert start(tmp_path / "package").stdout == "win32\n"
+
+
+@pytest.mark.parametrize("where", ["thread", "cause"])
+def test_no_frame_of_ours_is_shown_of_a_thread_nor_of_a_cause(tmp_path: Path, where: str) -> None:
+    _program(tmp_path, "def work(manager):\n    manager.Nothing\n", "sibling.py")
+    bodies = {
+        "thread": "one = threading.Thread(target=sibling.work, args=(manager,))\none.start()\none.join()\n",
+        "cause": "try:\n    sibling.work(manager)\nexcept AttributeError as error:\n    raise ValueError from error\n",
+    }
+    text = "import sibling, threading, win32com.client\nmanager = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
+    ran = start(_program(tmp_path, text + bodies[where]))
+    assert f'File "{tmp_path / "sibling.py"}", line 2, in work' in ran.stderr
+    assert "AttributeError: HNetCfg.HNetShare.Nothing" in ran.stderr
+    assert "icshare" not in ran.stderr.replace(str(tmp_path), "")
+
+
+def test_an_interrupted_call_is_shown_where_the_program_made_it(tmp_path: Path) -> None:
+    text = (
+        "import os, signal, threading, win32com.client\n"
+        "manager = win32com.client.Dispatch('HNetCfg.HNetShare')\n"
+        "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "while True: manager.EnumEveryConnection\n"
+    )
+    program = _program(tmp_path, text)
+    ran = start(program)
+    assert ran.returncode == -signal.SIGINT
+    assert ran.stderr.splitlines()[0] == "Traceback (most recent call last):"
+    assert ran.stderr.count("  File ") == ran.stderr.count(f'  File "{program}", line 4, in <module>') == 1
+    assert ran.stderr.endswith("KeyboardInterrupt\n")
+
+
+def test_habits_of_programs_are_met(tmp_path: Path) -> None:
+    program = _program(
+        tmp_path,
+        "import ctypes, multiprocessing, sys, winreg\n"
+        "def work(number):\n"
+        "    return number, sys.platform\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.freeze_support()\n"
+        "    with multiprocessing.Pool(1) as pool:\n"
+        "        print(pool.map(work, [1]))\n"
+        "    try:\n"
+        "        winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, 'None')\n"
+        "    except WindowsError as error:\n"
+        "        print(error.winerror, type(error).__name__)\n"
+        "    error = ctypes.WinError(5)\n"
+        "    print(error.winerror, type(error).__name__, error.strerror, ctypes.FormatError(1000))\n"
+        "    print(ctypes.windll.shell32.ShellExecuteW(None, 'open', sys.executable, '', None, 1) <= 32)\n"
+        "    sys.exit(3)\n",
+    )
+    ran = start(program)
+    assert (ran.stderr, ran.returncode) == ("", 3)
+    assert ran.stdout.splitlines() == [
+        "[(1, 'win32')]",
+        "2 FileNotFoundError",
+        "5 PermissionError Access is denied. error 1000",
+        "True",
+    ]
