@@ -1,6 +1,6 @@
 """What the facts of the state log add up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
@@ -10,6 +10,76 @@ from icshare.errors import InvalidRequestError
 from icshare.model.mapping import PortMapping, Protocol, TargetKind
 from icshare.model.state import State
 from icshare.plan.staterecords import Designated, Fact, Header, Mapped, Named, Protected, Removed, Seen, check
+
+
+class _Ports(Mapping[tuple[UUID, Protocol, int], int]):
+    """Numbers of mappings by connection, protocol and external port; a view that its book changes.
+
+    Thousands of them are made whenever a process starts, so the keys within are plain numbers.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def __getitem__(self, key: tuple[UUID, Protocol, int]) -> int:
+        return self._numbers[_key(*key)]
+
+    def __iter__(self) -> Iterator[tuple[UUID, Protocol, int]]:
+        return (_parts(key) for key in self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def define(self, mapping: PortMapping) -> None:
+        number, first = mapping.number, _key(mapping.connection, mapping.protocol, mapping.external)
+        for key in (first,) if mapping.count == 1 else range(first, first + mapping.count):
+            if self._numbers.setdefault(key, number) != number:
+                raise _overlap(mapping)
+
+    def release(self, mapping: PortMapping) -> None:
+        first = _key(mapping.connection, mapping.protocol, mapping.external)
+        for key in range(first, first + mapping.count):
+            del self._numbers[key]
+
+
+class _Sockets(Mapping[tuple[UUID, Protocol, str, int], tuple[int, ...]]):
+    """Numbers of mappings by connection, protocol, target and internal port; as `_Ports`, made when first asked."""
+
+    def __init__(self, mappings: Mapping[int, PortMapping]) -> None:
+        self._mappings = mappings
+        self._made: dict[tuple[int, str], tuple[int, ...]] | None = None
+
+    def __getitem__(self, key: tuple[UUID, Protocol, str, int]) -> tuple[int, ...]:
+        connection, protocol, value, port = key
+        return self._numbers[_key(connection, protocol, port), value]
+
+    def __iter__(self) -> Iterator[tuple[UUID, Protocol, str, int]]:
+        for key, value in self._numbers:
+            connection, protocol, port = _parts(key)
+            yield connection, protocol, value, port
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def _numbers(self) -> dict[tuple[int, str], tuple[int, ...]]:
+        if self._made is None:
+            self._made = {}
+            for mapping in self._mappings.values():
+                self.define(mapping)
+        return self._made
+
+    def define(self, mapping: PortMapping) -> None:
+        if self._made is not None:
+            for socket in _sockets(mapping):
+                self._made[socket] = (*self._made.get(socket, ()), mapping.number)
+
+    def release(self, mapping: PortMapping) -> None:
+        if self._made is not None:
+            for socket in _sockets(mapping):
+                self._made[socket] = tuple(one for one in self._made[socket] if one != mapping.number)
+                if not self._made[socket]:
+                    del self._made[socket]
 
 
 class Book:
@@ -23,14 +93,14 @@ class Book:
         """Begin with nothing; without a *header*, as if there were no file."""
         self.recorded = 0
         self._mappings: dict[int, PortMapping] = {}
-        self._by_port: dict[tuple[UUID, Protocol, int], int] = {}
-        self._by_socket: dict[tuple[UUID, Protocol, str, int], dict[int, None]] = {}
+        self._by_port = _Ports()
+        self._by_socket = _Sockets(self._mappings)
         self._followed: dict[int, None] = {}
         self._next = header.next if header else 1
         self._state = State(
             mappings=MappingProxyType(self._mappings),
-            by_port=MappingProxyType(self._by_port),
-            by_socket=MappingProxyType(self._by_socket),
+            by_port=self._by_port,
+            by_socket=self._by_socket,
             followed=self._followed.keys(),
             next_number=self._next,
         )
@@ -117,27 +187,31 @@ class Book:
         )
 
     def _define(self, mapping: PortMapping) -> None:
-        number, connection, protocol = mapping.number, mapping.connection, mapping.protocol
-        value, shift = mapping.target.value, mapping.internal - mapping.external
-        for port in mapping.externals:
-            if self._by_port.setdefault((connection, protocol, port), number) != number:
-                raise _overlap(mapping)
-            self._by_socket.setdefault((connection, protocol, value, port + shift), {})[number] = None
+        number = mapping.number
+        self._by_port.define(mapping)
+        self._by_socket.define(mapping)
         if mapping.target.kind is not TargetKind.ADDRESS:
             self._followed[number] = None
         self._mappings[number] = mapping
         self._next = max(self._next, number + 1)
 
     def _release(self, mapping: PortMapping) -> None:
-        number, connection, protocol = mapping.number, mapping.connection, mapping.protocol
-        value, shift = mapping.target.value, mapping.internal - mapping.external
-        for port in mapping.externals:
-            del self._by_port[connection, protocol, port]
-            socket = (connection, protocol, value, port + shift)
-            del self._by_socket[socket][number]
-            if not self._by_socket[socket]:
-                del self._by_socket[socket]
-        self._followed.pop(number, None)
+        self._by_port.release(mapping)
+        self._by_socket.release(mapping)
+        self._followed.pop(mapping.number, None)
+
+
+def _key(connection: UUID, protocol: Protocol, port: int) -> int:
+    return connection.int << 24 | protocol << 16 | port
+
+
+def _parts(key: int) -> tuple[UUID, Protocol, int]:
+    return UUID(int=key >> 24), Protocol(key >> 16 & 0xFF), key & 0xFFFF
+
+
+def _sockets(mapping: PortMapping) -> Iterator[tuple[int, str]]:
+    first = _key(mapping.connection, mapping.protocol, mapping.internal)
+    return ((key, mapping.target.value) for key in range(first, first + mapping.count))
 
 
 def _overlap(mapping: PortMapping) -> InvalidRequestError:

@@ -56,6 +56,8 @@ def test_mappings_are_found_by_port_and_by_socket() -> None:
     book = _book(Mapped(mapping=WEB), Mapped(mapping=named))
     state = book.state
     assert state.by_port == {(ONE, TCP, 8080): 1, (ONE, TCP, 90): 2, (ONE, TCP, 91): 2}
+    assert (len(state.by_port), len(state.by_socket)) == (3, 3)
+    assert state.by_port.get((TWO, TCP, 8080)) is None
     assert {key: (*numbers,) for key, numbers in state.by_socket.items()} == {
         (ONE, TCP, "192.168.137.5", 80): (1,),
         (ONE, TCP, "xbox", 90): (2,),
@@ -70,6 +72,22 @@ def test_mappings_are_found_by_port_and_by_socket() -> None:
     assert state.by_port == {(ONE, TCP, 8081): 3}
     assert (*state.by_socket[ONE, TCP, "192.168.137.5", 80],) == (3,)
     assert (*state.followed,) == ()
+
+
+def test_sockets_are_the_same_whenever_they_are_asked_for_first() -> None:
+    other = replace(WEB, number=2, external=8081)
+    facts: list[Fact] = [
+        Mapped(mapping=WEB),
+        Mapped(mapping=other),
+        Mapped(mapping=replace(WEB, internal=90)),
+        Removed(number=2),
+    ]
+    late, early = Book(), Book()
+    for fact in facts:
+        late.take([fact])
+        early.take([fact])
+        assert early.state.by_socket
+    assert late.state.by_socket == early.state.by_socket == {(ONE, TCP, "192.168.137.5", 90): (1,)}
 
 
 def test_a_mapping_keeps_its_place_when_it_changes() -> None:
@@ -96,7 +114,11 @@ def test_two_mappings_of_one_port_contradict_each_other() -> None:
 
 def test_facts_together_may_give_a_port_to_another_mapping() -> None:
     book = _book(Mapped(mapping=WEB))
-    facts = [Removed(number=1), Mapped(mapping=replace(WEB, number=2)), Named(connection=ONE, name="Ethernet")]
+    facts: list[Fact] = [
+        Removed(number=1),
+        Mapped(mapping=replace(WEB, number=2)),
+        Named(connection=ONE, name="Ethernet"),
+    ]
     book.refuse(facts)
     book.take(facts)
     assert (*book.state.mappings,) == (2,)
