@@ -10,7 +10,7 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.mappings import COUNTED, PLAIN, Element, Part, add_text, cut_text, delete_text
 from icshare.render.nft import TABLE
 
-_SETS = frozenset({"holes_tcp", "holes_udp", "mapped_ports", "mapped_targets"})
+_ALL = frozenset((*COUNTED, *PLAIN))
 
 
 class KernelMappings:
@@ -62,14 +62,15 @@ def _in_the_way(found: Iterable[Element], remove: Iterable[Element], add: Iterab
 
 
 def _present(nft: Nftables) -> dict[Element, int | None]:
-    tables = {name for name in (TABLE, FIREWALL_TABLE) if nft.table_exists("inet", name)}
+    """Read our tables; one that is not there, or lacks a map because it is somebody else's, has no mappings."""
     found: dict[Element, int | None] = {}
-    for table, name in (*COUNTED, *PLAIN):
-        if table in tables:
-            for item in nft.list_json(f"{'set' if name in _SETS else 'map'} inet {table} {name}"):
-                for one in next(iter(item.values())).get("elem", ()):
-                    element, hits = _element(table, name, one)
-                    found[element] = hits
+    for table in (TABLE, FIREWALL_TABLE):
+        if not nft.table_exists("inet", table):
+            continue
+        for item in nft.list_json(f"table inet {table}"):
+            (listed,) = item.values()
+            if (table, listed.get("name")) in _ALL and "elem" in listed:
+                found.update(_element(table, listed["name"], one) for one in listed["elem"])
     return found
 
 

@@ -62,7 +62,8 @@ MS_SLAVE = 0x80000
 
 # The host's directory that a node sees through links, and the names below it that are the node's own.
 ETC_OWN_DIRECTORIES = ("icshare",)
-VAR_LIB_OWN_DIRECTORIES = ("NetworkManager", "dhcp", "dhcpcd", "icshare", "misc")
+VAR_LIB_OWN_DIRECTORIES = ("NetworkManager", "dhcp", "dhcpcd", "misc")
+VAR_LIB_HIDDEN = ("icshare",)
 # Below /run of a node: where the links lead to. Relative links inside of /etc (../usr/lib/...) must find a root there.
 HOST_VIEW = "host"
 HOST_VIEW_ROOT = ("bin", "lib", "lib64", "opt", "sbin", "usr", "var")
@@ -205,7 +206,13 @@ def _shadow(root: Path, resolv_conf: str) -> None:
     _mirror(Path("/etc"), etc, f"/run/{HOST_VIEW}/etc", own=ETC_OWN_DIRECTORIES, hide=("resolv.conf",))
     (etc / "resolv.conf").write_text(resolv_conf)
     _hide_groups(etc)
-    _mirror(Path("/var/lib"), var_lib, f"/run/{HOST_VIEW}/var-lib", own=VAR_LIB_OWN_DIRECTORIES)
+    _mirror(
+        Path("/var/lib"),
+        var_lib,
+        f"/run/{HOST_VIEW}/var-lib",
+        own=VAR_LIB_OWN_DIRECTORIES,
+        hide=VAR_LIB_HIDDEN,
+    )
     (run / "lock").mkdir(mode=0o1777)
     _mount("/etc", str(host_etc), None, MS_BIND | MS_REC)
     # A remount in a user namespace must keep what is locked: the flags of the mount it came from.
