@@ -51,6 +51,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_row_of_a_table_has_all_its_cells(page: Path) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE)
+    for rows in (table.splitlines() for table in tables):
+        assert [row for row in rows if _cells(row) != _cells(rows[0])] == []
+
+
+def _cells(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
+
+
 def _commands() -> Iterator[str]:
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
