@@ -235,7 +235,11 @@ def _tell(session: Session, number: int, *, json: bool) -> None:
     Raises:
         GoneError: Somebody else has removed it in the meantime.
     """
-    status = next((one for one in session.manager.mappings.statuses() if one.mapping.number == number), None)
+    mappings = session.manager.mappings
+    if json:
+        status = next((one for one in mappings.statuses() if one.mapping.number == number), None)
+    else:
+        status = mappings.status(number)
     if status is None:
         raise GoneError(f"the mapping #{number} has been removed by somebody else just now")
     if json:

@@ -74,6 +74,10 @@ class Mappings(Protocol):
         """Forget a mapping."""
         ...
 
+    def status(self, number: int) -> "MappingStatus | None":
+        """Return a mapping and how it fares, without hits; None when there is none."""
+        ...
+
     def statuses(self) -> "Sequence[MappingStatus]":
         """Return the mappings and how they fare."""
         ...

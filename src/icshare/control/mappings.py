@@ -293,6 +293,20 @@ class PortMappings:
             if connection is None or one.mapping.connection == connection
         )
 
+    def status(self, number: int) -> MappingStatus | None:
+        """Return how one mapping fares, None when there is none with *number*; at one cost beside few and many others.
+
+        The kernel is not asked: there are no hits, and what is wanted counts as being in force.
+
+        Raises:
+            HostError: The state or the host could not be read.
+        """
+        mapping = self._store.load().mappings.get(number)
+        if mapping is None:
+            return None
+        there, known = self._look()
+        return _status(fate(mapping, there, known), (), None)
+
     def sync(self) -> None:
         """Make the kernel's elements what they should be.
 

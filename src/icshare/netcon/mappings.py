@@ -151,6 +151,19 @@ class INetSharingPortMapping:
             raise _gone()
         return found
 
+    def resolved_address(self) -> str:
+        """Return the address that packets go to, "" while it is not known or is this host; an addition of ours.
+
+        Raises:
+            E_UNEXPECTED: The mapping no longer exists.
+            E_FAIL: The state could not be read.
+        """
+        with translated():
+            found = self._session.system.mappings.status(self._number)
+        if found is None:
+            raise _gone()
+        return str(found.address) if found.address is not None else ""
+
     def definition(self) -> PortMapping:
         """Return the mapping as it is defined now, with what Windows has no words for; an addition of ours.
 
@@ -220,8 +233,7 @@ class INetSharingPortMappingProps:
     @property
     def ResolvedAddress(self) -> str:
         """Address that packets go to, "" while it is not known or is this host; an addition of ours."""
-        status = self._mapping.status()
-        return str(status.address) if status.address is not None else ""
+        return self._mapping.resolved_address()
 
 
 def transport(value: object) -> Protocol:

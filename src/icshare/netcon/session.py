@@ -59,6 +59,9 @@ class Mappings(Protocol):
     def remove(self, number: int, /) -> None:
         """Forget a mapping."""
 
+    def status(self, number: int, /) -> MappingStatus | None:
+        """Return how one mapping fares, without hits; None when there is none. A fraction of the work of all."""
+
     def statuses(self, connection: UUID | None = None, /) -> tuple[MappingStatus, ...]:
         """Return how mappings fare."""
 

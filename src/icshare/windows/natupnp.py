@@ -199,8 +199,7 @@ class IStaticPortMapping:
         if definition.target.kind is TargetKind.ADDRESS:
             return definition.target.value
         with translated():
-            statuses = self._session.system.mappings.statuses(definition.connection)
-        found = next((one for one in statuses if one.mapping.number == self._mapping), None)
+            found = self._session.system.mappings.status(self._mapping)
         return str(found.address) if found and found.address else ""
 
     @property

@@ -114,6 +114,10 @@ class FakeMappings:
         self.before()
         del self.known[self._get(number).number]
 
+    def status(self, number: int) -> MappingStatus | None:
+        """Return how a mapping fares; the kernel is not asked for its hits."""
+        return replace(self._status(self.known[number]), hits=None) if number in self.known else None
+
     def statuses(self) -> tuple[MappingStatus, ...]:
         """Return how the mappings fare."""
         return tuple(self._status(one) for one in self.known.values())

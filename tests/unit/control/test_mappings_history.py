@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
@@ -197,6 +198,10 @@ def test_what_fails_leaves_everything_as_it_was(history: list[tuple[Action, int]
             assert (world.definitions(), set(world.elements)) == before
         assert set(world.elements) == world.wanted()
         assert not world.store.unfinished
+        world.revive()
+        for status in world.mappings.statuses():
+            assert world.mappings.status(status.mapping.number) == replace(status, hits=None)
+        assert world.mappings.status(99) is None
 
 
 @given(histories)

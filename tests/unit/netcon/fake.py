@@ -301,6 +301,9 @@ class FakeMappings:
         self._known(number)
         del self.defined[number]
 
+    def status(self, number: int, /) -> MappingStatus | None:
+        return next((one for one in self.statuses() if one.mapping.number == number), None)
+
     def statuses(self, connection: UUID | None = None, /) -> tuple[MappingStatus, ...]:
         return tuple(
             MappingStatus(
