@@ -145,9 +145,9 @@ def _of_program(traceback: TracebackType | None, *, interrupted: bool) -> Traceb
     """Return *traceback* without our frames; of what was *interrupted* in us, neither what we were doing."""
     frames: list[tuple[str, TracebackType]] = []
     while traceback is not None:
-        file = traceback.tb_frame.f_code.co_filename
-        frames.append((file, traceback))
-        if file == __file__:  # from here on it is the program that runs
+        code = traceback.tb_frame.f_code
+        frames.append((code.co_filename, traceback))
+        if code is run.__code__:  # what follows is the program's
             frames.clear()
         traceback = traceback.tb_next
     while frames and frames[0][0] == "<frozen runpy>":

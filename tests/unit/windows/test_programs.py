@@ -8,6 +8,9 @@ import pytest
 from tests.unit.windows.machine import PROGRAMS, ROOT, start
 
 from icshare.host import command
+from icshare.windows import view
+from icshare.windows.objects import Apartments
+from icshare.windows.view import views
 
 STYLES = ("late", "makepy", "comtypes")
 
@@ -206,6 +209,22 @@ def test_a_directory_runs_as_by_its_name_and_a_package_as_by_python_m(tmp_path: 
     assert start(tmp_path / "package").stdout == "win32\n"
 
 
+def test_an_object_that_cannot_be_made_is_shown_where_the_program_wants_it(tmp_path: Path) -> None:
+    program = _program(tmp_path, "import comtypes.client\ncomtypes.client.CreateObject('HNetCfg.HNetShare')\n")
+    runner = _program(
+        tmp_path,
+        "import sys\nfrom pathlib import Path\nfrom icshare.windows.launch import run\n"
+        "def broken():\n    raise RuntimeError('broken')\n"
+        "run(Path(sys.argv[1]), [], broken)\n",
+        "runner.py",
+    )
+    ran = command.run(
+        [sys.executable, str(runner), str(program)], env={"PYTHONPATH": str(ROOT / "src")}, timeout=60, check=False
+    )
+    assert ran.stderr.splitlines()[1] == f'  File "{program}", line 2, in <module>'
+    assert ran.stderr.endswith("RuntimeError: broken\n")
+
+
 @pytest.mark.parametrize("where", ["thread", "cause"])
 def test_no_frame_of_ours_is_shown_of_a_thread_nor_of_a_cause(tmp_path: Path, where: str) -> None:
     _program(tmp_path, "def work(manager):\n    manager.Nothing\n", "sibling.py")
@@ -235,6 +254,14 @@ def test_an_interrupted_call_is_shown_where_the_program_made_it(tmp_path: Path) 
     assert ran.stderr.endswith("KeyboardInterrupt\n")
 
 
+def test_before_the_program_begins_an_interrupt_ends_it_without_a_word(tmp_path: Path) -> None:
+    program = _program(tmp_path, "print('begun')\n")
+    _program(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", "msgspec.py")
+    argv = [sys.executable, "-m", "icshare.windows", str(program)]
+    ran = command.run(argv, env={"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", -signal.SIGINT)
+
+
 def test_habits_of_programs_are_met(tmp_path: Path) -> None:
     program = _program(
         tmp_path,
@@ -262,3 +289,17 @@ def test_habits_of_programs_are_met(tmp_path: Path) -> None:
         "5 PermissionError Access is denied. error 1000",
         "True",
     ]
+
+
+def test_who_wants_to_be_started_as_administrator_is_told_to_use_sudo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute = views(Apartments())["ctypes"].windll.shell32.ShellExecuteW
+    for allowed, said in (
+        (True, ""),
+        (False, "icshare: the program asks for administrator rights: run it with sudo\n"),
+    ):
+        monkeypatch.setattr(view, "may_administrate", lambda allowed=allowed: allowed)
+        assert execute(None, "RunAs", "python", "program.py", None, 1) == 5
+        assert execute(None, None, "https://example.net", None, None, 1) == 5
+        assert capsys.readouterr().err == said
