@@ -148,6 +148,7 @@ def addresses(lab: Lab) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.check(22)
 @pytest.mark.parametrize("privates", [["lan0"], ["lan0", "lan1"]], ids=["alone", "bridged"])
 def test_stop_gives_a_private_link_back_its_addresses_routes_and_state(make_lab: MakeLab, privates: list[str]) -> None:
     """``lan0`` has everything that a link can have, ``lan1`` is down."""

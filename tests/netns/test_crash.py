@@ -93,6 +93,7 @@ def test_after_a_kill_at_any_moment_stop_leaves_the_host_as_it_was(
             break
 
 
+@pytest.mark.check(27)
 @pytest.mark.parametrize("scenario", [SHARE, *CHANGES], ids=[one.name for one in [SHARE, *CHANGES]])
 def test_a_refused_step_is_named_and_everything_is_rolled_back(lab: Lab, scenario: Scenario) -> None:
     before = inhabited.snapshot(lab)

@@ -61,6 +61,7 @@ def test_clients_are_told_no_mtu_when_their_own_will_do(make_lab: MakeLab) -> No
     assert mtu(lab, "c0", "eth0") == 1500
 
 
+@pytest.mark.check(23)
 def test_the_mss_is_clamped_both_ways_where_ends_do_not_know_the_public_mtu(make_lab: MakeLab) -> None:
     """As with PPPoE: only the gateway knows, both ends offer 1460 bytes."""
     lab = make_lab(privates=1)
@@ -98,6 +99,7 @@ def test_path_mtu_discovery_works_through_nat(make_lab: MakeLab) -> None:
 # ----------------------------------------------------------------------------------------------------- down and away
 
 
+@pytest.mark.check(18)
 def test_a_public_connection_that_is_down_is_shared_with_a_warning_and_used_once_it_is_up(make_lab: MakeLab) -> None:
     lab = make_lab(uplink_up=False)
     told = share(lab, "wan0", "lan0", "lan1")
@@ -117,6 +119,7 @@ def test_a_public_connection_that_is_down_is_shared_with_a_warning_and_used_once
     assert (found["healthy"], [one["text"] for one in found["checks"] if one["grade"] != "ok"]) == (True, [])
 
 
+@pytest.mark.check(18)
 def test_nothing_leaves_by_another_way_when_the_public_connection_goes_away(make_lab: MakeLab) -> None:
     """The kill switch. The gateway itself moves on to its second uplink; clients wait for the first."""
     lab = make_lab(second_uplink=True)

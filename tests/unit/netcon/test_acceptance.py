@@ -55,6 +55,7 @@ def web(configuration: INetSharingConfiguration) -> INetSharingPortMapping:
     return configuration.AddPortMapping("web", NAT_PROTOCOL_TCP, 8080, 80, 0, "192.168.137.20", ICSTT_IPADDRESS)
 
 
+@pytest.mark.check(1)
 @pytest.mark.parametrize("incoming", [False, True])
 @pytest.mark.parametrize("media", list(MediaType))
 def test_check_01_sharable_is_the_table(media: MediaType, incoming: bool) -> None:
@@ -71,6 +72,7 @@ def test_check_01_sharable_is_the_table(media: MediaType, incoming: bool) -> Non
         assert raised.value.reasons
 
 
+@pytest.mark.check(2)
 @pytest.mark.parametrize("status", list(Status))
 @pytest.mark.parametrize("flag", [Characteristics.FIREWALLED, Characteristics.BRIDGED, Characteristics.SHARED])
 def test_check_02_nothing_else_counts(status: Status, flag: Characteristics) -> None:
@@ -79,6 +81,7 @@ def test_check_02_nothing_else_counts(status: Status, flag: Characteristics) -> 
     assert not config(manager, conn).SharingEnabled
 
 
+@pytest.mark.check(3)
 def test_check_03_a_second_public_takes_the_role(manager: NetSharingManager, conns: Conns) -> None:
     first, second = config(manager, conns[ETH0]), config(manager, conns[WLAN0])
     first.EnableSharing(ICSSHARINGTYPE_PUBLIC)
@@ -92,6 +95,7 @@ def test_check_03_a_second_public_takes_the_role(manager: NetSharingManager, con
     assert list(manager.EnumPublicConnections(ICSSC_DEFAULT)) == [conns[WLAN0]]
 
 
+@pytest.mark.check(4)
 def test_check_04_public_brings_the_firewall_and_private_leaves_it(manager: NetSharingManager, conns: Conns) -> None:
     public, private, guarded = (config(manager, conns[one]) for one in (ETH0, ETH1, ETH2))
     guarded.EnableInternetFirewall()
@@ -101,6 +105,7 @@ def test_check_04_public_brings_the_firewall_and_private_leaves_it(manager: NetS
     assert [one.InternetFirewallEnabled for one in (public, private, guarded)] == [True, False, True]
 
 
+@pytest.mark.check(5)
 def test_check_05_disable_sharing_of_an_unshared_connection(manager: NetSharingManager, conns: Conns) -> None:
     configuration = config(manager, conns[ETH0])
     mapping = web(configuration)
@@ -110,6 +115,7 @@ def test_check_05_disable_sharing_of_an_unshared_connection(manager: NetSharingM
     assert len(configuration.EnumPortMappings(ICSSC_DEFAULT)) == 1
 
 
+@pytest.mark.check(6)
 def test_check_06_disable_sharing_leaves_the_firewall_on(manager: NetSharingManager, conns: Conns) -> None:
     configuration = config(manager, conns[ETH0])
     configuration.EnableSharing(ICSSHARINGTYPE_PUBLIC)
@@ -118,6 +124,7 @@ def test_check_06_disable_sharing_leaves_the_firewall_on(manager: NetSharingMana
     assert configuration.InternetFirewallEnabled
 
 
+@pytest.mark.check(7)
 def test_check_07_a_new_mapping_is_disabled_and_stays_when_disabled_again(
     manager: NetSharingManager, conns: Conns
 ) -> None:
@@ -132,6 +139,7 @@ def test_check_07_a_new_mapping_is_disabled_and_stays_when_disabled_again(
     assert list(configuration.EnumPortMappings(ICSSC_DEFAULT)) == [mapping]
 
 
+@pytest.mark.check(8)
 @pytest.mark.parametrize("protocol", [0, 1, 2, 5, 7, 16, 18, 0x29, 0x2F, 0x32, 0x33, 0x71, 255, 256, -6])
 def test_check_08_other_protocols_are_wrong(manager: NetSharingManager, conns: Conns, protocol: int) -> None:
     configuration = config(manager, conns[ETH0])
@@ -140,6 +148,7 @@ def test_check_08_other_protocols_are_wrong(manager: NetSharingManager, conns: C
     assert configuration.EnumPortMappings(ICSSC_DEFAULT).Count == 0
 
 
+@pytest.mark.check(9)
 @pytest.mark.parametrize(("external", "internal"), [(555, 444), (32_768, 40_000), (65_535, 65_535), (1, 1)])
 @pytest.mark.parametrize("protocol", [NAT_PROTOCOL_TCP, NAT_PROTOCOL_UDP])
 def test_check_09_ports_survive_the_round_trip(
@@ -151,6 +160,7 @@ def test_check_09_ports_survive_the_round_trip(
     assert (props.IPProtocol, props.ExternalPort, props.InternalPort) == (protocol, external, internal)
 
 
+@pytest.mark.check(10)
 @pytest.mark.parametrize("by_configuration", [False, True])
 def test_check_10_remove_and_delete_are_one(manager: NetSharingManager, conns: Conns, by_configuration: bool) -> None:
     configuration = config(manager, conns[ETH0])
@@ -159,6 +169,7 @@ def test_check_10_remove_and_delete_are_one(manager: NetSharingManager, conns: C
     assert configuration.EnumPortMappings(ICSSC_DEFAULT).Count == 0
 
 
+@pytest.mark.check(12)
 @pytest.mark.parametrize("number", [ETH1, BRIDGE, MEMBER, CABLE])
 def test_check_12_no_firewall_on_private_bridge_member_and_cable(
     manager: NetSharingManager, conns: Conns, system: FakeSystem, number: int
@@ -171,6 +182,7 @@ def test_check_12_no_firewall_on_private_bridge_member_and_cable(
     assert not configuration.InternetFirewallEnabled
 
 
+@pytest.mark.check(13)
 def test_check_13_reads_need_no_privilege_and_writes_do(
     manager: NetSharingManager, conns: Conns, system: FakeSystem
 ) -> None:
@@ -222,6 +234,7 @@ def read_everything(manager: NetSharingManager) -> None:
             assert mapping.Properties.Name
 
 
+@pytest.mark.check(14)
 def test_check_14_enumerations_may_be_empty(manager: NetSharingManager, conns: Conns) -> None:
     assert manager.EnumPublicConnections(ICSSC_DEFAULT).Count == 0
     assert manager.EnumPrivateConnections(ICSSC_DEFAULT).Count == 0
@@ -232,6 +245,7 @@ def test_check_14_enumerations_may_be_empty(manager: NetSharingManager, conns: C
     assert list(manager.EnumPrivateConnections(ICSSC_DEFAULT)) == [conns[ETH0], conns[ETH1], conns[ETH2]]
 
 
+@pytest.mark.check(15)
 @pytest.mark.parametrize("flags", [ICSSC_ENABLED, 2, -1, 1 << 40, None, "0", 0.0, False])
 def test_check_15_other_flags_are_wrong(manager: NetSharingManager, conns: Conns, flags: int) -> None:
     for enumerate_ in (
@@ -243,6 +257,7 @@ def test_check_15_other_flags_are_wrong(manager: NetSharingManager, conns: Conns
             enumerate_(flags)
 
 
+@pytest.mark.check(17)
 def test_check_17_an_absent_public_is_not_in_the_way(
     manager: NetSharingManager, conns: Conns, system: FakeSystem
 ) -> None:
@@ -255,6 +270,7 @@ def test_check_17_an_absent_public_is_not_in_the_way(
     assert absent.DisableSharing() == S_OK
 
 
+@pytest.mark.check(25)
 @pytest.mark.parametrize(
     "name", ["a", " a ", "Local Area Connection* 1".replace("*", ""), "\u00e4", "\ud800", "x" * 256]
 )
@@ -262,6 +278,7 @@ def test_check_25_valid_names(name: str) -> None:
     assert NcIsValidConnectionName(name)
 
 
+@pytest.mark.check(25)
 @pytest.mark.parametrize(
     "name", [None, "", " ", "   ", *(f"a{one}b" for one in '\\/:\t*?<>|"\0'), "x" * 257, "😀" * 129, 7]
 )
@@ -269,11 +286,13 @@ def test_check_25_names_that_are_none(name: str | None) -> None:
     assert not NcIsValidConnectionName(name)
 
 
+@pytest.mark.check(25)
 def test_check_25_every_other_code_unit_is_valid() -> None:
     forbidden = {*'\\/:\t*?<>|"\0', " "}
     assert {chr(code) for code in range(0x10000) if not NcIsValidConnectionName(chr(code))} == forbidden
 
 
+@pytest.mark.check(26)
 def test_check_26_a_policy_forbids_with_its_reason(
     manager: NetSharingManager, conns: Conns, system: FakeSystem
 ) -> None:
