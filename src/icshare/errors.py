@@ -6,8 +6,11 @@ One class per *reaction* of the caller, not per module::
     ├── InvalidRequestError(ValueError)    change the request; nothing was touched
     │   └── RefusedError                   ... for several reasons, all of them listed
     ├── ConflictError                      valid alone, clashes with this host; nothing was touched
+    │   ├── AlreadyExistsError             ... there is one already
+    │   └── GoneError                      ... what it is about no longer exists
     ├── NotSupportedError                  kernel or tool lacks a feature; the message names it
     ├── PrivilegeError(PermissionError)    a capability is missing; the message names it
+    │   └── PolicyError                    ... the administrator forbids it
     ├── HostError(OSError)                 the machine refused a step
     └── VerificationError                  applied without error, yet the host differs from desired
 
