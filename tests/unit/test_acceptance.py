@@ -96,10 +96,10 @@ def document(proofs: Mapping[int, tuple[str, ...]]) -> str:
     ]
     return (
         "# Acceptance list\n\n"
-        "What an implementation of Windows' sharing objects has to show, and the tests that show it here. A test says\n"
-        "which check it proves by `@pytest.mark.check(N)`; `tests/unit/test_acceptance.py` collects these marks, fails\n"
-        "when a check has none, and writes this table (`--update-golden`). Tests below `tests/netns` use real kernels,\n"
-        "packets and processes, the others run anywhere.\n\n"
+        "What an implementation of Windows' sharing objects has to show, and the tests that show it here. A test\n"
+        "says which check it proves by `@pytest.mark.check(N)`; `tests/unit/test_acceptance.py` collects these\n"
+        "marks, fails when a check has none, and writes this table (`--update-golden`). Tests below `tests/netns`\n"
+        "use real kernels, packets and processes, the others run anywhere.\n\n"
         "| # | Check | Proved by |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
