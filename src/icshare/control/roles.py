@@ -4,8 +4,8 @@ Every change is written down first, then brought into force; when that fails, bo
 (one side is missing, a connection is absent) stays written down, and is inert.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Protocol
@@ -141,6 +141,7 @@ class Roles:
         self._host.require_admin()
         with self._store.lock():
             count = self._engine.stop(progress)
+            self._mappings.sync()  # whoever was killed in the middle of a change has left nothing to be done
             state = self._store.load()
             self._write(state, Designation(), {})
         return count
@@ -167,8 +168,7 @@ class Roles:
             unshared = [one for one in (former,) if one is not None and one != guid]
             unshared += [guid] if guid in state.designation.privates else []
             protect = firewallable(connection, private=False).ok
-            with self._mappings_disabled(state, unshared):
-                self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls)
+            self._bring(designation, _firewalls(state, guid, on=True) if protect else state.firewalls, unshared)
 
     def add_private(self, guid: UUID) -> None:
         """Make a connection a private one, beside those that there are; its firewall setting stays as it is.
@@ -186,8 +186,8 @@ class Roles:
             state = self._load()
             designation = with_private(state.designation, guid)
             self._refuse_bridge(len(designation.privates))
-            with self._mappings_disabled(state, [guid] if designation.public != state.designation.public else []):
-                self._bring(designation, state.firewalls)
+            unshared = [guid] if designation.public != state.designation.public else []
+            self._bring(designation, state.firewalls, unshared)
 
     def unshare(self, guid: UUID) -> None:
         """Take a connection's part away, if it has one, and disable its mappings; its firewall stays on.
@@ -200,9 +200,10 @@ class Roles:
         with self._store.lock():
             state = self._load()
             designation = without(state.designation, guid)
-            with self._mappings_disabled(state, [guid]):
-                if designation != state.designation:
-                    self._bring(designation, state.firewalls)
+            if designation != state.designation:
+                self._bring(designation, state.firewalls, [guid])
+            else:
+                self._mappings.disable_all(guid)
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Switch a connection's firewall on with *options*, or off with None; once more mends what is not so.
@@ -271,42 +272,44 @@ class Roles:
         privates = tuple(one for one in dict.fromkeys((*state.designation.privates, *shared)) if one != public)
         return replace(state, designation=replace(state.designation, public=public, privates=privates))
 
-    @contextmanager
-    def _mappings_disabled(self, state: State, guids: Sequence[UUID]) -> Iterator[None]:
-        """Disable the mappings of connections; enable them again when what comes then fails."""
-        numbers = [one.number for one in state.mappings.values() if one.enabled and one.connection in guids]
-        for guid in guids:
-            self._mappings.disable_all(guid)
-        try:
-            yield
-        except BaseException:  # cancellation must put back too
-            for number in numbers:
-                self._mappings.enable(number)
-            raise
-
     def _find(self, guid: UUID) -> Connection:
         for one in self._host.connections():
             if one.guid == guid:
                 return one
         raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
 
-    def _bring(self, designation: Designation, firewalls: Firewalls) -> None:
+    def _bring(self, designation: Designation, firewalls: Firewalls, unshared: Sequence[UUID] = ()) -> None:
+        """Bring the roles into force; the mappings of *unshared* are disabled with that."""
         state = replace(self._store.load(), designation=designation, firewalls=firewalls)
         asked = wanted(state, self._host.connections(), self._settings, self._host.login)
-        self._change(designation, firewalls, asked, silent)
+        self._change(designation, firewalls, asked, silent, unshared)
 
     def _change(
-        self, designation: Designation, firewalls: Firewalls, asked: Wanted, progress: Progress
+        self,
+        designation: Designation,
+        firewalls: Firewalls,
+        asked: Wanted,
+        progress: Progress,
+        unshared: Sequence[UUID] = (),
     ) -> Outcome | None:
-        """Write the roles down, bring *asked* into force; put both back when that fails."""
+        """Disable mappings, write the roles down, bring *asked* into force; put everything back when that fails.
+
+        Nothing of it begins while something speaks against *asked*: a refusal closes no port and cuts no connection.
+        """
         with self._store.lock():
             before = self._store.load()
             roles = before.designation, dict(before.firewalls)
             record = self._engine.record()
             public = record.sharing.public if record and record.sharing else None
             moves = public is not None and (asked.sharing is None or asked.sharing.public != public)
+            disabled: list[int] = []
 
             def prepare() -> None:
+                disabled.extend(
+                    one.number for one in before.mappings.values() if one.enabled and one.connection in unshared
+                )
+                for guid in unshared:
+                    self._mappings.disable_all(guid)
                 self._write(before, designation, firewalls)
                 if moves:  # mappings are of the connection that was public
                     self._mappings.withdraw()
@@ -320,6 +323,8 @@ class Roles:
                     outcome = self._engine.apply(asked, progress, prepare=prepare)
             except BaseException:  # cancellation must put back too
                 self._write(self._store.load(), *roles)
+                for number in disabled:
+                    self._mappings.enable(number)
                 if moves:
                     self._mappings.sync()
                 raise
