@@ -23,10 +23,10 @@ from tests.netns.gateway import (
 )
 from tests.netns.objects import OFF, ask, facts, live, objects, say
 from tests.netns.test_changes import CONFIGURED
-from tests.netns.test_outside import SERVE, running
+from tests.netns.test_outside import SERVE, TALK, running, talk
 from tests.netns.test_strangers import dnsmasq
 
-from icshare.lab import ECHO_ADDRESS, GATEWAY, SECOND_UPLINK, UPLINK, Lab
+from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, Lab
 
 pytestmark = pytest.mark.netns
 
@@ -425,6 +425,24 @@ def test_a_public_that_proves_not_to_work_leaves_the_sharing_and_its_mappings_as
         assert (facts(lab), [rules(lab), mapped(lab)]) == (told, loaded)
         assert (page(lab, "c0"), say(lab, PUBLIC, 555)) == (str(PUBLIC), "word")
         assert_unchanged(lab, {kind: lines for kind, lines in before.items() if kind not in {"nftables", "files"}})
+
+
+@pytest.mark.check(27)
+def test_what_is_refused_before_anything_is_touched_cuts_no_connection(make_lab: MakeLab) -> None:
+    lab = make_lab(second_uplink=True)
+    lab.path(GATEWAY, SETTINGS).write_text('[sharing]\nsubnet = "192.168.137.0/24"\n')
+    with shared(lab):
+        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()")
+        with running(lab, INTERNET, TALK, PUBLIC, 555) as session:
+            assert talk(session, b"before\n") == b"before\n"
+            output(lab, GATEWAY, "ip", "address", "add", "192.168.137.77/24", "dev", "wan1")
+            before, told = settled(lab), facts(lab)
+            for call in ("public('wan1')", "private('lan1')"):
+                code, text, _ = objects(lab, f"told = failing(lambda: {call})")
+                assert (code, "192.168.137" in text) == ("0x80004005", True), text
+            assert facts(lab) == told
+            assert_unchanged(lab, before)
+            assert talk(session, b"after\n") == b"after\n"
 
 
 # ----------------------------------------------------------------------------------------------------- live, both ways

@@ -375,7 +375,22 @@ def test_a_failure_enables_again_what_was_disabled(machine: Machine) -> None:
     with pytest.raises(HostError):
         machine.set_public("wan1")
     assert machine.mappings.done[0] == "disable wan0"
-    assert machine.mappings.done[-1] == "enable 1"
+    assert machine.mappings.done[-2:] == ["enable 1", "sync"]
+
+
+def test_a_refusal_closes_no_port(machine: Machine) -> None:
+    """It did: mappings were disabled, their connections cut, before anything was asked."""
+    machine.share("wan0", "lan0", subnet=IPv4Network("10.20.0.0/24"))
+    with machine.store.lock():
+        machine.store.append(Mapped(mapping=mapping(1, "wan0", enabled=True)))
+    taken = snapshot({"links": LINKS, "addresses": ["wan1 10.20.0.7/24"]}).addresses
+    machine.host.snapshot = replace(machine.host.snapshot, addresses=(*machine.host.snapshot.addresses, *taken))
+    machine.mappings.done.clear()
+    with pytest.raises(ConflictError):
+        machine.set_public("wan1")
+    with pytest.raises(ConflictError):
+        machine.add_private("lan1")
+    assert machine.mappings.done == ["sync"]
 
 
 def test_what_is_in_force_counts_where_the_state_file_was_lost(machine: Machine) -> None:
