@@ -15,14 +15,12 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from icshare.control.events import Events
-from icshare.control.mappings import PortMappings
-from icshare.control.roles import Roles
-from icshare.engine import Engine, Outcome, Progress, Proposal, silent
 from icshare.errors import (
     ConflictError,
     GoneError,
@@ -31,16 +29,10 @@ from icshare.errors import (
     NotSupportedError,
     RefusedError,
 )
-from icshare.host import preflight
+from icshare.host import links
 from icshare.host import settings as places
 from icshare.host.journal import FileJournal
-from icshare.host.linux import LinuxHost
-from icshare.host.mapping_table import KernelMappings
 from icshare.host.store import StateStore
-from icshare.host.viewer import Viewer
-from icshare.host.watch import Watch
-from icshare.machine import Machine
-from icshare.model.client import Client
 from icshare.model.connection import Characteristics, Connection, Reason, Role
 from icshare.model.firewall import FirewallOptions
 from icshare.model.link import IfIndex
@@ -52,11 +44,20 @@ from icshare.model.state import Designation, State
 from icshare.model.status import Check, Grade, Health
 from icshare.model.windowsnames import assign_names
 from icshare.plan.connections import best_default
-from icshare.plan.designated import absent, absent_one, make_sharing, parts
+from icshare.plan.designated import absent, absent_one, judge, make_sharing, parts
 from icshare.plan.staterecords import Named
 from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
 from icshare.plan.transition import in_force, rewind
 from icshare.ports import Record
+
+if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
+    from icshare.control.events import Events
+    from icshare.control.mappings import PortMappings
+    from icshare.control.roles import Roles
+    from icshare.engine import Engine, Outcome, Progress, Proposal
+    from icshare.host.linux import LinuxHost
+    from icshare.machine import Machine
+    from icshare.model.client import Client
 
 _MAX_ALIAS = 255
 
@@ -97,22 +98,48 @@ class SharingManager:
         Raises:
             InvalidRequestError: A path or the settings file is wrong.
         """
-        directory = run_directory or places.run_directory()
+        self._directory = run_directory or places.run_directory()
         self._settings = places.load_settings(places.settings_file()) if settings is None else settings
-        self._host = LinuxHost(directory)
-        self._journal = FileJournal(directory)
-        state_directory = state_directory or places.state_directory()
-        self._store = StateStore(state_directory)
-        self._machine = Machine(self._host, self._journal, self._settings, directory)
-        self._engine = Engine(self._host, self._journal, self._machine.judge)
-        self._watched = (directory, state_directory)
-        self.mappings = PortMappings(
+        self._journal = FileJournal(self._directory)
+        self._state_directory = state_directory or places.state_directory()
+        self._store = StateStore(self._state_directory)
+
+    @cached_property
+    def mappings(self) -> "PortMappings":
+        """The port mappings."""
+        from icshare.control.mappings import PortMappings
+        from icshare.host.mapping_table import KernelMappings
+
+        return PortMappings(
             store=self._store,
             table=KernelMappings(),
             surroundings=self._machine,
             authorize=self._authorize,
         )
-        self._roles = Roles(
+
+    @cached_property
+    def _host(self) -> "LinuxHost":
+        from icshare.host.linux import LinuxHost
+
+        return LinuxHost(self._directory)
+
+    @cached_property
+    def _machine(self) -> "Machine":
+        from icshare.machine import Machine
+
+        return Machine(self._host, self._journal, self._settings, self._directory)
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from icshare.engine import Engine
+
+        return Engine(self._host, self._journal, self._machine.judge)
+
+    @cached_property
+    def _roles(self) -> "Roles":
+        from icshare.control.roles import Roles
+
+        return Roles(
             store=self._store,
             engine=self._engine,
             host=self._machine,
@@ -130,8 +157,8 @@ class SharingManager:
         Raises:
             HostError: The host, the journal or the state file could not be read.
         """
-        record, state = self._engine.record(), self._store.load()
-        found = self._judged(self._host.look(), record, state)
+        record, state = self._journal.load(), self._store.load()
+        found = self._judged(links.look(), record, state)
         return (*found, *absent(state, {one.guid for one in found}))
 
     def connection(self, guid: UUID) -> Connection | None:
@@ -140,8 +167,8 @@ class SharingManager:
         Raises:
             HostError: The host, the journal or the state file could not be read.
         """
-        record, state = self._engine.record(), self._store.load()
-        found = self._judged(self._host.look(guid), record, state)
+        record, state = self._journal.load(), self._store.load()
+        found = self._judged(links.look(guid), record, state)
         return next((one for one in found if one.guid == guid), None) or absent_one(state, guid)
 
     def role(self, guid: UUID) -> Role | None:
@@ -150,8 +177,8 @@ class SharingManager:
         Raises:
             HostError: The host, the journal or the state file could not be read.
         """
-        record, state = self._engine.record(), self._store.load()
-        here = self._host.interfaces()
+        record, state = self._journal.load(), self._store.load()
+        here = links.interfaces()
         if guid not in here:
             gone = absent_one(state, guid)
             return gone.role if gone else None
@@ -159,11 +186,11 @@ class SharingManager:
 
     def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
         """Return the connections that are there; only those whose links have facts are as they should be."""
-        judge = self._machine.judge
         baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
-        judged = {one.interface: one for one in judge(baseline)}
+        judged = {one.interface: one for one in judge(baseline, self._settings)}
         here = {one.guid: one.interface for one in judged.values()}
-        found = judge(observed, parts(record.wanted if record else Wanted(), state.designation, here))
+        inforce = record.wanted if record else Wanted()
+        found = judge(observed, self._settings, parts(inforce, state.designation, here))
         return tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
@@ -178,8 +205,8 @@ class SharingManager:
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
-        progress: Progress | None = None,
-    ) -> Outcome:
+        progress: "Progress | None" = None,
+    ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
 
         The firewall of a connection that was public before stays on, as in Windows; `stop` takes it back.
@@ -199,12 +226,14 @@ class SharingManager:
             HostError: The machine refused a step; everything was rolled back.
             VerificationError: It was set up but does not work; everything was rolled back.
         """
+        from icshare.engine import silent
+
         places.require_net_admin()
         sharing = self._sharing(public, privates, subnet)
         on = self._settings.firewall if firewall is None else firewall
         return self._roles.share(sharing, firewall=on, progress=progress or silent)
 
-    def propose(self, wanted: Wanted) -> Proposal:
+    def propose(self, wanted: Wanted) -> "Proposal":
         """Return what bringing *wanted* into force would change, without changing it.
 
         Raises:
@@ -238,7 +267,7 @@ class SharingManager:
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
         return make_sharing(chosen, names, settings)
 
-    def stop(self, progress: Progress | None = None) -> int:
+    def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.
 
         Returns:
@@ -248,9 +277,11 @@ class SharingManager:
             ExceptionGroup: Some steps could not be taken back; the others were.
             PrivilegeError: CAP_NET_ADMIN is missing.
         """
+        from icshare.engine import silent
+
         state = self._store.load()
         nothing = state.designation == Designation() and not state.firewalls
-        if nothing and self._engine.record() is None and not self._journal.is_locked_or_left():
+        if nothing and self._journal.load() is None and not self._journal.is_locked_or_left():
             return 0
         places.require_net_admin()
         self._machine.dismiss()
@@ -287,6 +318,8 @@ class SharingManager:
 
     def installed(self) -> bool:
         """Tell whether this machine has what sharing takes: nftables and dnsmasq; needs no privilege."""
+        from icshare.host import preflight
+
         return preflight.installed()
 
     def set_up(self, guid: UUID, up: bool) -> None:  # noqa: FBT001 (as the switch that it is)
@@ -350,7 +383,7 @@ class SharingManager:
 
     def _index(self, guid: UUID) -> IfIndex:
         places.require_net_admin()
-        link = self._host.find(guid)
+        link = links.find(guid)
         if link is None:
             raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
         return link.index
@@ -361,23 +394,23 @@ class SharingManager:
         Raises:
             HostError: The host or the journal could not be read.
         """
-        record = self._engine.record()
+        record = self._journal.load()
         if record is None:
             return SharingStatus(record=record, health=Health())
         found = self._host.check(record.wanted, record.segments)
         return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *self._undone(record))))
 
-    def clients(self) -> tuple[Client, ...]:
+    def clients(self) -> "tuple[Client, ...]":
         """Return who is on the segment, by address; () when nothing is shared.
 
         Without privilege there are no byte counts.
         """
-        record = self._engine.record()
+        record = self._journal.load()
         if record is None or record.sharing is None:
             return ()
         return self._host.clients(record.sharing, record.segments, now=time.time())
 
-    def events(self, *, timeout: float | None = None) -> Events:
+    def events(self, *, timeout: float | None = None) -> "Events":
         """Return what happens from now on, as it happens, whoever does it; needs no privilege.
 
         Args:
@@ -386,18 +419,22 @@ class SharingManager:
         Raises:
             HostError: The host, the journal or the state could not be read.
         """
+        from icshare.control.events import Events
+        from icshare.host.viewer import Viewer
+        from icshare.host.watch import Watch
+
         viewer = Viewer(
-            record=self._engine.record,
+            record=self._journal.load,
             state=self._store.load,
             connections=self.connections,
             clients=self.clients,
             leases=self._host.service.leases,
         )
-        return Events(Watch(self._watched), viewer, timeout=timeout)
+        return Events(Watch((self._directory, self._state_directory)), viewer, timeout=timeout)
 
     def doctor(self) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
-        record = self._engine.record()
+        record = self._journal.load()
         return self._host.examine(record)
 
     def _undone(self, record: Record) -> Iterator[Check]:
@@ -414,7 +451,7 @@ class SharingManager:
             yield Check(name="routing", grade=Grade.FAILED, text=text, remedy="share again: it repairs what is missing")
 
     def _default_connection(self, privates: Sequence[str]) -> InterfaceName:
-        baseline = self._engine.baseline(self._engine.record())
+        baseline = self._engine.baseline(self._journal.load())
         kept = replace(baseline, links=tuple(link for link in baseline.links if link.name not in privates))
         index = best_default(kept.routes, kept.links)
         link = kept.link_by_index(index) if index is not None else None

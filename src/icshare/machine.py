@@ -8,19 +8,17 @@ from icshare.host import settings as places
 from icshare.host.conntrack import MappedSocket
 from icshare.host.followerservice import FollowerService
 from icshare.host.journal import FileJournal
+from icshare.host.links import interfaces, look
 from icshare.host.linux import LinuxHost
 from icshare.host.targets import read_known
 from icshare.model.connection import Connection
 from icshare.model.names import interface_name, is_interface_name
 from icshare.model.settings import Settings
 from icshare.model.snapshot import Snapshot
-from icshare.plan.connections import connections
-from icshare.plan.designated import Parts
+from icshare.plan.designated import NOBODY, Parts, judge
 from icshare.plan.placing import InForce, Socket
 from icshare.plan.targets import Known
 from icshare.plan.transition import rewind
-
-_NOBODY = Parts()
 
 
 class Machine:
@@ -36,21 +34,13 @@ class Machine:
         """Check the privilege that every change needs."""
         places.require_net_admin()
 
-    def judge(self, snapshot: Snapshot, parts: Parts = _NOBODY) -> tuple[Connection, ...]:
+    def judge(self, snapshot: Snapshot, parts: Parts = NOBODY) -> tuple[Connection, ...]:
         """Return the connections of *snapshot* with their parts, under the administrator's settings."""
-        return connections(
-            snapshot.links,
-            snapshot.addresses,
-            snapshot.routes,
-            public=parts.public,
-            privates=parts.privates,
-            firewalled=parts.firewalled,
-            overrides=self._settings.links,
-        )
+        return judge(snapshot, self._settings, parts)
 
     def connections(self) -> tuple[Connection, ...]:
         """Return the connections as they would be without us."""
-        snapshot = self._host.look()
+        snapshot = look()
         record = self._journal.load()
         return self.judge(rewind(snapshot, [one.step for one in record.entries]) if record else snapshot)
 
@@ -63,9 +53,7 @@ class Machine:
         record = self._journal.load()
         sharing = record.sharing if record else None
         return InForce(
-            interfaces={
-                guid: interface_name(name) for guid, name in self._host.interfaces().items() if is_interface_name(name)
-            },
+            interfaces={guid: interface_name(name) for guid, name in interfaces().items() if is_interface_name(name)},
             public=sharing.public if sharing else None,
             segments=record.segments if record and sharing else (),
             firewalled=frozenset(one.interface for one in record.firewalls) if record else frozenset(),

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from icshare.model.firewall import Firewall
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Entry
-from icshare.plan.planner import Environment, Plan
 from icshare.plan.steps import AnyStep
+
+if TYPE_CHECKING:  # who only reads what is on record does not plan
+    from icshare.plan.planner import Environment, Plan
 
 
 class Host(Protocol):
@@ -38,7 +40,7 @@ class Host(Protocol):
         """
         ...
 
-    def preflight(self, plan: Plan) -> None:
+    def preflight(self, plan: "Plan") -> None:
         """Check, without changing anything, what only the machine knows: tools present, ports free, ruleset accepted.
 
         Raises:
@@ -53,7 +55,7 @@ class Host(Protocol):
         ...
 
     @property
-    def environment(self) -> Environment:
+    def environment(self) -> "Environment":
         """Paths and accounts for the planner."""
         ...
 
@@ -114,7 +116,7 @@ class Journal(Protocol):
         """Note that *entry* is no longer in force."""
         ...
 
-    def complete(self, plan: Plan) -> None:
+    def complete(self, plan: "Plan") -> None:
         """Note that *plan* is in force and was verified."""
         ...
 

@@ -13,13 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from icshare.errors import ConflictError, HostError, PrivilegeError
 from icshare.plan.diff import Entry
-from icshare.plan.planner import Plan
 from icshare.plan.records import VERSION, Begin, Complete, Gone, Header, State, Summary, decode, encode
 from icshare.plan.steps import AnyStep
 from icshare.ports import Record
+
+if TYPE_CHECKING:
+    from icshare.plan.planner import Plan
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
 
@@ -100,7 +103,7 @@ class FileJournal:
         """Note that *entry* is no longer in force."""
         self._append(encode(Gone(gone=entry.number)))
 
-    def complete(self, plan: Plan) -> None:
+    def complete(self, plan: "Plan") -> None:
         """Note that *plan* is in force and was verified."""
         summary = Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
         self._append(encode(Complete(complete=summary)))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from uuid import UUID
 
 from icshare.errors import HostError, PrivilegeError
 from icshare.host import checks, doctor, ruleset, sysctl
@@ -28,7 +27,6 @@ from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan import steps as s
-from icshare.plan.connections import identities
 from icshare.plan.planner import Environment, Plan
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.ports import Record
@@ -80,43 +78,6 @@ class LinuxHost:
                 service=self._service.running(),
                 resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
-            )
-
-    def interfaces(self) -> dict[UUID, str]:
-        """Return the interface name of every connection; a fraction of the work of `look`.
-
-        Raises:
-            HostError: The links could not be read.
-        """
-        return {guid: link.name for guid, link in self._identified().items()}
-
-    def find(self, guid: UUID) -> Link | None:
-        """Return the link of a connection, without its facts; None when it is gone. Errors as for `interfaces`."""
-        return self._identified().get(guid)
-
-    def _identified(self) -> dict[UUID, Link]:
-        with NetlinkSocket() as kernel:
-            links = kernel.links()
-        known = identities(links)
-        return {known[link.index]: link for link in links}
-
-    def look(self, guid: UUID | None = None) -> Snapshot:
-        """Read what connections are judged by: links, addresses, routes; a tenth of the work of `observe`.
-
-        Args:
-            guid: The only connection whose link needs its facts, None for all.
-
-        Raises:
-            HostError: They could not be read.
-        """
-        with NetlinkSocket() as kernel:
-            links = kernel.links()
-            known = identities(links)
-            filled = {one.index: one for one in with_facts([one for one in links if guid in {None, known[one.index]}])}
-            return Snapshot(
-                links=tuple(filled.get(one.index, one) for one in links),
-                addresses=kernel.addresses(),
-                routes=kernel.routes(),
             )
 
     def addresses_of(self, name: str) -> tuple[IPv4Address, ...]:

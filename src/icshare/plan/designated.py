@@ -9,8 +9,9 @@ from icshare.model.firewall import Firewall
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing, Wanted
+from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
-from icshare.plan.connections import firewallable
+from icshare.plan.connections import connections, firewallable
 
 Login = Callable[[str], int | None]
 """Tells the port of the administrator's own login through a link, None when there is none."""
@@ -109,6 +110,23 @@ class Parts:
         if interface == self.public:
             return Role.PUBLIC
         return Role.PRIVATE if interface in self.privates else Role.NONE
+
+
+NOBODY = Parts()
+"""Without us nobody has a part."""
+
+
+def judge(snapshot: Snapshot, settings: Settings, parts: Parts = NOBODY) -> tuple[Connection, ...]:
+    """Return the connections of *snapshot* with their *parts*, under the administrator's settings."""
+    return connections(
+        snapshot.links,
+        snapshot.addresses,
+        snapshot.routes,
+        public=parts.public,
+        privates=parts.privates,
+        firewalled=parts.firewalled,
+        overrides=settings.links,
+    )
 
 
 def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str]) -> Parts:
