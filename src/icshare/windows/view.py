@@ -45,6 +45,9 @@ class View(ModuleType):
         own = super().__getattribute__("__dict__")
         if name in ("__class__", "__dict__"):
             return super().__getattribute__(name)
+        if name == "__all__":  # from ... import *
+            public = getattr(own["_module"], "__all__", vars(own["_module"]))
+            return sorted({one for one in (*public, *own["_changes"]) if not one.startswith("_")})
         return own["_changes"][name] if name in own["_changes"] else getattr(own["_module"], name)
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -147,6 +147,17 @@ def test_the_program_sees_windows_and_the_library_does_not(tmp_path: Path) -> No
     ]
 
 
+def test_all_names_of_a_module_are_those_that_the_program_sees(tmp_path: Path) -> None:
+    program = _program(
+        tmp_path,
+        "from ctypes import *\nfrom os import *\nfrom platform import *\n"
+        "print(windll.shell32.IsUserAnAdmin() in (0, 1), sizeof(c_byte), name, system(), getcwd() != '')\n"
+        "from sys import *\nprint(platform)\n",
+    )
+    ran = start(program)
+    assert (ran.stdout, ran.stderr) == ("True 1 nt Windows True\nwin32\n", "")
+
+
 def test_threads_use_com_after_they_have_said_so(tmp_path: Path) -> None:
     program = _program(
         tmp_path,
