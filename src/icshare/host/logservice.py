@@ -11,7 +11,7 @@ from typing import Final
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.firewall_log import PID_FILE
-from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.processes import Process, find_process, terminate
 from icshare.host.service import shares_our_network
 from icshare.plan.steps import digest
 
@@ -37,8 +37,10 @@ class LogService:
             pid = int((self._directory / PID_FILE).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return ()
-        found = find_processes(lambda argv: len(argv) > 2 and argv[-2] == _MODULE and argv[-1].startswith(self._prefix))
-        return tuple(process for process in found if process.pid == pid and shares_our_network(pid))
+        found = find_process(
+            pid, lambda argv: len(argv) > 2 and argv[-2] == _MODULE and argv[-1].startswith(self._prefix)
+        )
+        return (found,) if found is not None and shares_our_network(pid) else ()
 
     def start(self, text: str) -> None:
         """Write the log as the configuration *text* says (`render.logsettings`), in place of what is written now.

@@ -54,13 +54,17 @@ class ProcessState:
 
 def find_processes(wanted: Callable[[Sequence[str]], bool], *, proc: Path = PROC) -> tuple[Process, ...]:
     """Return the living processes whose argument vector is *wanted*, by pid."""
-    found = []
-    for pid in pids(proc):
-        argv = _argv(pid, proc)
-        state = read_state(pid, proc)
-        if argv and state is not None and state.letter not in _DEAD and wanted(argv):
-            found.append(Process(pid=pid, start=state.start, argv=argv))
-    return tuple(found)
+    found = (find_process(pid, wanted, proc=proc) for pid in pids(proc))
+    return tuple(process for process in found if process is not None)
+
+
+def find_process(pid: int, wanted: Callable[[Sequence[str]], bool], *, proc: Path = PROC) -> Process | None:
+    """Return the living process with number *pid*, None when there is none or its argument vector is not *wanted*."""
+    argv = _argv(pid, proc)
+    if not argv or not wanted(argv):
+        return None
+    state = read_state(pid, proc)
+    return None if state is None or state.letter in _DEAD else Process(pid=pid, start=state.start, argv=argv)
 
 
 def is_alive(process: Process, *, proc: Path = PROC) -> bool:

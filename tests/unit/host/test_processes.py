@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from icshare.host import command, processes
-from icshare.host.processes import Process, find_processes, is_alive, read_state, terminate
+from icshare.host.processes import Process, find_process, find_processes, is_alive, read_state, terminate
 
 MakeChild = Callable[[str], command.Process]
 
@@ -64,6 +64,15 @@ def test_processes_are_found_by_their_arguments(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     found = find_processes(lambda argv: argv[1:] == ("--conf-file=/run/a b",), proc=tmp_path)
     assert found == (Process(pid=7, start=123, argv=("dnsmasq", "--conf-file=/run/a b")),)
+
+
+def test_a_process_is_found_by_its_number_if_it_is_the_wanted_one(child: MakeChild) -> None:
+    process = child("")
+    found = find_process(process.pid, lambda argv: argv[0] == sys.executable)
+    assert found is not None
+    assert found in find_processes(lambda argv: argv[0] == sys.executable)
+    assert find_process(process.pid, lambda argv: argv[0] == "dnsmasq") is None
+    assert find_process(2**31 - 1, lambda _: True) is None
 
 
 def test_an_empty_argument_is_an_argument(tmp_path: Path) -> None:
