@@ -1,14 +1,11 @@
-"""One table from what went wrong to the exit status, and one place that tells about it."""
+"""One table from what went wrong to the exit status, and what there is to say about it."""
 
-import logging
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 from typer.exceptions import TyperException
 
-from icshare.cli.output import Cell, Printer, printable, write_json
-from icshare.cli.session import Session
+from icshare.cli.output import printable
 from icshare.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -83,10 +80,6 @@ TABLE: dict[type[Exception], tuple[int, ErrorKind]] = {
 }
 """Exit status and kind by class; a class that is not listed counts as the nearest of its bases."""
 
-_LONGEST_LINE = 1000
-
-log = logging.getLogger(__name__)
-
 
 def exit_status(error: Exception) -> int:
     """Return the exit status that tells about *error*; of a group, the largest of its members."""
@@ -113,28 +106,6 @@ def is_expected(error: Exception) -> bool:
     return isinstance(error, IcshareError | TyperException | CancelledError)
 
 
-def report(error: Exception, session: Session, *, json: bool) -> int:
-    """Tell about *error*, once, and return the exit status.
-
-    Args:
-        error: What ended the command.
-        session: Where to tell.
-        json: As a document on standard output, in place of the one that the command would have printed.
-    """
-    if log.isEnabledFor(logging.DEBUG) or not is_expected(error):
-        log.debug("ended by this error", exc_info=error)
-    if not is_expected(error):
-        session.stderr.write("".join(traceback.format_exception(error)))
-        session.err.line("icshare: this is a bug of icshare; please report it with the lines above")
-    elif json:
-        from icshare.cli.documents import error_document
-
-        write_json(session.stdout, error_document(error, exit_status(error)))
-    else:
-        _tell(error, session.err)
-    return exit_status(error)
-
-
 def messages(error: Exception) -> tuple[str, ...]:
     """Return what to say about *error*, one line each."""
     if isinstance(error, ExceptionGroup):
@@ -157,31 +128,6 @@ def hint_of(error: Exception) -> str | None:
 def notes_of(error: Exception) -> Sequence[str]:
     """Return what was noted on the error's way, such as the step it ended."""
     return tuple(getattr(error, "__notes__", ()))
-
-
-def _tell(error: Exception, err: Printer) -> None:
-    for message in messages(error):
-        for number, line in enumerate(_lines(message)):
-            err.line(Cell("icshare: " if number == 0 else "         ", "bold red"), line)
-    if isinstance(error, ExceptionGroup):
-        for one in error.exceptions:
-            _tell(one, err)
-    for note in notes_of(error):
-        err.line(Cell("note: ", "bold"), _short(note))
-    hint = hint_of(error)
-    if hint:
-        for number, line in enumerate(_lines(hint)):  # commands, one a line
-            err.line(Cell("hint: " if number == 0 else "      ", "bold"), line)
-
-
-def _lines(message: str) -> Iterator[str]:
-    """Break what another program has said into its lines."""
-    return (_short(line) for line in message.splitlines() or [""])
-
-
-def _short(text: str) -> str:
-    cut = len(text) - _LONGEST_LINE
-    return text if cut <= 0 else f"{text[:_LONGEST_LINE]}... (and {cut} characters more)"
 
 
 def _usage_message(error: TyperException) -> str:

@@ -16,10 +16,11 @@ import typer
 from typer.main import get_command
 
 from icshare import __version__
-from icshare.cli.errors import CLOSED_PIPE, WRONG_REQUEST, report
+from icshare.cli.errors import CLOSED_PIPE, WRONG_REQUEST
 from icshare.cli.lazy import Lazy, LazyGroup
 from icshare.cli.options import Verbose
 from icshare.cli.output import PipeClosedError, writing
+from icshare.cli.report import report
 from icshare.cli.session import Session, session_of
 
 COMMANDS = {
