@@ -13,6 +13,8 @@ S_FALSE = 1
 E_NOINTERFACE = -2147467262
 DISP_E_MEMBERNOTFOUND = -2147352573
 DISP_E_TYPEMISMATCH = -2147352571
+DISP_E_UNKNOWNNAME = -2147352570
+DISP_E_BADPARAMCOUNT = -2147352562
 DISP_E_PARAMNOTOPTIONAL = -2147352561
 DISP_E_EXCEPTION = -2147352567
 CO_E_NOTINITIALIZED = -2147221008
@@ -24,6 +26,8 @@ TEXTS: Mapping[int, str] = MappingProxyType(
         E_NOINTERFACE: "No such interface supported",
         DISP_E_MEMBERNOTFOUND: "Member not found.",
         DISP_E_TYPEMISMATCH: "Type mismatch.",
+        DISP_E_UNKNOWNNAME: "Unknown name.",
+        DISP_E_BADPARAMCOUNT: "Invalid number of parameters.",
         DISP_E_PARAMNOTOPTIONAL: "Parameter not optional.",
         DISP_E_EXCEPTION: "Exception occurred.",
         CO_E_NOTINITIALIZED: "CoInitialize has not been called.",

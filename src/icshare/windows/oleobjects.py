@@ -12,9 +12,21 @@ from uuid import UUID
 
 from icshare.netcon.hresults import ComError
 from icshare.netcon.identifiers import IIDS, braced
-from icshare.windows.codes import DISP_E_EXCEPTION, E_NOINTERFACE, TEXTS, CallError
+from icshare.windows.codes import (
+    DISP_E_BADPARAMCOUNT,
+    DISP_E_EXCEPTION,
+    DISP_E_MEMBERNOTFOUND,
+    DISP_E_UNKNOWNNAME,
+    E_NOINTERFACE,
+    TEXTS,
+    CallError,
+)
 from icshare.windows.members import Member
 from icshare.windows.objects import ComObject, bound
+
+DISPATCH_METHOD = 1
+DISPATCH_PROPERTYGET = 2
+DISPATCH_PROPERTYPUT = 4
 
 IID_IUNKNOWN = IIDS["IUnknown"]
 IID_IDISPATCH = IIDS["IDispatch"]
@@ -154,6 +166,45 @@ class PyIDispatch(PyIUnknown):
         """What is behind it; an addition of ours."""
         return self._object
 
+    def GetIDsOfNames(self, *names: object) -> int | tuple[int, ...]:
+        """Return the dispatch id of a name, of several a tuple; a number before them is the language.
+
+        Raises:
+            com_error: There is no such member.
+        """
+        found = []
+        for name in names[isinstance(names[0], int) :] if names else ():
+            member = self._object.interface.find(str(name))
+            if member is None:
+                raise com_error(DISP_E_UNKNOWNNAME, TEXTS[DISP_E_UNKNOWNNAME])
+            found.append(member.dispid)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def Invoke(self, dispid: int, _lcid: int, flags: int, _wanted: object = None, *arguments: object) -> object:
+        """Call a method, or read or set a property, by its dispatch id; objects come bare.
+
+        Args:
+            dispid: Dispatch id.
+            flags: `DISPATCH_METHOD`, `DISPATCH_PROPERTYGET`, `DISPATCH_PROPERTYPUT`.
+            arguments: One for each parameter.
+
+        Raises:
+            com_error: There is no such member, the arguments are wrong, or the object refused.
+        """
+        com = self._object
+        member = next((one for one in com.interface.members.values() if one.dispid == dispid), None)
+        if member is None or not flags & _flag(member):
+            raise com_error(DISP_E_MEMBERNOTFOUND, TEXTS[DISP_E_MEMBERNOTFOUND])
+        if len(arguments) != (1 if member.put else len(member.parameters)):
+            raise com_error(DISP_E_BADPARAMCOUNT, TEXTS[DISP_E_BADPARAMCOUNT])
+        given = [unwrapped(one) for one in arguments]
+        with raising():
+            if member.put:
+                com.put(member, given[0])
+                return None
+            result = com.get(member, given)
+        return dressed(result, lambda one: one) if member.result or member.get else None
+
 
 class PyIStream:
     """What carries an object to another thread.
@@ -168,6 +219,13 @@ class PyIStream:
         if not isinstance(held, PyIUnknown):
             raise TypeError("The Python object is not a COM object")
         self.held = held
+
+
+def _flag(member: Member) -> int:
+    """Return what a member is asked for by."""
+    if member.put:
+        return DISPATCH_PROPERTYPUT
+    return DISPATCH_PROPERTYGET if member.get else DISPATCH_METHOD
 
 
 def as_dispatch(oleobj: PyIUnknown, iid: "PyIID | str | None" = None) -> PyIDispatch:

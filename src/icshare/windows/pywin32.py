@@ -16,6 +16,9 @@ from icshare.windows.makepy import CLASSES, DispatchBaseClass, typed
 from icshare.windows.members import NATUPNP_LIBID
 from icshare.windows.objects import Com
 from icshare.windows.oleobjects import (
+    DISPATCH_METHOD,
+    DISPATCH_PROPERTYGET,
+    DISPATCH_PROPERTYPUT,
     PyIDispatch,
     PyIID,
     PyIStream,
@@ -218,6 +221,9 @@ class Pywin32:
                 "IID_NULL": PyIID("{00000000-0000-0000-0000-000000000000}"),
                 "PyIUnknown": PyIUnknown,
                 "TypeIIDs": {_IUNKNOWN: PyIUnknown, _IDISPATCH: PyIDispatch},
+                "DISPATCH_METHOD": DISPATCH_METHOD,
+                "DISPATCH_PROPERTYGET": DISPATCH_PROPERTYGET,
+                "DISPATCH_PROPERTYPUT": DISPATCH_PROPERTYPUT,
                 "COINIT_MULTITHREADED": 0,
                 "COINIT_APARTMENTTHREADED": 2,
                 "COINIT_DISABLE_OLE1DDE": 4,

@@ -318,6 +318,36 @@ def test_constants_are_there_when_the_library_has_been_loaded(load: str) -> None
     assert content["comtypes.client"]["Constants"](manager).ICSSHARINGTYPE_PRIVATE == 1
 
 
+def test_pywin32_calls_members_by_their_dispatch_ids() -> None:
+    content: Any = windows().modules
+    pythoncom, client = content["pythoncom"], content["win32com.client"]
+    call, read, put = (pythoncom[f"DISPATCH_{name}"] for name in ("METHOD", "PROPERTYGET", "PROPERTYPUT"))
+    manager = client["Dispatch"]("HNetCfg.HNetShare")
+    ole = manager._oleobj_
+    assert ole.GetIDsOfNames("EnumEveryConnection") == ole.GetIDsOfNames(0, "enumeveryconnection") == 7
+    assert ole.GetIDsOfNames("SharingInstalled", "NetConnectionProps") == (1, 8)
+    assert ole.GetIDsOfNames() == ()
+    connection = next(iter(client["Dispatch"](ole.Invoke(7, 0, read, True))))
+    properties = ole.Invoke(8, 0, call | read, True, connection)
+    assert properties.Invoke(properties.GetIDsOfNames("Name"), 0, read, True) == "Ethernet"
+    configuration = manager.INetSharingConfigurationForINetConnection(connection)._oleobj_
+    assert configuration.Invoke(4, 0, call, False, 1) is None
+    assert configuration.Invoke(2, 0, read, True) == 1
+    events = client["Dispatch"]("HNetCfg.NATUPnP").NATEventManager._oleobj_
+    assert events.Invoke(1, 0, put, False, None) is None
+    refused: list[tuple[Callable[[], object], int]] = [
+        (lambda: ole.GetIDsOfNames("Nothing"), -2147352570),
+        (lambda: ole.Invoke(99, 0, read, True), -2147352573),
+        (lambda: ole.Invoke(7, 0, call, True), -2147352573),
+        (lambda: ole.Invoke(8, 0, read, True), -2147352562),
+        (lambda: configuration.Invoke(4, 0, call, False, 9), -2147352567),
+    ]
+    for wrong, code in refused:
+        with pytest.raises(pythoncom["com_error"]) as caught:
+            wrong()
+        assert caught.value.args[0] == code
+
+
 def test_an_object_goes_to_another_thread_in_a_stream() -> None:
     content: Any = windows().modules
     pythoncom, client = content["pythoncom"], content["win32com.client"]
