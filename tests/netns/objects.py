@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.netns import inhabited
 
-from icshare.host.command import Process
+from icshare.host.command import PIPE, Process
 from icshare.lab import GATEWAY, INTERNET, Lab
 
 NOBODY = "65534"
@@ -96,10 +96,18 @@ OFF: list[Any] = ["", False, []]
 
 def objects(lab: Lab, code: str, *, nobody: bool = False) -> Any:
     """Run *code* on the gateway in a process of its own, as nobody if so wanted; return its ``told``."""
-    argv = [sys.executable, "-c", f"{PRELUDE}\n{textwrap.dedent(code)}\nprint(json.dumps(told))"]
-    done = lab.run(GATEWAY, [*unprivileged(nobody), *argv], env=inhabited.ENVIRONMENT, check=False, timeout=60)
+    done = lab.run(GATEWAY, [*unprivileged(nobody), *_argv(code)], env=inhabited.ENVIRONMENT, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return msgspec.json.decode(done.stdout)
+
+
+def start(lab: Lab, code: str) -> Process:
+    """Start *code* on the gateway; it prints what it leaves in ``told``."""
+    return lab.popen(GATEWAY, _argv(code), env=inhabited.ENVIRONMENT, stdout=PIPE)
+
+
+def _argv(code: str) -> list[str]:
+    return [sys.executable, "-c", f"{PRELUDE}\n{textwrap.dedent(code)}\nprint(json.dumps(told))"]
 
 
 def facts(lab: Lab) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The numbers are those of the acceptance list (docs/acceptance.md).
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,12 +22,13 @@ from tests.netns.gateway import (
     settled,
     udhcpc,
 )
-from tests.netns.objects import OFF, ask, facts, live, objects, say
+from tests.netns.objects import OFF, ask, facts, live, objects, say, start
 from tests.netns.test_changes import CONFIGURED
 from tests.netns.test_outside import SERVE, TALK, running, talk
 from tests.netns.test_strangers import dnsmasq
 
-from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, Lab
+from icshare.host import command
+from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, UPLINK_ROUTER, Lab
 
 pytestmark = pytest.mark.netns
 
@@ -44,7 +46,7 @@ def enable(lab: Lab, *calls: str) -> None:
         assert objects(lab, f"told = {call}") == 0
 
 
-def command(lab: Lab, *arguments: str) -> None:
+def icshare(lab: Lab, *arguments: str) -> None:
     done = icshare_command(lab, *arguments)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
@@ -219,6 +221,11 @@ def test_a_mapping_to_a_client_never_leads_to_the_gateway_itself(lab: Lab) -> No
             assert [say(lab, PUBLIC, port) for port in (22, 444, 555)] == ["nothing"] * 3, off
             enable(lab, *on)
             assert say(lab, PUBLIC, 555) == "word", off
+        enable(lab, f"add('wan0', 'free', 556, 444, '{client}').Enable()")
+        assert say(lab, PUBLIC, 556) == "word"
+        for off in ("config('lan0').DisableSharing()", "config('wan0').DisableInternetFirewall()"):
+            enable(lab, off)
+            assert say(lab, PUBLIC, 556) == "nothing", "nobody listens there on the gateway"
 
 
 SWITCHES = (
@@ -291,7 +298,7 @@ def test_where_the_policy_prohibits_it_every_write_fails_and_the_sharing_ends(ma
         assert [say(lab, PUBLIC, port) for port in (22, 555)] == ["nothing"] * 2, "what protects stays"
         for arguments in (["share", "wan0", "lan0"], ["map", "disable", "web"], ["firewall", "off", "wan0"]):
             assert "policy" in icshare_command(lab, *arguments).stderr
-        command(lab, "stop")
+        icshare(lab, "stop")
         assert facts(lab) == {"wan0": ["", False, ["web"]]}
         assert say(lab, PUBLIC, 22) == "word"
 
@@ -311,7 +318,7 @@ def test_enumerations_are_empty_or_full_and_take_the_default_flags_alone(lab: La
     assert objects(lab, counts, nobody=True) == [[0, 0, 0], [2, 2, 2]]
     enable(lab, "public('wan0')")
     assert objects(lab, counts, nobody=True) == [[1, 1, 1], [2, 2, 2]]
-    command(lab, "stop")
+    icshare(lab, "stop")
     assert objects(lab, counts) == [[0, 0, 0], [0, 0, 0]]
     flags = """
     calls = [manager.EnumPublicConnections, manager.EnumPrivateConnections, config('wan0').EnumPortMappings]
@@ -362,6 +369,57 @@ def test_what_is_no_longer_there_is_not_in_the_way(make_lab: MakeLab, gone: str)
         enable(lab, "config('lan0').DisableSharing()", "private('lan0')")
         udhcpc(lab, "c0")
         assert page(lab, "c0") == str(SECOND)
+
+
+@pytest.mark.check(17)
+def test_what_comes_back_after_its_role_was_given_away_has_none_and_can_have_it_again(make_lab: MakeLab) -> None:
+    lab = make_lab(second_uplink=True)
+    with shared(lab):
+        output(lab, GATEWAY, "ip", "link", "delete", "wan0")
+        enable(lab, "public('wan1')")
+        end, far = (["netns", lab.namespace(node)] for node in (GATEWAY, INTERNET))
+        link = ["add", "wan0", "address", "02:1c:5a:01:00:00", *end, "type", "veth", "peer", "name", "isp0", *far]
+        command.run(["ip", "link", *link])
+        for node, lines in (
+            (INTERNET, [f"address add {UPLINK_ROUTER}/24 dev isp0", "link set isp0 up"]),
+            (
+                GATEWAY,
+                [
+                    f"address add {UPLINK} dev wan0",
+                    "link set wan0 up",
+                    f"route add default via {UPLINK_ROUTER} metric 900",
+                ],
+            ),
+        ):
+            for line in lines:
+                output(lab, node, "ip", *line.split())
+        assert facts(lab) == {**SHARED, "wan0": ["", True, []], "wan1": ["public", True, []]}
+        assert page(lab, "c0") == str(SECOND)
+        enable(lab, "public('wan0')")
+        assert page(lab, "c0") == str(PUBLIC)
+
+
+@pytest.mark.check(18)
+def test_sides_firewalls_and_mappings_outlive_what_ends_with_the_machine(lab: Lab) -> None:
+    """As after a reboot: /run is empty, the kernel knows nothing; one call brings everything into force again."""
+    with running(lab, GATEWAY, SERVE, 22), shared(lab):
+        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()", "private('lan1')")
+        before = facts(lab)
+        output(lab, GATEWAY, "kill", lab.path(GATEWAY, "/run/icshare/dnsmasq.pid").read_text().strip())
+        output(lab, GATEWAY, "nft", "flush", "ruleset")
+        output(lab, GATEWAY, "ip", "link", "delete", "ics-br0")
+        shutil.rmtree(lab.path(GATEWAY, "/run/icshare"))
+        for link in ("wan0", "lan0", "lan1"):
+            output(lab, GATEWAY, "busybox", "sysctl", "-qw", f"net.ipv4.conf.{link}.forwarding=0")
+        assert facts(lab) == before
+        assert document(lab, "status")["shared"] is False
+        assert say(lab, PUBLIC, 22) == "word"
+        enable(lab, "public('wan0')")
+        assert facts(lab) == before
+        for node in ("c0", "c1"):
+            udhcpc(lab, node)
+            assert page(lab, node) == str(PUBLIC)
+        assert (say(lab, PUBLIC, 555), say(lab, PUBLIC, 22)) == ("word", "nothing")
 
 
 @pytest.mark.check(22)
@@ -428,6 +486,27 @@ def test_a_public_that_proves_not_to_work_leaves_the_sharing_and_its_mappings_as
 
 
 @pytest.mark.check(27)
+def test_to_enable_both_sides_in_one_call_works_or_changes_nothing(make_lab: MakeLab) -> None:
+    lab = make_lab(second_uplink=True)
+    both = "manager.enable_ics(conn('wan1'), [conn('lan1')])"
+    with shared(lab):
+        table = "add table inet strict\nadd chain inet strict gate { type filter hook forward priority 7; }\n"
+        output(lab, GATEWAY, "nft", "-f", "-", input=f'{table}add rule inet strict gate oifname "wan1" drop\n')
+        before, told, loaded = settled(lab), facts(lab), rules(lab)
+        assert objects(lab, f"told = failing(lambda: {both})")[0] == "0x80004005"
+        assert (facts(lab), rules(lab)) == (told, loaded)
+        assert page(lab, "c0") == str(PUBLIC)
+        assert_unchanged(
+            lab, {kind: lines for kind, lines in before.items() if kind not in {"nftables", "files", "processes"}}
+        )
+        output(lab, GATEWAY, "nft", "delete", "table", "inet", "strict")
+        objects(lab, both)
+        assert facts(lab) == {"wan0": ["", True, []], "wan1": ["public", True, []], "lan1": ["private", False, []]}
+        udhcpc(lab, "c1")
+        assert page(lab, "c1") == str(SECOND)
+
+
+@pytest.mark.check(27)
 def test_what_is_refused_before_anything_is_touched_cuts_no_connection(make_lab: MakeLab) -> None:
     lab = make_lab(second_uplink=True)
     lab.path(GATEWAY, SETTINGS).write_text('[sharing]\nsubnet = "192.168.137.0/24"\n')
@@ -456,13 +535,13 @@ def test_objects_tell_what_other_processes_have_done_and_the_command_line_what_o
     enabled = "[one.Properties.Enabled for one in objects['wan0'].EnumPortMappings(0)]"
     with running(lab, GATEWAY, code, *names) as program:
         assert [ask(program, one) for one in (sharing, firewall, enabled)] == [[False] * 3, [False] * 2, []]
-        command(lab, "share", "wan0", "lan0")
+        icshare(lab, "share", "wan0", "lan0")
         assert [ask(program, one) for one in (sharing, firewall)] == [[True, True, False], [True, False]]
-        command(lab, "firewall", "on", "wan1")
+        icshare(lab, "firewall", "on", "wan1")
         assert ask(program, firewall) == [True, True]
-        command(lab, "map", "add", "web", "tcp", "555", "192.168.137.9:444", "--disabled")
+        icshare(lab, "map", "add", "web", "tcp", "555", "192.168.137.9:444", "--disabled")
         assert ask(program, enabled) == [False]
-        command(lab, "map", "enable", "web")
+        icshare(lab, "map", "enable", "web")
         assert ask(program, enabled) == [True]
         assert ask(program, "mappings('wan0')") == {"web": [6, 555, 444, "192.168.137.9", True]}
 
@@ -473,10 +552,10 @@ def test_objects_tell_what_other_processes_have_done_and_the_command_line_what_o
         assert ask(program, "objects['wan1'].DisableInternetFirewall()") == 0
         assert protected(lab) == ["wan0"]
 
-        command(lab, "map", "remove", "web")
-        command(lab, "share", "wan1", "lan1")
+        icshare(lab, "map", "remove", "web")
+        icshare(lab, "share", "wan1", "lan1")
         assert [ask(program, one) for one in (sharing, firewall, enabled)] == [[False, False, True], [True] * 2, []]
-        command(lab, "stop")
+        icshare(lab, "stop")
         assert [ask(program, one) for one in (sharing, firewall)] == [[False] * 3, [False] * 2]
         assert ask(program, "objects['wan1'].DisableSharing()") == 0
 
@@ -484,3 +563,17 @@ def test_objects_tell_what_other_processes_have_done_and_the_command_line_what_o
 def protected(lab: Lab) -> list[str]:
     """Return the connections whose firewall is on, as the command line tells it."""
     return [one["interface"] for one in document(lab, "firewall", "status")["firewalls"] if one["on"]]
+
+
+def test_processes_that_designate_at_the_same_time_wait_for_each_other(make_lab: MakeLab) -> None:
+    lab = make_lab(privates=3)
+    calls = ["public('wan0')", *(f"private('lan{number}')" for number in range(3))]
+    both = [start(lab, f"told = {call}") for call in calls]
+    assert [(one.wait(60), one.stdout and one.stdout.read()) for one in both] == [(0, b"0\n")] * 4
+    for one in both:
+        command.end(one)
+    assert facts(lab) == {"wan0": ["public", True, []], **{f"lan{n}": ["private", False, []] for n in range(3)}}
+    assert sorted(document(lab, "status")["privates"]) == ["lan0", "lan1", "lan2"]
+    for node in ("c0", "c1", "c2"):
+        udhcpc(lab, node)
+        assert page(lab, node) == str(PUBLIC)
