@@ -49,8 +49,8 @@ LATER: Mapping[int, str] = {
 """Checks that no test proves, and why."""
 
 PARTLY: Mapping[int, str] = {
-    18: "the reconnect is proved, nothing of ours stops when idle, and one call brings back what a reboot has ended; to "
-    "do that by itself comes with the daemon",
+    18: "the reconnect is proved, nothing of ours stops when idle, and one call brings back what a reboot has ended; "
+    "to do that by itself comes with the daemon",
     19: "ours serves after the next stop and share; to notice by itself that the other has gone comes with the daemon",
     26: "the present sharing ends with the first write that is refused; to end it as the file changes comes with the "
     "daemon",
