@@ -397,9 +397,7 @@ class PortMappings:
             self._unmark(swap)
             raise
         try:
-            self._apply(swap)
-            if after.enabled and after.target.kind is not TargetKind.ADDRESS:
-                self._surroundings.attend(follow=True)
+            self._apply(swap, follow=after.enabled and after.target.kind is not TargetKind.ADDRESS)
         except BaseException as error:  # cancellation must put back too
             self._store.append(undo)
             self._unmark(swap, error)
@@ -432,11 +430,18 @@ class PortMappings:
         if swap and (error is None or isinstance(error, IcshareError)):
             self._store.unfinished = False
 
-    def _apply(self, swap: Swap) -> None:
-        """Change the kernel's elements, then cut what went through them; after an error all is as before."""
+    def _apply(self, swap: Swap, *, follow: bool = False) -> None:
+        """Change the kernel's elements, then cut what went through them; after an error all is as before.
+
+        Args:
+            swap: The change.
+            follow: Have somebody follow the targets that move.
+        """
         self._change(swap)
         try:
             self._cut(swap)
+            if follow:
+                self._surroundings.attend(follow=True)
         except BaseException:  # as above
             self._change(swap.reversed)
             raise
