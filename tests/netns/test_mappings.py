@@ -1,6 +1,8 @@
 """Port mappings as people use them: by the command line, with clients and servers that nobody here wrote."""
 
 import re
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,19 +10,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.netns.gateway import address, document, icshare_command, laboratory, output, share, udhcpc
+from tests.netns.gateway import address, document, icshare_command, laboratory, output, share, start_icshare, udhcpc
+from tests.netns.inhabited import ENVIRONMENT
 
 from icshare.host import command
-from icshare.host.command import PIPE, Process
+from icshare.host.command import PIPE, Completed, Process
 from icshare.lab import GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, UPLINK_ROUTER, Lab
 
 pytestmark = pytest.mark.netns
 
 PUBLIC = str(UPLINK.ip)
 _SECONDS = 20.0
+_BRIDGE_RULES = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 _UDHCPC = ("udhcpc", "-f", "-n", "-q", "-t", "20", "-T", "1", "-i", "eth0")
 _TUNNEL = "10.77.0"
-_LISTEN = {"tcp": "TCP4-LISTEN:{},fork,reuseaddr", "udp": "UDP4-RECVFROM:{},fork,reuseaddr"}
+# A datagram has to be read: socat drops the answer of a program that did not.
+_ANSWERS = {
+    "tcp": ("TCP4-LISTEN:{},fork,reuseaddr", "SYSTEM:echo {} {} $SOCAT_PEERADDR"),
+    "udp": ("UDP4-RECVFROM:{},fork,reuseaddr", "SYSTEM:read line; echo {} {} $SOCAT_PEERADDR"),
+}
 
 
 # ------------------------------------------------------------------------------------------------- clients and servers
@@ -37,13 +45,11 @@ def until(what: Callable[[], bool], failure: str) -> None:
 @contextmanager
 def serving(lab: Lab, node: str, *ports: int, protocol: str = "tcp") -> Iterator[None]:
     """Let *node* answer on *ports* with its name, the port and the address that it was asked from."""
-    answer = f"SYSTEM:echo {node} $SOCAT_SOCKPORT $SOCAT_PEERADDR"
+    listen, answer = _ANSWERS[protocol]
     with ExitStack() as stack:
         for port in ports:
-            process = lab.popen(
-                node, ["socat", _LISTEN[protocol].format(port), answer.replace("$SOCAT_SOCKPORT", str(port))]
-            )
-            stack.callback(command.end, process)
+            argv = ["socat", listen.format(port), answer.format(node, port)]
+            stack.callback(command.end, lab.popen(node, argv))
         for port in ports:
             await_listener(lab, node, protocol, port)
         yield
@@ -186,6 +192,8 @@ def assert_agreement(lab: Lab) -> None:
 @pytest.fixture(scope="module")
 def shared_lab(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
     with laboratory("mappings", privates=2, clients_per_private=2, second_uplink=True) as found:
+        # As on a host without Docker: with it, the kernel never sends a bridged packet back by the port it came in by.
+        output(found, GATEWAY, "sh", "-c", "! test -e $0 || echo 0 > $0", _BRIDGE_RULES)
         share(found, "wan0", "lan0")
         for node in ("c0", "c1"):
             udhcpc(found, node)
@@ -273,12 +281,12 @@ def test_a_client_that_comes_back_with_another_address_is_followed(lab: Lab, by:
 
 
 @pytest.mark.parametrize("privates", [["lan0", "lan1"], ["lan1", "lan0"]], ids="-".join)
-def test_hairpin_works_across_the_ports_of_a_bridge(lab: Lab, privates: list[str]) -> None:
+def test_hairpin_works_on_a_bridge_across_its_ports_and_on_one(lab: Lab, privates: list[str]) -> None:
     share(lab, "wan0", *privates)
     udhcpc(lab, "c2")
     mapping(lab, "add", "one", "tcp", "8080", "c0:80")
     with serving(lab, "c0", 80):
-        for node in (INTERNET, GATEWAY, "c2"):
+        for node in (INTERNET, GATEWAY, "c0", "c1", "c2"):
             assert ask(lab, node, 8080)[:2] == ["c0", "80"], node
 
 
@@ -307,7 +315,7 @@ def test_hairpin_works_from_a_second_segment(make_lab: Callable[..., Lab]) -> No
 def test_what_the_mapped_socket_sends_bears_the_external_port(lab: Lab) -> None:
     """Endpoint independence, with peers that see the port they are called from."""
     mapping(lab, "add", "game", "udp", "5555", "c0:4444")
-    seen = "SYSTEM:echo $SOCAT_PEERADDR $SOCAT_PEERPORT"
+    seen = "SYSTEM:read line; echo $SOCAT_PEERADDR $SOCAT_PEERPORT"
     with ExitStack() as stack:
         for port in (9001, 9002):
             stack.callback(command.end, lab.popen(INTERNET, ["socat", f"UDP4-RECVFROM:{port},fork", seen]))
@@ -454,3 +462,131 @@ def test_mappings_rest_while_another_connection_is_public_and_come_back_with_the
         assert {name: one["state"] for name, one in mappings(lab).items()} == {"one": "active", "two": "inactive"}
         assert ask(lab, INTERNET, 8080)[:1] == ["c0"]
         assert closed(lab, 8080, to=other)
+
+
+# ------------------------------------------------------------------------------------------- killed, many at once, many
+
+# Runs the command line, and kills the process in the middle of it: at line NUMBER of what changes mappings.
+_VICTIM = """
+import os, signal, sys
+from pathlib import Path
+import icshare
+from icshare.cli.program import main
+from icshare.cli.session import Session
+import icshare.api
+number, *arguments = sys.argv[1:]
+here = Path(icshare.__file__).parent
+files = {str(here / one) for one in (
+    "control/mappings.py", "control/opening.py", "host/store.py", "host/mapping_table.py", "host/conntrack.py",
+    "host/ruleset.py", "host/followerservice.py",
+)}
+left = int(number)
+def line(frame, event, _):
+    global left
+    if event == "line":
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return line
+sys.settrace(lambda frame, event, _: line if frame.f_code.co_filename in files else None)
+status = main(arguments, Session(terminal=False, interactive=False))
+sys.settrace(None)
+print(int(number) - left, file=sys.stderr)
+sys.exit(status)
+"""
+_KILLS = 8
+
+
+def _strike(lab: Lab, number: int, *arguments: str) -> Completed:
+    return lab.run(GATEWAY, [sys.executable, "-c", _VICTIM, str(number), *arguments], env=ENVIRONMENT, check=False)
+
+
+@pytest.mark.parametrize("target", ["c0:80", "127.0.0.1:80"], ids=["client", "this host"])
+@pytest.mark.parametrize("how", ["add", "remove", "disable", "enable", "set"])
+def test_after_a_kill_at_any_line_the_next_command_makes_state_and_kernel_agree(
+    lab: Lab, how: str, target: str
+) -> None:
+    arguments = {
+        "add": ("one", "tcp", "8080-8081", target),
+        "remove": ("one",),
+        "disable": ("one",),
+        "enable": ("one",),
+        "set": ("one", "--external", "8081-8082"),
+    }[how]
+    mapping(lab, "add", "other", "tcp", "7000", "c1:80")
+
+    def begin() -> None:
+        if "one" in mappings(lab):
+            mapping(lab, "remove", "one")
+        if how != "add":
+            mapping(lab, "add", "one", "tcp", "8080-8081", target, *(["--disabled"] if how == "enable" else []))
+
+    begin()
+    undisturbed = _strike(lab, 10**9, "map", how, *arguments)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    lines = int(undisturbed.stderr.split()[-1])
+    assert lines > _KILLS
+    for number in range(1, lines, lines // _KILLS):
+        begin()
+        # What it looks at is not always the same, so the last may come too late.
+        status = _strike(lab, number, "map", how, *arguments).returncode
+        assert status == -signal.SIGKILL or (status, number > lines * 3 // 4) == (0, True)
+        mapping(lab, "disable" if number % 2 else "enable", "other")
+        assert_agreement(lab)
+
+
+def test_twenty_writers_at_once_lose_nothing(lab: Lab) -> None:
+    running = [
+        start_icshare(lab, "map", "add", f"m{number}", "tcp", str(8000 + number), "c0:80") for number in range(20)
+    ]
+    said = [process.communicate(timeout=100) for process in running]
+    assert [process.returncode for process in running] == [0] * 20, said
+    found = mappings(lab)
+    assert set(found) == {f"m{number}" for number in range(20)}
+    assert {one["state"] for one in found.values()} == {"active"}
+    assert_agreement(lab)
+    running = [start_icshare(lab, "map", "remove", f"m{number}") for number in range(20)]
+    said = [process.communicate(timeout=100) for process in running]
+    assert [process.returncode for process in running] == [0] * 20, said
+    assert mappings(lab) == {}
+    assert kernel(lab).mapped == frozenset()
+
+
+# Adds, asks for and removes COUNT mappings by the API; prints the seconds that each took.
+_MANY = """
+import sys, time
+from icshare.api import SharingManager
+from icshare.model.mapping import MappingState, Protocol, address_target
+count = int(sys.argv[1])
+manager = SharingManager()
+guid = next(one.guid for one in manager.connections() if one.interface == "wan0")
+began = time.monotonic()
+def lap(what):
+    global began
+    now = time.monotonic()
+    print(what, round(now - began, 2), flush=True)
+    began = now
+made = [
+    manager.mappings.add(
+        guid, name=f"m{number}", protocol=Protocol.TCP, external=10000 + number, internal=80,
+        target=address_target(f"192.168.137.{2 + number % 200}"), enabled=True,
+    )
+    for number in range(count)
+]
+lap("added")
+found = manager.mappings.statuses()
+lap("asked")
+assert len(found) == count and {one.state for one in found} == {MappingState.ACTIVE}
+for one in made:
+    manager.mappings.remove(one.number)
+lap("removed")
+assert manager.mappings.all() == ()
+"""
+
+
+@pytest.mark.timeout(900)
+def test_ten_thousand_mappings_come_and_go(lab: Lab) -> None:
+    argv = [sys.executable, "-c", _MANY, "1000"]
+    done = lab.run(GATEWAY, argv, env=ENVIRONMENT, check=False, timeout=800)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert kernel(lab).mapped == frozenset()

@@ -1,25 +1,18 @@
-"""Port mappings: defined in the state, in force as elements of the kernel's maps.
+"""Port mappings: defined, changed, enabled, disabled and removed, and how they fare.
 
-Opening a port: written down first, then done. Closing one: done first, then written down. When the second half is
-refused the first is put back. When the process dies between the two, the mark that it has set in the store stays, and
-the next change begins by making the kernel's elements what the state says.
-
-An element is wanted by a mapping; where two mappings want one slot (they lead to one socket, which can keep only one
-external port for what it sends) the one with the lower number has it.
+What brings them into force is in `icshare.control.opening`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from icshare.control.opening import Opening
 from icshare.control.ports import MappingTable, Store, Surroundings
 from icshare.errors import (
     AlreadyExistsError,
     GoneError,
-    IcshareError,
     InvalidRequestError,
-    NotSupportedError,
     PrivilegeError,
     RefusedError,
 )
@@ -30,7 +23,6 @@ from icshare.model.mapping import (
     PortMapping,
     Protocol,
     Target,
-    TargetKind,
     check_mapping_name,
     check_ports,
 )
@@ -38,21 +30,13 @@ from icshare.model.names import is_interface_name
 from icshare.model.state import State
 from icshare.plan.placing import (
     Fate,
-    InForce,
     Slot,
-    Swap,
     by_slot,
-    exchange,
     external_slots,
     fate,
-    gone_sockets,
     holders,
-    rivals_of,
-    slot,
-    sockets_of,
 )
 from icshare.plan.staterecords import Fact, Mapped, Removed, Seen
-from icshare.plan.targets import Known
 from icshare.render.mappings import Element
 
 
@@ -78,6 +62,7 @@ class PortMappings:
         self._store = store
         self._table = table
         self._surroundings = surroundings
+        self._opening = Opening(store=store, table=table, surroundings=surroundings)
         self._authorize = authorize or surroundings.require_admin
 
     def all(self, connection: UUID | None = None) -> tuple[PortMapping, ...]:
@@ -152,7 +137,7 @@ class PortMappings:
         check_ports(external, internal, count)
         with self._store.lock():
             found = self._sharable(connection)
-            state = self._repaired()
+            state = self._opening.repaired()
             mapping = PortMapping(
                 number=state.next_number,
                 connection=connection,
@@ -168,7 +153,7 @@ class PortMappings:
             facts: list[Fact] = [Mapped(mapping=mapping)]
             if is_interface_name(found.interface) and state.interfaces.get(connection) != found.interface:
                 facts.append(Seen(connection=connection, interface=found.interface))
-            self._open(state, None, mapping, facts)
+            self._opening.open(state, None, mapping, facts)
         return mapping
 
     def update(
@@ -193,7 +178,7 @@ class PortMappings:
         """
         self._authorize()
         with self._store.lock():
-            state = self._repaired()
+            state = self._opening.repaired()
             before = _mapping(state, number)
             after = replace(
                 before,
@@ -208,7 +193,7 @@ class PortMappings:
             check_ports(after.external, after.internal, after.count)
             if after != before:
                 _refuse_duplicate(state, after)
-                self._open(state, before, after, [Mapped(mapping=after)])
+                self._opening.open(state, before, after, [Mapped(mapping=after)])
         return after
 
     def enable(self, number: int) -> None:
@@ -221,11 +206,11 @@ class PortMappings:
         """
         self._authorize()
         with self._store.lock():
-            state = self._repaired()
+            state = self._opening.repaired()
             before = _mapping(state, number)
             if not before.enabled:
                 after = replace(before, enabled=True)
-                self._open(state, before, after, [Mapped(mapping=after)])
+                self._opening.open(state, before, after, [Mapped(mapping=after)])
 
     def disable(self, number: int) -> None:
         """Let a mapping rest, and cut its connections; it stays defined.
@@ -237,10 +222,10 @@ class PortMappings:
         """
         self._authorize()
         with self._store.lock():
-            state = self._repaired()
+            state = self._opening.repaired()
             before = _mapping(state, number)
             if before.enabled:
-                self._close(state, [before], [Mapped(mapping=replace(before, enabled=False))])
+                self._opening.close(state, [before], [Mapped(mapping=replace(before, enabled=False))])
 
     def remove(self, number: int) -> None:
         """Forget a mapping, and cut its connections.
@@ -252,8 +237,8 @@ class PortMappings:
         """
         self._authorize()
         with self._store.lock():
-            state = self._repaired()
-            self._close(state, [_mapping(state, number)], [Removed(number=number)])
+            state = self._opening.repaired()
+            self._opening.close(state, [_mapping(state, number)], [Removed(number=number)])
 
     def disable_all(self, connection: UUID) -> None:
         """Let every mapping of *connection* rest, and cut their connections.
@@ -264,10 +249,10 @@ class PortMappings:
         """
         self._surroundings.require_admin()
         with self._store.lock():
-            state = self._repaired()
+            state = self._opening.repaired()
             meant = [one for one in state.mappings.values() if one.connection == connection and one.enabled]
             if meant:
-                self._close(state, meant, [Mapped(mapping=replace(one, enabled=False)) for one in meant])
+                self._opening.close(state, meant, [Mapped(mapping=replace(one, enabled=False)) for one in meant])
 
     def statuses(self, connection: UUID | None = None) -> tuple[MappingStatus, ...]:
         """Return how the mappings fare, of one connection or all, by number.
@@ -278,7 +263,7 @@ class PortMappings:
             HostError: The state, the host or the kernel's elements could not be read.
         """
         definitions = tuple(self._store.load().mappings.values())
-        there, known = self._look()
+        there, known = self._opening.look()
         fates = [fate(one, there, known) for one in definitions]
         wanted: dict[int, list[Element]] = {}
         for number, element in holders(one for one in fates if one.mapping.enabled).values():
@@ -304,7 +289,7 @@ class PortMappings:
         mapping = self._store.load().mappings.get(number)
         if mapping is None:
             return None
-        there, known = self._look()
+        there, known = self._opening.look()
         return _status(fate(mapping, there, known), (), None)
 
     def sync(self) -> None:
@@ -316,7 +301,7 @@ class PortMappings:
         """
         self._surroundings.require_admin()
         with self._store.lock():
-            self._equalize()
+            self._opening.equalize()
 
     def withdraw(self) -> None:
         """Take every mapping out of force, defined as they are, until the next `sync`.
@@ -327,10 +312,7 @@ class PortMappings:
         """
         self._surroundings.require_admin()
         with self._store.lock():
-            there, known = self._look()
-            placed = [fate(one, there, known) for one in self._store.load().mappings.values() if one.enabled]
-            self._store.unfinished = True
-            self._apply(Swap(remove=tuple(self._table.present()), add=(), cut=gone_sockets(placed, ())))
+            self._opening.withdraw()
 
     def follow(self) -> tuple[int, ...]:
         """Look up anew the targets that are not named by their address.
@@ -344,15 +326,15 @@ class PortMappings:
         """
         self._surroundings.require_admin()
         with self._store.lock():
-            state = self._repaired()
-            there, known = self._look()
+            state = self._opening.repaired()
+            there, known = self._opening.look()
             followed = [one for one in (state.mappings[number] for number in sorted(state.followed)) if one.enabled]
             if not followed:
                 return ()
             present = by_slot(self._table.present())
             moved = tuple(one.number for one in followed if _has_moved(fate(one, there, known), present))
             if moved:
-                self._equalize()
+                self._opening.equalize()
             return moved
 
     def _sharable(self, guid: UUID) -> Connection:
@@ -363,112 +345,6 @@ class PortMappings:
             text = f"{found.interface} cannot have port mappings: {found.sharable.text}"
             raise RefusedError([(str(found.sharable.reason), text)])
         return found
-
-    def _look(self) -> tuple[InForce, Known]:
-        there = self._surroundings.in_force()
-        return there, self._surroundings.known(there)
-
-    def _repaired(self) -> State:
-        """Return the state, after what a writer that was killed has left undone."""
-        if self._store.unfinished:
-            self._equalize()
-        return self._store.load()
-
-    def _equalize(self) -> None:
-        there, known = self._look()
-        fates = (fate(one, there, known) for one in self._store.load().mappings.values() if one.enabled)
-        wanted = {place: element for place, (_, element) in holders(fates).items()}
-        swap = exchange(by_slot(self._table.present()), wanted)
-        swap = replace(swap, cut=sockets_of(swap.remove))
-        self._store.unfinished = True
-        self._apply(swap)
-        state = self._store.load()
-        self._surroundings.attend(follow=any(state.mappings[number].enabled for number in state.followed))
-        self._store.unfinished = False
-
-    def _open(self, state: State, before: PortMapping | None, after: PortMapping, facts: Sequence[Fact]) -> None:
-        """Write *facts* down, then bring *after* into force in place of *before*."""
-        swap = self._swap(state, [before] if before else [], [after])
-        undo = Mapped(mapping=before) if before else Removed(number=after.number)
-        self._mark(swap)
-        try:
-            self._store.append(*facts)
-        except IcshareError:
-            self._unmark(swap)
-            raise
-        try:
-            self._apply(swap, follow=after.enabled and after.target.kind is not TargetKind.ADDRESS)
-        except BaseException as error:  # cancellation must put back too
-            self._store.append(undo)
-            self._unmark(swap, error)
-            raise
-        self._unmark(swap)
-
-    def _close(self, state: State, mappings: Sequence[PortMapping], facts: Sequence[Fact]) -> None:
-        """Take *mappings* out of force, then write *facts* down."""
-        swap = self._swap(state, mappings, [])
-        self._mark(swap)
-        try:
-            self._apply(swap)
-        except IcshareError:
-            self._unmark(swap)
-            raise
-        try:
-            self._store.append(*facts)
-        except BaseException as error:  # as above
-            self._change(swap.reversed)
-            self._unmark(swap, error)
-            raise
-        self._unmark(swap)
-
-    def _mark(self, swap: Swap) -> None:
-        if swap:
-            self._store.unfinished = True
-
-    def _unmark(self, swap: Swap, error: BaseException | None = None) -> None:
-        """Take the mark away; after an interruption nobody knows what was done, so it stays."""
-        if swap and (error is None or isinstance(error, IcshareError)):
-            self._store.unfinished = False
-
-    def _apply(self, swap: Swap, *, follow: bool = False) -> None:
-        """Change the kernel's elements, then cut what went through them; after an error all is as before.
-
-        Args:
-            swap: The change.
-            follow: Have somebody follow the targets that move.
-        """
-        self._change(swap)
-        try:
-            self._cut(swap)
-            if follow:
-                self._surroundings.attend(follow=True)
-        except BaseException:  # as above
-            self._change(swap.reversed)
-            raise
-
-    def _change(self, swap: Swap) -> None:
-        if swap:
-            self._table.change(swap.remove, swap.add, swap.cut)
-
-    def _cut(self, swap: Swap) -> None:
-        if swap.cut:
-            # A port must close even where the kernel does not let its connections be cut.
-            with suppress(NotSupportedError):
-                self._surroundings.cut(swap.cut)
-
-    def _swap(self, state: State, before: Iterable[PortMapping], after: Iterable[PortMapping]) -> Swap:
-        """Return what in the kernel changes when *after* take the place of *before*."""
-        there, known = self._look()
-        old = [fate(one, there, known) for one in before if one.enabled]
-        new = [fate(one, there, known) for one in after if one.enabled]
-        own = {one.mapping.number for one in (*old, *new)}
-        rivals = [fate(one, there, known) for one in rivals_of(state, (*old, *new)) if one.number not in own]
-        slots = {slot(element) for one in (*old, *new) for element in one.elements}
-        return exchange(
-            {place: one for place, (_, one) in holders((*old, *rivals)).items() if place in slots},
-            {place: one for place, (_, one) in holders((*new, *rivals)).items() if place in slots},
-            cut=gone_sockets(old, new),
-        )
 
 
 def _mapping(state: State, number: int) -> PortMapping:
