@@ -1,5 +1,6 @@
 """The program ``icshare``."""
 
+import gc
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ def run() -> None:
     """Run as the program ``icshare``."""
     # Until a command has something to take back, Ctrl-C may end us at once: no traceback, not even while importing.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What a command makes lasts as long as it does; to look for garbage among it as often as Python does takes a tenth.
+    gc.set_threshold(100_000)
     from icshare.cli.program import main
     from icshare.cli.session import Session
 

@@ -149,10 +149,12 @@ def check_ports(external: int, internal: int, count: int = 1) -> None:
     Raises:
         InvalidRequestError: A port outside 1 to 65535, also that of the end of a range.
     """
-    for first, word in ((external, "external"), (internal, "internal")):
-        if count < 1 or first < 1 or first + count - 1 > 65_535:
-            ports = f"{first}" if count == 1 else f"{first}-{first + count - 1}"
-            raise InvalidRequestError(f"{word} port {ports} is out of range (expected 1 to 65535)")
+    most = 65_536 - count
+    if count >= 1 and 1 <= external <= most and 1 <= internal <= most:
+        return
+    first, word = (internal, "internal") if count >= 1 and 1 <= external <= most else (external, "external")
+    ports = f"{first}" if count == 1 else f"{first}-{first + count - 1}"
+    raise InvalidRequestError(f"{word} port {ports} is out of range (expected 1 to 65535)")
 
 
 def parse_ports(text: str) -> tuple[int, int]:

@@ -31,7 +31,8 @@ class _Ports(Mapping[tuple[UUID, Protocol, int], int]):
         return len(self._numbers)
 
     def define(self, mapping: PortMapping) -> None:
-        number, first = mapping.number, _key(mapping.connection, mapping.protocol, mapping.external)
+        number = mapping.number
+        first = _key(mapping.connection, mapping.protocol, mapping.external)
         for key in (first,) if mapping.count == 1 else range(first, first + mapping.count):
             if self._numbers.setdefault(key, number) != number:
                 raise _overlap(mapping)
@@ -69,17 +70,22 @@ class _Sockets(Mapping[tuple[UUID, Protocol, str, int], tuple[int, ...]]):
                 self.define(mapping)
         return self._made
 
+    @property
+    def made(self) -> bool:
+        """They have been asked for; from then on they are told of every change."""
+        return self._made is not None
+
     def define(self, mapping: PortMapping) -> None:
-        if self._made is not None:
-            for socket in _sockets(mapping):
-                self._made[socket] = (*self._made.get(socket, ()), mapping.number)
+        for socket in _sockets(mapping):
+            self._numbers[socket] = (*self._numbers.get(socket, ()), mapping.number)
 
     def release(self, mapping: PortMapping) -> None:
-        if self._made is not None:
-            for socket in _sockets(mapping):
-                self._made[socket] = tuple(one for one in self._made[socket] if one != mapping.number)
-                if not self._made[socket]:
-                    del self._made[socket]
+        for socket in _sockets(mapping):
+            left = tuple(one for one in self._numbers[socket] if one != mapping.number)
+            if left:
+                self._numbers[socket] = left
+            else:
+                del self._numbers[socket]
 
 
 class Book:
@@ -189,15 +195,18 @@ class Book:
     def _define(self, mapping: PortMapping) -> None:
         number = mapping.number
         self._by_port.define(mapping)
-        self._by_socket.define(mapping)
+        if self._by_socket.made:
+            self._by_socket.define(mapping)
         if mapping.target.kind is not TargetKind.ADDRESS:
             self._followed[number] = None
         self._mappings[number] = mapping
-        self._next = max(self._next, number + 1)
+        if number >= self._next:
+            self._next = number + 1
 
     def _release(self, mapping: PortMapping) -> None:
         self._by_port.release(mapping)
-        self._by_socket.release(mapping)
+        if self._by_socket.made:
+            self._by_socket.release(mapping)
         self._followed.pop(mapping.number, None)
 
 

@@ -224,7 +224,10 @@ def _checked(lines: Iterable[Fact | list[Fact]]) -> list[Fact]:
         else:
             facts.append(line)
     for fact in facts:
-        check(fact)
+        if isinstance(fact, Mapped):  # most are, and `check` takes longer to see it
+            _check_mapping(fact.mapping)
+        else:
+            check(fact)
     return facts
 
 
