@@ -22,7 +22,7 @@ from tests.netns.gateway import (
     settled,
     udhcpc,
 )
-from tests.netns.objects import OFF, ask, facts, live, objects, say, start
+from tests.netns.objects import OFF, PRELUDE, ask, facts, live, objects, say, start
 from tests.netns.test_changes import CONFIGURED
 from tests.netns.test_outside import SERVE, TALK, running, talk
 from tests.netns.test_strangers import dnsmasq
@@ -313,18 +313,18 @@ def test_enumerations_are_empty_or_full_and_take_the_default_flags_alone(lab: La
     found = [manager.EnumPublicConnections(ICSSC_DEFAULT), manager.EnumPrivateConnections(ICSSC_DEFAULT)]
     told = [[one.Count, len(list(one)), len(one)] for one in found]
     """
-    assert objects(lab, counts, nobody=True) == [[0, 0, 0], [0, 0, 0]]
+    assert objects(lab, counts) == [[0, 0, 0], [0, 0, 0]]
     enable(lab, "private('lan0')", "private('lan1')")
-    assert objects(lab, counts, nobody=True) == [[0, 0, 0], [2, 2, 2]]
+    assert objects(lab, counts) == [[0, 0, 0], [2, 2, 2]]
     enable(lab, "public('wan0')")
-    assert objects(lab, counts, nobody=True) == [[1, 1, 1], [2, 2, 2]]
+    assert objects(lab, counts) == [[1, 1, 1], [2, 2, 2]]
     icshare(lab, "stop")
     assert objects(lab, counts) == [[0, 0, 0], [0, 0, 0]]
     flags = """
     calls = [manager.EnumPublicConnections, manager.EnumPrivateConnections, config('wan0').EnumPortMappings]
     told = [failing(call, flags)[0] for call in calls for flags in (ICSSC_ENABLED, 2, -1, 1 << 31)]
     """
-    assert set(objects(lab, flags, nobody=True)) == {"0x80070057"}
+    assert set(objects(lab, flags)) == {"0x80070057"}
 
 
 # ------------------------------------------------------------------------------------------------------- the segment
@@ -440,7 +440,7 @@ def test_each_private_gets_back_what_it_had(lab: Lab) -> None:
         enable(lab, f"config('{name}').DisableSharing()")
     enable(lab, "config('wan0').DisableInternetFirewall()")
     assert lan0(lab) == routes
-    assert_unchanged(lab, {kind: lines for kind, lines in before.items() if kind != "files"})
+    assert_unchanged(lab, before)
 
 
 def lan0(lab: Lab) -> list[list[str]]:
@@ -563,6 +563,35 @@ def test_objects_tell_what_other_processes_have_done_and_the_command_line_what_o
 def protected(lab: Lab) -> list[str]:
     """Return the connections whose firewall is on, as the command line tells it."""
     return [one["interface"] for one in document(lab, "firewall", "status")["firewalls"] if one["on"]]
+
+
+READING = """
+import select
+count, seen = 0, set()
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for name, (side, firewall, enabled) in facts().items():
+        seen.add((name, side))
+    assert len(list(manager.EnumPublicConnections(0))) < 2 and len(list(manager.EnumPrivateConnections(0))) < 3
+    count += 1
+    if count == 1:
+        print("ready", flush=True)
+print(json.dumps([count, sorted(seen)]), flush=True)
+"""
+
+
+def test_whoever_reads_during_changes_reads_what_was_or_what_is(make_lab: MakeLab) -> None:
+    lab = make_lab(second_uplink=True)
+    with running(lab, GATEWAY, f"{PRELUDE}\n{READING}") as reader:
+        for _ in range(2):
+            icshare(lab, "share", "wan0", "lan0", "lan1")
+            icshare(lab, "map", "add", "web", "tcp", "555", "192.168.137.9:444")
+            enable(lab, "public('wan1')", "config('lan1').DisableSharing()", "private('lan1')")
+            icshare(lab, "map", "remove", "web")
+            icshare(lab, "stop")
+        count, seen = ask(reader, "")
+    assert count > 10
+    sides = {"wan0": "public", "wan1": "public", "lan0": "private", "lan1": "private"}
+    assert {tuple(one) for one in seen} == {*sides.items()} | {(one, "") for one in sides}
 
 
 def test_processes_that_designate_at_the_same_time_wait_for_each_other(make_lab: MakeLab) -> None:
