@@ -1,6 +1,10 @@
 """The elements of port mappings in the kernel: read, and changed in one transaction."""
 
+import os
+import threading
+import weakref
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from icshare.errors import HostError
@@ -13,8 +17,25 @@ from icshare.render.nft import TABLE
 _ALL = frozenset((*COUNTED, *PLAIN))
 
 
+class _Kept:
+    """A context that stays open as long as this object, and where it was opened: process, network namespace."""
+
+    def __init__(self, where: tuple[int, int]) -> None:
+        self.where = where
+        self.nft = Nftables().__enter__()
+        weakref.finalize(self, self.nft.close)
+
+
 class KernelMappings:
-    """The mappings of the tables that are loaded in this network namespace."""
+    """The mappings of the tables that are loaded in this network namespace.
+
+    Changes go through a context that each thread keeps: when one is closed in which something was deleted, the kernel
+    makes it wait until all of that is forgotten, a hundred times as long as the change takes.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is opened yet."""
+        self._thread = threading.local()
 
     def present(self) -> dict[Element, int | None]:
         """Return the elements that there are, with the number of connections where they are counted.
@@ -39,19 +60,27 @@ class KernelMappings:
         text = delete_text(remove) + add_text(add) + resets
         if not text:
             return
-        with Nftables() as nft:
-            try:
-                nft.load(text)
-            except HostError:
-                found = _present(nft)
-                gone = _in_the_way(found, remove, add)
-                tables = {name for name in (TABLE, FIREWALL_TABLE) if nft.table_exists("inet", name)}
-                again = delete_text(gone) + add_text(one for one in add if one not in found or one in gone)
-                again += resets if TABLE in tables else ""
-                if again == text:
-                    raise
-                if again:
-                    nft.load(again)
+        nft = self._nft()
+        try:
+            nft.load(text)
+        except HostError:
+            found = _present(nft)
+            gone = _in_the_way(found, remove, add)
+            tables = {name for name in (TABLE, FIREWALL_TABLE) if nft.table_exists("inet", name)}
+            again = delete_text(gone) + add_text(one for one in add if one not in found or one in gone)
+            again += resets if TABLE in tables else ""
+            if again == text:
+                raise
+            if again:
+                nft.load(again)
+
+    def _nft(self) -> Nftables:
+        """Return the context of this thread, for the network namespace in which it is now; a fork gets its own."""
+        where = os.getpid(), Path("/proc/thread-self/ns/net").stat().st_ino
+        kept: _Kept | None = getattr(self._thread, "kept", None)
+        if kept is None or kept.where != where:
+            kept = self._thread.kept = _Kept(where)
+        return kept.nft
 
 
 def _in_the_way(found: Iterable[Element], remove: Iterable[Element], add: Iterable[Element]) -> list[Element]:
