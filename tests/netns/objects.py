@@ -1,18 +1,27 @@
 """Programs on the gateway of a lab that use the Windows object model on the real kernel, each a process of its own."""
 
+import re
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests.netns import inhabited
+from tests.netns.gateway import icshare_command, output, udhcpc
+from tests.netns.test_outside import SERVE, running
 
 from icshare.host.command import PIPE, Process
-from icshare.lab import GATEWAY, INTERNET, Lab
+from icshare.lab import GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, Lab
 
 NOBODY = "65534"
+PUBLIC, SECOND = UPLINK.ip, SECOND_UPLINK.ip
+SIDES = {"public first": ["public('wan0')", "private('lan0')"], "private first": ["private('lan0')", "public('wan0')"]}
+SHARED = {"wan0": ["public", True, []], "lan0": ["private", False, []]}
+"""What `facts` tells when one of `SIDES` was done."""
 
 PRELUDE = """
 import json, sys
@@ -143,3 +152,37 @@ def say(lab: Lab, address: object, port: int, *, node: str = INTERNET, seconds: 
     """Return what a TCP port answers to "word": itself when somebody serves there, else "nothing"."""
     argv = [sys.executable, "-c", _SAY, str(address), str(port), str(seconds)]
     return lab.run(node, argv, timeout=30).stdout.strip()
+
+
+def enable(lab: Lab, *calls: str) -> None:
+    """Let each call, which must succeed, be the only one of a process."""
+    for call in calls:
+        assert objects(lab, f"told = {call}") == 0
+
+
+def icshare(lab: Lab, *arguments: str) -> None:
+    """Run the command line on the gateway; it must succeed."""
+    done = icshare_command(lab, *arguments)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@contextmanager
+def shared(lab: Lab) -> Iterator[None]:
+    """Share wan0 with lan0 by objects, and serve on c0 what is mapped there."""
+    enable(lab, *SIDES["public first"])
+    udhcpc(lab, "c0")
+    with running(lab, "c0", SERVE, 444, 40_000):
+        yield
+
+
+def rules(lab: Lab) -> str:
+    """Return the gateway's rules, without what they have learnt and counted."""
+    return re.sub(r"\t\telements = \{[^}]*\}\n", "", output(lab, GATEWAY, "nft", "--stateless", "list", "ruleset"))
+
+
+def mapped(lab: Lab) -> list[str]:
+    """Return what the kernel has of port mappings."""
+    return [
+        output(lab, GATEWAY, "nft", "--stateless", "list", "map", "inet", "icshare", name)
+        for name in ("port_mappings", "mapped_sources", "own_ports")
+    ]

@@ -1,10 +1,8 @@
-"""The Windows object model on the real kernel: what its calls do to packets, and what other processes know of it.
+"""The Windows object model on the real kernel: what each of its calls does to packets, and who may call.
 
 The numbers are those of the acceptance list (docs/acceptance.md).
 """
 
-import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,49 +14,34 @@ from tests.netns.gateway import (
     document,
     fails,
     icshare_command,
-    json_of,
     output,
     page,
     settled,
     udhcpc,
 )
-from tests.netns.objects import OFF, PRELUDE, ask, facts, live, objects, say, start
-from tests.netns.test_changes import CONFIGURED
-from tests.netns.test_outside import SERVE, TALK, running, talk
-from tests.netns.test_strangers import dnsmasq
+from tests.netns.objects import (
+    OFF,
+    PUBLIC,
+    SECOND,
+    SHARED,
+    SIDES,
+    enable,
+    facts,
+    icshare,
+    mapped,
+    objects,
+    rules,
+    say,
+    shared,
+)
+from tests.netns.test_outside import SERVE, running
 
-from icshare.host import command
-from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, UPLINK_ROUTER, Lab
+from icshare.lab import ECHO_ADDRESS, GATEWAY, Lab
 
 pytestmark = pytest.mark.netns
 
 MakeLab = Callable[..., Lab]
-
-PUBLIC, SECOND = UPLINK.ip, SECOND_UPLINK.ip
-SIDES = {"public first": ["public('wan0')", "private('lan0')"], "private first": ["private('lan0')", "public('wan0')"]}
-SHARED = {"wan0": ["public", True, []], "lan0": ["private", False, []]}
 ACCESS_DENIED = "0x80070005"
-
-
-def enable(lab: Lab, *calls: str) -> None:
-    """Let each call be the only one of a process."""
-    for call in calls:
-        assert objects(lab, f"told = {call}") == 0
-
-
-def icshare(lab: Lab, *arguments: str) -> None:
-    done = icshare_command(lab, *arguments)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-
-
-@contextmanager
-def shared(lab: Lab, *clients: str) -> Iterator[Lab]:
-    """Share wan0 with lan0 by objects, and serve on c0 what is mapped there."""
-    enable(lab, *SIDES["public first"])
-    for node in ("c0", *clients):
-        udhcpc(lab, node)
-    with running(lab, "c0", SERVE, 444, 40_000):
-        yield lab
 
 
 # -------------------------------------------------------------------------------------------------- sides and firewall
@@ -156,11 +139,6 @@ def test_where_no_firewall_can_be_it_is_refused(make_lab: MakeLab) -> None:
     assert rules(lab) == before
 
 
-def rules(lab: Lab) -> str:
-    """Return the gateway's rules, without what they have learnt and counted."""
-    return re.sub(r"\t\telements = \{[^}]*\}\n", "", output(lab, GATEWAY, "nft", "--stateless", "list", "ruleset"))
-
-
 # ------------------------------------------------------------------------------------------------------- port mappings
 
 
@@ -200,14 +178,6 @@ def test_to_remove_a_mapping_and_to_delete_it_is_the_same(lab: Lab) -> None:
         assert [say(lab, PUBLIC, port) for port in (555, 556)] == ["nothing", "nothing"]
         assert objects(lab, "told = mappings('wan0')") == {}
         assert mapped(lab) == before
-
-
-def mapped(lab: Lab) -> list[str]:
-    """Return what the kernel has of port mappings."""
-    return [
-        output(lab, GATEWAY, "nft", "--stateless", "list", "map", "inet", "icshare", name)
-        for name in ("port_mappings", "mapped_sources", "own_ports")
-    ]
 
 
 @pytest.mark.check(11)
@@ -325,284 +295,3 @@ def test_enumerations_are_empty_or_full_and_take_the_default_flags_alone(lab: La
     told = [failing(call, flags)[0] for call in calls for flags in (ICSSC_ENABLED, 2, -1, 1 << 31)]
     """
     assert set(objects(lab, flags)) == {"0x80070057"}
-
-
-# ------------------------------------------------------------------------------------------------------- the segment
-
-
-@pytest.mark.check(16)
-def test_three_privates_make_one_segment(make_lab: MakeLab) -> None:
-    lab = make_lab(privates=3)
-    enable(lab, "private('lan0')", "public('wan0')", "private('lan1')", "private('lan2')")
-    nodes = ("c0", "c1", "c2")
-    for node in nodes:
-        udhcpc(lab, node)
-        assert page(lab, node) == str(PUBLIC)
-    for node in nodes:
-        for other in nodes:
-            if other != node:
-                assert " 0% packet loss" in output(lab, node, "ping", "-c", "1", "-W", "5", "-t", "1", other)
-    assert {address(lab, node).rsplit(".", 1)[0] for node in nodes} == {"192.168.137"}
-    assert [one["members"] for one in document(lab, "status")["segments"]] == [["lan0", "lan1", "lan2"]]
-    bridged = "told = [manager.NetConnectionProps(conn(f'lan{n}')).Characteristics & 0x2200 for n in range(3)]"
-    assert objects(lab, bridged) == [0x2200] * 3
-    enable(lab, "config('lan1').DisableSharing()")
-    assert facts(lab) == {**SHARED, "lan2": ["private", False, []]}
-    assert fails(lab, "c1", "ping", "-c", "1", "-W", "1", "192.168.137.1")
-    assert " 0% packet loss" in output(lab, "c0", "ping", "-c", "1", "-W", "5", "c2")
-
-
-@pytest.mark.check(17)
-@pytest.mark.parametrize("gone", ["wan0", "lan1"])
-def test_what_is_no_longer_there_is_not_in_the_way(make_lab: MakeLab, gone: str) -> None:
-    lab = make_lab(second_uplink=True)
-    with shared(lab):
-        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()", "private('lan1')")
-        output(lab, GATEWAY, "ip", "link", "delete", gone)
-        assert facts(lab)[gone][0] in {"public", "private"}
-        absent = f"told = [manager.NetConnectionProps(conn('{gone}')).Status, len(manager.EnumPublicConnections(0))]"
-        assert objects(lab, absent) == [4, 1]
-        enable(lab, "public('wan1')")
-        udhcpc(lab, "c0")
-        assert page(lab, "c0") == str(SECOND)
-        assert objects(lab, "told = names(manager.EnumPublicConnections(0))") == ["wan1"]
-        enable(lab, "config('lan0').DisableSharing()", "private('lan0')")
-        udhcpc(lab, "c0")
-        assert page(lab, "c0") == str(SECOND)
-
-
-@pytest.mark.check(17)
-def test_what_comes_back_after_its_role_was_given_away_has_none_and_can_have_it_again(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    with shared(lab):
-        output(lab, GATEWAY, "ip", "link", "delete", "wan0")
-        enable(lab, "public('wan1')")
-        end, far = (["netns", lab.namespace(node)] for node in (GATEWAY, INTERNET))
-        link = ["add", "wan0", "address", "02:1c:5a:01:00:00", *end, "type", "veth", "peer", "name", "isp0", *far]
-        command.run(["ip", "link", *link])
-        for node, lines in (
-            (INTERNET, [f"address add {UPLINK_ROUTER}/24 dev isp0", "link set isp0 up"]),
-            (
-                GATEWAY,
-                [
-                    f"address add {UPLINK} dev wan0",
-                    "link set wan0 up",
-                    f"route add default via {UPLINK_ROUTER} metric 900",
-                ],
-            ),
-        ):
-            for line in lines:
-                output(lab, node, "ip", *line.split())
-        assert facts(lab) == {**SHARED, "wan0": ["", True, []], "wan1": ["public", True, []]}
-        assert page(lab, "c0") == str(SECOND)
-        enable(lab, "public('wan0')")
-        assert page(lab, "c0") == str(PUBLIC)
-
-
-@pytest.mark.check(18)
-def test_sides_firewalls_and_mappings_outlive_what_ends_with_the_machine(lab: Lab) -> None:
-    """As after a reboot: /run is empty, the kernel knows nothing; one call brings everything into force again."""
-    with running(lab, GATEWAY, SERVE, 22), shared(lab):
-        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()", "private('lan1')")
-        before = facts(lab)
-        output(lab, GATEWAY, "kill", lab.path(GATEWAY, "/run/icshare/dnsmasq.pid").read_text().strip())
-        output(lab, GATEWAY, "nft", "flush", "ruleset")
-        output(lab, GATEWAY, "ip", "link", "delete", "ics-br0")
-        shutil.rmtree(lab.path(GATEWAY, "/run/icshare"))
-        for link in ("wan0", "lan0", "lan1"):
-            output(lab, GATEWAY, "busybox", "sysctl", "-qw", f"net.ipv4.conf.{link}.forwarding=0")
-        assert facts(lab) == before
-        assert document(lab, "status")["shared"] is False
-        assert say(lab, PUBLIC, 22) == "word"
-        enable(lab, "public('wan0')")
-        assert facts(lab) == before
-        for node in ("c0", "c1"):
-            udhcpc(lab, node)
-            assert page(lab, node) == str(PUBLIC)
-        assert (say(lab, PUBLIC, 555), say(lab, PUBLIC, 22)) == ("word", "nothing")
-
-
-@pytest.mark.check(22)
-def test_each_private_gets_back_what_it_had(lab: Lab) -> None:
-    output(lab, GATEWAY, "ip", "-batch", "-", input=CONFIGURED)
-    output(lab, GATEWAY, "ip", "link", "set", "lan1", "down")
-    page(lab, GATEWAY)  # it has its router in its ARP table then
-    for call in ("config('lan0').EnableInternetFirewall()", "config('lan0').DisableInternetFirewall()"):
-        enable(lab, call)  # makes our directories and files
-    before, routes = settled(lab), lan0(lab)
-    enable(lab, "private('lan1')", "private('lan0')", "public('wan0')")
-    udhcpc(lab, "c0")
-    assert page(lab, "c0") == str(PUBLIC)
-    enable(lab, "config('lan0').DisableSharing()")
-    assert lan0(lab) == routes, "also while the others go on"
-    enable(lab, "private('lan0')")
-    for name in ("lan1", "wan0", "lan0"):
-        enable(lab, f"config('{name}').DisableSharing()")
-    enable(lab, "config('wan0').DisableInternetFirewall()")
-    assert lan0(lab) == routes
-    assert_unchanged(lab, before)
-
-
-def lan0(lab: Lab) -> list[list[str]]:
-    """Return addresses, in their order, and routes of lan0."""
-    (link,) = json_of(lab, GATEWAY, "ip", "-json", "-4", "address", "show", "dev", "lan0")
-    told = [f"{one['local']}/{one['prefixlen']} {one.get('label')} {one['scope']}" for one in link["addr_info"]]
-    routes = output(lab, GATEWAY, "ip", "-4", "route", "show", "table", "all", "dev", "lan0")
-    return [told, sorted(routes.splitlines())]
-
-
-# ------------------------------------------------------------------------------------------------------------ failures
-
-
-@pytest.mark.check(27)
-@pytest.mark.parametrize("order", SIDES)
-def test_when_the_second_side_cannot_be_everything_is_as_after_the_first(lab: Lab, order: str) -> None:
-    first, second = SIDES[order]
-    enable(lab, first)
-    with dnsmasq(lab, GATEWAY, "--no-resolv") as pid:
-        before, told = settled(lab), facts(lab)
-        code, text, _ = objects(lab, f"told = failing(lambda: {second})")
-        assert (code, f"dnsmasq (pid {pid})" in text) == ("0x80004005", True), text
-        assert facts(lab) == told
-        assert_unchanged(lab, before)
-    enable(lab, second)
-    udhcpc(lab, "c0")
-    assert page(lab, "c0") == str(PUBLIC)
-
-
-@pytest.mark.check(27)
-def test_a_public_that_proves_not_to_work_leaves_the_sharing_and_its_mappings_as_they_were(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    with shared(lab):
-        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()")
-        table = "add table inet strict\nadd chain inet strict gate { type filter hook forward priority 7; }\n"
-        output(lab, GATEWAY, "nft", "-f", "-", input=f'{table}add rule inet strict gate oifname "wan1" drop\n')
-        before, told, loaded = settled(lab), facts(lab), [rules(lab), mapped(lab)]
-        code, text, _ = objects(lab, "told = failing(public, 'wan1')")
-        assert (code, "inet strict" in text) == ("0x80004005", True), text
-        assert (facts(lab), [rules(lab), mapped(lab)]) == (told, loaded)
-        assert (page(lab, "c0"), say(lab, PUBLIC, 555)) == (str(PUBLIC), "word")
-        assert_unchanged(lab, {kind: lines for kind, lines in before.items() if kind not in {"nftables", "files"}})
-
-
-@pytest.mark.check(27)
-def test_to_enable_both_sides_in_one_call_works_or_changes_nothing(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    both = "manager.enable_ics(conn('wan1'), [conn('lan1')])"
-    with shared(lab):
-        table = "add table inet strict\nadd chain inet strict gate { type filter hook forward priority 7; }\n"
-        output(lab, GATEWAY, "nft", "-f", "-", input=f'{table}add rule inet strict gate oifname "wan1" drop\n')
-        before, told, loaded = settled(lab), facts(lab), rules(lab)
-        assert objects(lab, f"told = failing(lambda: {both})")[0] == "0x80004005"
-        assert (facts(lab), rules(lab)) == (told, loaded)
-        assert page(lab, "c0") == str(PUBLIC)
-        assert_unchanged(
-            lab, {kind: lines for kind, lines in before.items() if kind not in {"nftables", "files", "processes"}}
-        )
-        output(lab, GATEWAY, "nft", "delete", "table", "inet", "strict")
-        objects(lab, both)
-        assert facts(lab) == {"wan0": ["", True, []], "wan1": ["public", True, []], "lan1": ["private", False, []]}
-        udhcpc(lab, "c1")
-        assert page(lab, "c1") == str(SECOND)
-
-
-@pytest.mark.check(27)
-def test_what_is_refused_before_anything_is_touched_cuts_no_connection(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    lab.path(GATEWAY, SETTINGS).write_text('[sharing]\nsubnet = "192.168.137.0/24"\n')
-    with shared(lab):
-        enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()")
-        with running(lab, INTERNET, TALK, PUBLIC, 555) as session:
-            assert talk(session, b"before\n") == b"before\n"
-            output(lab, GATEWAY, "ip", "address", "add", "192.168.137.77/24", "dev", "wan1")
-            before, told = settled(lab), facts(lab)
-            for call in ("public('wan1')", "private('lan1')"):
-                code, text, _ = objects(lab, f"told = failing(lambda: {call})")
-                assert (code, "192.168.137" in text) == ("0x80004005", True), text
-            assert facts(lab) == told
-            assert_unchanged(lab, before)
-            assert talk(session, b"after\n") == b"after\n"
-
-
-# ----------------------------------------------------------------------------------------------------- live, both ways
-
-
-def test_objects_tell_what_other_processes_have_done_and_the_command_line_what_objects_have(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    code, names = live("wan0", "wan1", "lan0", "lan1")
-    sharing = "[objects[name].SharingEnabled for name in ('wan0', 'lan0', 'lan1')]"
-    firewall = "[objects[name].InternetFirewallEnabled for name in ('wan0', 'wan1')]"
-    enabled = "[one.Properties.Enabled for one in objects['wan0'].EnumPortMappings(0)]"
-    with running(lab, GATEWAY, code, *names) as program:
-        assert [ask(program, one) for one in (sharing, firewall, enabled)] == [[False] * 3, [False] * 2, []]
-        icshare(lab, "share", "wan0", "lan0")
-        assert [ask(program, one) for one in (sharing, firewall)] == [[True, True, False], [True, False]]
-        icshare(lab, "firewall", "on", "wan1")
-        assert ask(program, firewall) == [True, True]
-        icshare(lab, "map", "add", "web", "tcp", "555", "192.168.137.9:444", "--disabled")
-        assert ask(program, enabled) == [False]
-        icshare(lab, "map", "enable", "web")
-        assert ask(program, enabled) == [True]
-        assert ask(program, "mappings('wan0')") == {"web": [6, 555, 444, "192.168.137.9", True]}
-
-        assert ask(program, "private('lan1')") == 0
-        assert document(lab, "status")["privates"] == ["lan0", "lan1"]
-        assert ask(program, "mapping('wan0', 'web').Disable()") == 0
-        assert [one["enabled"] for one in document(lab, "map", "list")["mappings"]] == [False]
-        assert ask(program, "objects['wan1'].DisableInternetFirewall()") == 0
-        assert protected(lab) == ["wan0"]
-
-        icshare(lab, "map", "remove", "web")
-        icshare(lab, "share", "wan1", "lan1")
-        assert [ask(program, one) for one in (sharing, firewall, enabled)] == [[False, False, True], [True] * 2, []]
-        icshare(lab, "stop")
-        assert [ask(program, one) for one in (sharing, firewall)] == [[False] * 3, [False] * 2]
-        assert ask(program, "objects['wan1'].DisableSharing()") == 0
-
-
-def protected(lab: Lab) -> list[str]:
-    """Return the connections whose firewall is on, as the command line tells it."""
-    return [one["interface"] for one in document(lab, "firewall", "status")["firewalls"] if one["on"]]
-
-
-READING = """
-import select
-count, seen = 0, set()
-while not select.select([sys.stdin], [], [], 0)[0]:
-    for name, (side, firewall, enabled) in facts().items():
-        seen.add((name, side))
-    assert len(list(manager.EnumPublicConnections(0))) < 2 and len(list(manager.EnumPrivateConnections(0))) < 3
-    count += 1
-    if count == 1:
-        print("ready", flush=True)
-print(json.dumps([count, sorted(seen)]), flush=True)
-"""
-
-
-def test_whoever_reads_during_changes_reads_what_was_or_what_is(make_lab: MakeLab) -> None:
-    lab = make_lab(second_uplink=True)
-    with running(lab, GATEWAY, f"{PRELUDE}\n{READING}") as reader:
-        for _ in range(2):
-            icshare(lab, "share", "wan0", "lan0", "lan1")
-            icshare(lab, "map", "add", "web", "tcp", "555", "192.168.137.9:444")
-            enable(lab, "public('wan1')", "config('lan1').DisableSharing()", "private('lan1')")
-            icshare(lab, "map", "remove", "web")
-            icshare(lab, "stop")
-        count, seen = ask(reader, "")
-    assert count > 10
-    sides = {"wan0": "public", "wan1": "public", "lan0": "private", "lan1": "private"}
-    assert {tuple(one) for one in seen} == {*sides.items()} | {(one, "") for one in sides}
-
-
-def test_processes_that_designate_at_the_same_time_wait_for_each_other(make_lab: MakeLab) -> None:
-    lab = make_lab(privates=3)
-    calls = ["public('wan0')", *(f"private('lan{number}')" for number in range(3))]
-    both = [start(lab, f"told = {call}") for call in calls]
-    assert [(one.wait(60), one.stdout and one.stdout.read()) for one in both] == [(0, b"0\n")] * 4
-    for one in both:
-        command.end(one)
-    assert facts(lab) == {"wan0": ["public", True, []], **{f"lan{n}": ["private", False, []] for n in range(3)}}
-    assert sorted(document(lab, "status")["privates"]) == ["lan0", "lan1", "lan2"]
-    for node in ("c0", "c1", "c2"):
-        udhcpc(lab, node)
-        assert page(lab, node) == str(PUBLIC)
