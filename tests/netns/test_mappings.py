@@ -494,15 +494,21 @@ sys.settrace(None)
 print(int(number) - left, file=sys.stderr)
 sys.exit(status)
 """
-_KILLS = 8
+_KILLS = 6
 
 
 def _strike(lab: Lab, number: int, *arguments: str) -> Completed:
     return lab.run(GATEWAY, [sys.executable, "-c", _VICTIM, str(number), *arguments], env=ENVIRONMENT, check=False)
 
 
-@pytest.mark.parametrize("target", ["c0:80", "127.0.0.1:80"], ids=["client", "this host"])
-@pytest.mark.parametrize("how", ["add", "remove", "disable", "enable", "set"])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("how", "target"),
+    [
+        *((how, "c0:80") for how in ("add", "remove", "disable", "enable", "set")),
+        *((how, "127.0.0.1:80") for how in ("add", "remove")),
+    ],
+)
 def test_after_a_kill_at_any_line_the_next_command_makes_state_and_kernel_agree(
     lab: Lab, how: str, target: str
 ) -> None:
@@ -586,7 +592,7 @@ assert manager.mappings.all() == ()
 
 @pytest.mark.timeout(900)
 def test_ten_thousand_mappings_come_and_go(lab: Lab) -> None:
-    argv = [sys.executable, "-c", _MANY, "1000"]
+    argv = [sys.executable, "-c", _MANY, "10000"]
     done = lab.run(GATEWAY, argv, env=ENVIRONMENT, check=False, timeout=800)
     assert done.returncode == 0, done.stderr + done.stdout
     assert kernel(lab).mapped == frozenset()
