@@ -100,7 +100,7 @@ class World:
         ]
 
     def in_force(self) -> InForce:
-        return InForce(interfaces={WAN: "wan"}, public="wan", segments=(LAN,), firewalled=frozenset({"wan"}))
+        return InForce(interfaces={WAN: InterfaceName("wan")}, public="wan", segments=(LAN,), firewalled=frozenset({"wan"}))
 
     def known(self, there: InForce) -> Known:
         hosts = {"nas": [IPv4Address("192.168.137.2")]}

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from icshare.errors import HostError
-from icshare.host import followerservice
 from icshare.host.followerservice import FollowerService
 
 DAEMON = """
@@ -33,7 +32,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FollowerService:
         'runpy.run_module(sys.argv[-2], run_name=\'__main__\')" "$@"\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr(followerservice.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
     return FollowerService(tmp_path, module="stand_in")
 
 

@@ -6,7 +6,7 @@ import resource
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +21,7 @@ from icshare.host import store as on_disk
 from icshare.host.store import StateStore
 from icshare.model.mapping import PortMapping, Protocol, parse_target
 from icshare.model.state import Designation, State
-from icshare.plan.staterecords import Designated, Mapped, Named, Removed, Seen
+from icshare.plan.staterecords import Designated, Fact, Mapped, Named, Removed, Seen, decode
 
 ONE = UUID(int=1)
 WEB = PortMapping(
@@ -202,10 +202,12 @@ def test_the_log_is_written_anew_when_most_of_it_is_out_of_date(
 
 def test_only_the_tail_is_read_again(store: StateStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    decode = on_disk.decode
-    monkeypatch.setattr(
-        on_disk, "decode", lambda content, *rest: read.append(content.count(b"\n")) or decode(content, *rest)
-    )
+
+    def counted(content: bytes, name: str, first: int) -> Iterable[Fact]:
+        read.append(content.count(b"\n"))
+        return decode(content, name, first)
+
+    monkeypatch.setattr(on_disk, "decode", counted)
     reader = StateStore(directory)
     for number in range(1, 10):
         _write(store, _mapping(number))
