@@ -276,11 +276,15 @@ class SharingManager:
         Raises:
             ExceptionGroup: Some steps could not be taken back; the others were.
             PrivilegeError: CAP_NET_ADMIN is missing.
+            HostError: All were, but what was asked for could not be read or written.
         """
         from icshare.engine import silent
 
-        state = self._store.load()
-        nothing = state.designation == Designation() and not state.firewalls
+        try:
+            state = self._store.load()
+            nothing = state.designation == Designation() and not state.firewalls
+        except IcshareError:  # of which `Roles.stop` tells when all is taken back
+            nothing = False
         if nothing and self._journal.load() is None and not self._journal.is_locked_or_left():
             return 0
         places.require_net_admin()

@@ -5,7 +5,7 @@ Every change is written down first, then brought into force; when that fails, bo
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Protocol
@@ -132,18 +132,31 @@ class Roles:
     def stop(self, progress: Progress) -> int:
         """Take back everything: sharing, roles and firewalls. Port mappings stay as they are defined.
 
+        For that nothing has to be written down: a state that cannot be read or written is told of afterwards.
+
         Returns:
             How many steps were taken back.
 
         Raises:
             ExceptionGroup: Some steps could not be taken back; the others were.
+            IcshareError: All were, but the state could not be read or written.
         """
         self._host.require_admin()
-        with self._store.lock():
+        with ExitStack() as stack:
+            refused: IcshareError | None = None
+            try:
+                stack.enter_context(self._store.lock())
+            except IcshareError as error:
+                refused = error
             count = self._engine.stop(progress)
-            self._mappings.sync()  # whoever was killed in the middle of a change has left nothing to be done
-            state = self._store.load()
-            self._write(state, Designation(), {})
+            try:
+                if refused is not None:
+                    raise refused
+                self._mappings.sync()  # whoever was killed in the middle of a change has left nothing to be done
+                self._write(self._store.load(), Designation(), {})
+            except IcshareError as error:
+                error.add_note(f"nothing is in force any more ({count} changes taken back), but that is not noted")
+                raise
         return count
 
     def set_public(self, guid: UUID) -> None:

@@ -337,7 +337,7 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def _denied(error: OSError, path: Path) -> HostError | PrivilegeError:
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if error.errno in {errno.EACCES, errno.EPERM}:
         return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
     return HostError(f"{path} cannot be written: {error.strerror}")
 

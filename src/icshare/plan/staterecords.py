@@ -43,7 +43,7 @@ VERSION = 1
 MAX_NUMBER = 2**53 - 2
 """Highest number of a mapping."""
 
-_DAMAGED_HINT = "nothing was changed; mend that line, or move the file away to begin anew without roles and mappings"
+_DAMAGED_HINT = "mend that line, or move the file away to begin anew without roles and mappings"
 _UNREADABLE = (msgspec.MsgspecError, InvalidRequestError, UnicodeDecodeError, RecursionError)
 
 # Most targets are addresses, and this is much faster than to parse them; what it does not take is parsed.
@@ -152,7 +152,7 @@ def decode_header(line: bytes, name: str) -> Header:
         raise _damaged(name, 1, error) from error
     raise HostError(
         f"{name} is a state file of version {version}, this icshare reads version {VERSION}",
-        hint="nothing was changed; use the version of icshare that made it, or move the file away to begin anew",
+        hint="use the version of icshare that made it, or move the file away to begin anew",
     )
 
 

@@ -348,6 +348,23 @@ def test_stop_takes_back_roles_and_firewalls(machine: Machine) -> None:
     assert machine.roles.stop(silent) == 0
 
 
+@pytest.mark.parametrize("part", ["lock", "load", "append"])
+def test_stop_takes_everything_back_whatever_the_state_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    machine.share("wan0", "lan0")
+
+    def refuse(*_: object) -> None:
+        raise HostError(part)
+
+    monkeypatch.setattr(machine.store, part, refuse)
+    with pytest.raises(HostError, match=part) as caught:
+        machine.roles.stop(silent)
+    assert settled(machine.host.snapshot) == settled(HOST)
+    assert machine.journal.record is None
+    assert "nothing is in force any more" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize("number", range(1, 12))
 def test_a_failure_puts_roles_and_host_back(machine: Machine, number: int) -> None:
     machine.share("wan0", "lan0")
