@@ -61,6 +61,10 @@ _rule = {
 steps: st.SearchStrategy[AnyStep] = st.one_of(
     st.builds(s.LoadRuleset, text=texts),
     st.builds(s.DropRuleset, text=texts),
+    st.builds(s.LoadFirewall, text=texts),
+    st.builds(s.DropFirewall, text=texts),
+    st.builds(s.StartLog, text=texts),
+    st.builds(s.StopLog, text=texts),
     st.builds(s.CreateBridge, name=st.just(BRIDGE_NAME), mac=macs, mtu=mtus),
     st.builds(s.DeleteBridge, name=st.just(BRIDGE_NAME), mac=macs, mtu=mtus),
     st.builds(s.SetMaster, link=refs, master=masters, previous=masters),

@@ -21,7 +21,7 @@ from icshare.model.link import (
     PppFacts,
     Route,
 )
-from icshare.plan.connections import NAMESPACE, Profile, best_default, connections, guid, sharable
+from icshare.plan.connections import NAMESPACE, Profile, best_default, connections, firewallable, guid, sharable
 
 F = Characteristics
 DOWN, LOWER_DOWN, DORMANT, OPER_UP = 2, 3, 5, 6
@@ -341,3 +341,24 @@ def test_the_administrator_may_name_the_media() -> None:
 def test_connections_come_in_the_order_of_the_links_and_say_whether_they_are_hidden() -> None:
     links = [link("lo", 1, type=772, flags=IFF_LOOPBACK), link("eth0", 2)]
     assert [(one.interface, one.hidden) for one in connections(links, (), ())] == [("lo", True), ("eth0", False)]
+
+
+@pytest.mark.parametrize(
+    ("media", "flags", "private", "why"),
+    [
+        (MediaType.LAN, F.NONE, True, "private connection"),
+        (MediaType.LAN, F.SHARED_PRIVATE, False, "private connection"),
+        (MediaType.BRIDGE, F.NONE, False, "is a bridge"),
+        (MediaType.LAN, F.BRIDGED, False, "member of a bridge"),
+        (MediaType.DIRECT, F.NONE, False, "direct cable"),
+        (MediaType.NONE, F.NONE, False, "media type is NONE"),
+    ],
+)
+def test_where_no_firewall_may_be_the_reason_is_told(
+    media: MediaType, flags: Characteristics, why: str, *, private: bool
+) -> None:
+    one = replace(only(link()), media=media, characteristics=flags)
+    verdict = firewallable(one, private=private)
+    assert (verdict.ok, verdict.reason) == (False, Reason.NO_FIREWALL)
+    assert why in verdict.text
+    assert firewallable(only(link()), private=False) is YES

@@ -78,6 +78,7 @@ def test_a_link_is_changed_in_one_thing_only() -> None:
         assert (request.type, request.payload) == (rt.RTM_NEWLINK, rt.IFINFO.pack(0, 0, 7, int(up), 1))
         assert request.purpose.endswith("up" if up else "down")
     assert attributes(rtchange.set_mtu(SEVEN, 1400).payload, rt.IFINFO) == {rt.IFLA_MTU: struct.pack("=I", 1400)}
+    assert attributes(rtchange.set_alias(SEVEN, "Büro").payload, rt.IFINFO) == {rt.IFLA_IFALIAS: "Büro".encode()}
     joined = rtchange.set_master(SEVEN, IfIndex(9))
     assert attributes(joined.payload, rt.IFINFO) == {rt.IFLA_MASTER: struct.pack("=I", 9)}
     released = rtchange.set_master(SEVEN, None)
