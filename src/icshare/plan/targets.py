@@ -6,6 +6,7 @@ A mapping never leads to other networks, whoever names an address there.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import assert_never
 
 from icshare.model.client import Lease
 from icshare.model.link import Neighbour
@@ -110,6 +111,8 @@ def resolve(target: Target, known: Known) -> Resolution:
             if address is None:
                 return Resolution(text=f"no client with the hardware address {target.value} is known")
             return _place(address, known, target.value)
+        case never:
+            assert_never(never)
 
 
 def _by_name(name: str, known: Known) -> Resolution:
