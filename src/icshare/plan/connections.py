@@ -125,10 +125,7 @@ def sharable(media: MediaType, characteristics: Characteristics) -> Verdict:
         MicrosoftDocs/sdk-api, INetSharingManager::get_NetConnectionProps, remarks.
     """
     if media not in SHARABLE_MEDIA:
-        allowed = "DIRECT, ISDN, LAN, PHONE, TUNNEL or PPPOE"
-        return Verdict(
-            ok=False, reason=Reason.MEDIA_TYPE, text=f"its media type is {media.name}; sharing takes {allowed}"
-        )
+        return Verdict(ok=False, reason=Reason.MEDIA_TYPE, text=f"its media type, {media.name}, cannot be shared")
     if characteristics & Characteristics.INCOMING_ONLY:
         return Verdict(ok=False, reason=Reason.INCOMING_ONLY, text="it only answers calls and leads nowhere by itself")
     return YES
