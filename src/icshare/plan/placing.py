@@ -120,7 +120,7 @@ def fate(mapping: PortMapping, there: InForce, known: Known) -> Fate:
     if not interface:
         text = "its connection is not present"
     elif not shared and not firewalled:
-        text = f"{interface} is neither shared nor has it a firewall"
+        text = f"{interface} is neither the public connection nor protected by a firewall"
     elif resolution.text:
         text = resolution.text
     elif not shared and not resolution.own:

@@ -436,7 +436,7 @@ def test_statuses_tell_state_reason_address_and_hits(world: World) -> None:
     assert (resting.state, resting.hits) == (MappingState.DISABLED, 0)
     assert (nobody.state, nobody.text) == (MappingState.INACTIVE, "no client with the name tv is known")
     assert (elsewhere.state, elsewhere.interface) == (MappingState.INACTIVE, "wan1")
-    assert elsewhere.text == "wan1 is neither shared nor has it a firewall"
+    assert elsewhere.text == "wan1 is neither the public connection nor protected by a firewall"
     assert world.mappings.statuses(LTE) == (elsewhere,)
 
 

@@ -103,7 +103,11 @@ def state(found: Iterable[PortMapping]) -> State:
         (mapping(target="gw", connection=LTE), THERE, ""),
         (mapping(connection=GONE), THERE, "its connection is not present"),
         (mapping(connection=GONE), InForce(interfaces={}), "its connection is not present"),
-        (mapping(), InForce(interfaces=THERE.interfaces), "wan0 is neither shared nor has it a firewall"),
+        (
+            mapping(),
+            InForce(interfaces=THERE.interfaces),
+            "wan0 is neither the public connection nor protected by a firewall",
+        ),
         (mapping(target="tv"), THERE, "no client with the name tv is known"),
         (
             mapping(connection=LTE),
