@@ -194,6 +194,8 @@ def _icmp(words: "Sequence[str]") -> "tuple[IcmpOption, ...]":
 
 
 def _change(session: Session, connection: "Connection", options: "FirewallOptions | None", *, json: bool) -> None:
+    from icshare.render.logsettings import LogSettings
+
     with changing(_STATUS):
         session.manager.set_firewall(connection.guid, options)
     now = next((one for one in session.manager.connections() if one.guid == connection.guid), connection)
@@ -204,7 +206,10 @@ def _change(session: Session, connection: "Connection", options: "FirewallOption
     else:
         session.out.line(Cell(f"The firewall of {connection.interface} is {firewall_in_words(now, options)}.", "bold"))
         if options is not None:
-            session.out.fields((("ICMP let through", _icmp_words(options)), ("log", _log_words(options))))
+            log = _log_words(options)
+            if options.log_dropped or options.log_opened:
+                log += f", in {LogSettings().path}"
+            session.out.fields((("ICMP let through", _icmp_words(options)), ("log", log)))
     if is_missing(now, options):
         raise typer.Exit(FAILED)
 

@@ -49,6 +49,10 @@ _FILES = (
         "What was asked for, also after a reboot: who is public and who private, firewalls, port mappings, names.",
     ),
     ("/run/icshare/", "The record of what was changed, and the files of the DHCP and DNS server."),
+    (
+        "/var/log/icshare/pfirewall.log",
+        "What firewalls dropped or let through, if 'firewall set' has switched that on; the one before ends in .old.",
+    ),
 )
 
 _ENVIRONMENT = (

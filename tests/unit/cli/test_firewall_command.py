@@ -51,11 +51,12 @@ def test_what_is_not_named_stays() -> None:
     assert ran.out == (
         "The firewall of lan0 is on.\n"
         "  ICMP let through  inbound-echo-request, redirect\n"
-        "  log               connections\n"
+        "  log               connections, in /var/log/icshare/pfirewall.log\n"
     )
     icmp = (IcmpOption.INBOUND_ECHO_REQUEST, IcmpOption.REDIRECT)
     assert _options(machine, "lan0") == FirewallOptions(icmp=icmp, log_opened=True)
-    assert "log               dropped packets, connections\n" in machine("firewall", "set", "lan0", "--log-dropped").out
+    ran = machine("firewall", "set", "lan0", "--log-dropped")
+    assert "log               dropped packets, connections, in /var/log/icshare/pfirewall.log\n" in ran.out
     assert _options(machine, "lan0") == FirewallOptions(icmp=icmp, log_opened=True, log_dropped=True)
     assert machine("firewall", "set", "lan0", "--icmp", "none", "--no-log-opened").status == 0
     assert _options(machine, "lan0") == FirewallOptions(log_dropped=True)
