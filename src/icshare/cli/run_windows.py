@@ -34,6 +34,8 @@ def run_windows(
     Options go before PROGRAM; what follows it is the program's own.
     """
     if names:
+        if program:
+            raise InvalidRequestError("--names lists names, and runs no program", hint="leave one of the two out")
         session = session_of(context)
         manager = cast("System", session.manager)
         given = manager.windows_names()

@@ -44,6 +44,12 @@ def test_a_program_has_to_be_there(arguments: tuple[str, ...], begun: list[Seque
     assert "program" in ran.err
 
 
+def test_names_are_not_listed_for_a_program(begun: list[Sequence[str]]) -> None:
+    ran = Machine()("run-windows", "--names", "program.py")
+    assert (ran.status, ran.out, begun) == (2, "", [])
+    assert "--names" in ran.err
+
+
 def test_names_are_listed() -> None:
     class Named(FakeManager):
         def windows_names(self) -> dict[UUID, str]:
