@@ -238,7 +238,9 @@ class Roles:
             else:
                 connection = self._find(guid)
                 private = guid in state.designation.privates
-                _refuse(connection, "connection with a firewall", firewallable(connection, private=private))
+                verdict = firewallable(connection, private=private)
+                hint = "icshare firewall on --help tells which connections can have one"
+                _refuse(connection, "connection with a firewall", verdict, hint=hint)
                 firewalls[guid] = options
             self._bring(state.designation, firewalls)
 
@@ -376,7 +378,9 @@ def _firewalls(state: State, guid: UUID, *, on: bool) -> Firewalls:
     return {**firewalls, guid: options} if on else firewalls
 
 
-def _refuse(connection: Connection, part: str, verdict: Verdict) -> None:
+def _refuse(
+    connection: Connection, part: str, verdict: Verdict, *, hint: str = "icshare list --all shows what each can be"
+) -> None:
     if not verdict.ok:
         text = f"{connection.interface} cannot be a {part}: {verdict.text}"
-        raise RefusedError([(str(verdict.reason), text)], hint="icshare list shows each connection and what it can be")
+        raise RefusedError([(str(verdict.reason), text)], hint=hint)
