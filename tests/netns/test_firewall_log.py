@@ -75,6 +75,23 @@ with NetlinkSocket(NETLINK_NETFILTER) as netlink:
     for message in netlink.dump(dump_entries()):
         netlink.request(delete_entry(parse_entry(message.payload)))
 """
+# Begins, and is stopped before its number is written down; prints that number.
+STOPPED = """
+import os, sys
+from pathlib import Path
+from icshare.host import firewall_log, privileges
+become, fork = privileges.become, os.fork
+def stopped(*account):
+    Path(sys.argv[1]).unlink()  # as who stops it does first
+    become(*account)
+def told():
+    pid = fork()
+    if pid:
+        print(pid, flush=True)
+    return pid
+privileges.become, os.fork = stopped, told
+sys.exit(firewall_log.main(sys.argv[1:]))
+"""
 CONNECT = """
 import socket, sys
 one = socket.socket()
@@ -267,6 +284,17 @@ def test_it_is_found_again_replaced_and_stopped_without_a_trace(gateway: Gateway
     assert not lives(last)
     assert list(gateway.run_directory.iterdir()) == []
     assert gateway.log.exists()
+
+
+def test_one_that_is_stopped_while_it_begins_does_not_stay(gateway: Gateway) -> None:
+    path = gateway.run_directory / "firewall-log-0.json"
+    path.write_text(gateway.configuration())
+    done = gateway.run("gateway", sys.executable, "-c", STOPPED, str(path), check=False)
+    assert (done.returncode, done.stderr) == (1, "it was stopped while it began\n")
+    deadline = time.monotonic() + 10
+    while lives(int(done.stdout)):
+        assert time.monotonic() < deadline, "it stays"
+        time.sleep(0.01)
 
 
 def test_a_log_that_is_taken_away_is_begun_anew(gateway: Gateway) -> None:

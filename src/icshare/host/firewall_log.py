@@ -222,14 +222,15 @@ def main(arguments: Sequence[str]) -> int:
     """Set up, go into the background, write the log. Returns in both processes, with the exit status."""
     configuration = Path(arguments[0])
     try:
-        settings = parse_log_configuration(configuration.read_text(encoding="utf-8"))
-        return _serve(settings, configuration.with_name(PID_FILE))
+        with configuration.open(encoding="utf-8") as file:
+            settings = parse_log_configuration(file.read())
+            return _serve(settings, configuration.with_name(PID_FILE), file.fileno())
     except (IcshareError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - whoever started us reads it
         return 1
 
 
-def _serve(settings: LogSettings, pid_file: Path) -> int:
+def _serve(settings: LogSettings, pid_file: Path, configuration: int) -> int:
     packets = _EventSocket()
     _bind(packets, settings)
     ends = None
@@ -251,7 +252,10 @@ def _serve(settings: LogSettings, pid_file: Path) -> int:
     pid = os.fork()
     if pid:
         os.write(numbers, f"{pid}\n".encode())
-        return 0
+        if os.fstat(configuration).st_nlink:
+            return 0
+        os.kill(pid, signal.SIGTERM)  # stopped while it began, by one who could not know its number yet
+        raise HostError("it was stopped while it began")
     os.close(numbers)
     _detach()
     Collector(packets, ends, log).run(stop)

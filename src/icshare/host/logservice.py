@@ -60,7 +60,7 @@ class LogService:
         try:
             command.run([sys.executable, "-I", "-m", _MODULE, str(path)], timeout=_START_SECONDS)
         except HostError as error:
-            self._remove()
+            self._end()
             raise HostError(f"the firewall's log does not start: {_reason(error)}") from error
 
     def stop(self) -> None:
@@ -68,12 +68,12 @@ class LogService:
         self._end()
 
     def _end(self) -> None:
+        self._remove_configurations()  # first: one that begins just now ends when it sees that
         for process in self.processes():
             terminate(process, timeout_seconds=_STOP_SECONDS)
-        self._remove()
-
-    def _remove(self) -> None:
         (self._directory / PID_FILE).unlink(missing_ok=True)
+
+    def _remove_configurations(self) -> None:
         for path in self._directory.glob("firewall-log-*.*"):
             path.unlink(missing_ok=True)
 
