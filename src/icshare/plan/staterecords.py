@@ -189,11 +189,7 @@ def check(fact: Fact) -> None:
         case Mapped(mapping=mapping):
             _check_mapping(mapping)
         case Designated(designation=designation):
-            if designation.subnet is not None:
-                subnet(str(designation.subnet))
-            members = [*designation.privates, *([designation.public] if designation.public else [])]
-            if len(set(members)) != len(members):
-                raise InvalidRequestError("a connection has two parts in one sharing")
+            _check_designation(designation)
         case Named(name=name):
             check_mapping_name(name)
         case Seen(interface=interface):
@@ -202,6 +198,14 @@ def check(fact: Fact) -> None:
             pass
         case never:
             assert_never(never)
+
+
+def _check_designation(designation: Designation) -> None:
+    if designation.subnet is not None:
+        subnet(str(designation.subnet))
+    members = [*designation.privates, *([designation.public] if designation.public else [])]
+    if len(set(members)) != len(members):
+        raise InvalidRequestError("a connection has two parts in one sharing")
 
 
 def _check_mapping(mapping: PortMapping) -> None:

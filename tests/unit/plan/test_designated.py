@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 from tests.hosts import connections_of, snapshot
 
-from icshare.model.connection import Characteristics, Role, Status
+from icshare.model.connection import Characteristics, LinkOverride, Role, Status
 from icshare.model.firewall import Firewall, FirewallOptions
 from icshare.model.mapping import PortMapping, Protocol, address_target
 from icshare.model.names import InterfaceName
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
-from icshare.plan.designated import Parts, absent, absent_one, parts, wanted, with_private, with_public, without
+from icshare.plan.designated import Parts, absent, absent_one, judge, parts, wanted, with_private, with_public, without
 
 LINKS: list[dict[str, Any]] = [
     {"name": "wan0"},
@@ -145,3 +145,11 @@ def test_absent_connections_with_a_part_are_known_by_the_name_they_had() -> None
     assert absent_one(state, nameless) is None
     assert absent_one(state, uuid4()) is None
     assert absent_one(replace(state, mappings={}), mapped) is None
+
+
+def test_connections_are_judged_by_the_administrators_word() -> None:
+    host = snapshot({"links": LINKS})
+    settings = Settings(links={"wan0": LinkOverride(name="Uplink", public=False)})
+    found = {one.interface: one for one in judge(host, settings, Parts(public="wan0"))}
+    assert (found["wan0"].name, found["wan0"].role) == ("Uplink", Role.PUBLIC)
+    assert {one.role for one in judge(host, Settings())} == {Role.NONE}

@@ -1,7 +1,7 @@
 """What the golden scenarios do not show of a plan: its size, its notes, and what it takes from the present."""
 
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.hosts import connections_of, snapshot
 
 from icshare.errors import ConflictError
-from icshare.model.names import InterfaceName
+from icshare.model.link import IfIndex, Neighbour
+from icshare.model.names import InterfaceName, MacAddress
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.plan.planner import Plan, Present, make_plan
@@ -20,6 +21,7 @@ from icshare.plan.steps import (
     AddRule,
     CreateBridge,
     LoadRuleset,
+    RemoveNeighbour,
     SetMaster,
     SetSysctl,
     StartService,
@@ -182,3 +184,16 @@ def test_a_setting_that_was_not_read_is_taken_for_that_of_new_links() -> None:
     host = replace(host, sysctls={"default/ipv4/forwarding": "1"})
     made = plan_on(host, Sharing(public=WAN, privates=(LAN0,)))
     assert not any(isinstance(step, SetSysctl) for step in made.steps)
+
+
+def test_permanent_neighbours_of_a_private_go_with_its_addresses() -> None:
+    host = snapshot({"links": links("wan0", "lan0"), "addresses": ["lan0 10.5.0.1/16"]})
+    lan = host.link("lan0")
+    assert lan is not None
+    known = Neighbour(index=lan.index, address=IPv4Address("10.5.0.7"), mac=MacAddress("02:00:00:00:00:07"), state=0x80)
+    elsewhere = replace(known, index=IfIndex(1))
+    host = replace(host, neighbours=(known, elsewhere))
+    made = plan_on(host, Sharing(public=WAN, privates=(LAN0,)))
+    assert [step.describe() for step in made.steps if isinstance(step, RemoveNeighbour)] == [
+        "neighbour 10.5.0.7: remove from lan0"
+    ]

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests import scenarios, strategies
 
 from icshare.errors import HostError
+from icshare.model.firewall import Firewall, FirewallOptions, IcmpOption
+from icshare.model.names import InterfaceName
 from icshare.model.sharing import Sharing
 from icshare.plan.diff import Entry
 from icshare.plan.records import VERSION, Begin, Complete, Gone, Header, State, Summary, decode, encode
@@ -360,3 +362,17 @@ def _refused_or_nothing(content: bytes) -> None:
         assert "\n" not in error.message  # noqa: PT017
     else:
         assert state is None or isinstance(state.summary.sharing if state.summary else None, Sharing | None)
+
+
+def test_firewalls_without_a_sharing_are_read_as_they_were_written() -> None:
+    firewall = Firewall(
+        interface=InterfaceName("wan0"),
+        options=FirewallOptions(icmp=(IcmpOption.REDIRECT,), log_opened=True),
+        login_port=22,
+    )
+    state = read(journal(Complete(complete=Summary(sharing=None, segments=(), firewalls=(firewall,)))))
+    assert state is not None
+    assert state.summary == Summary(sharing=None, segments=(), firewalls=(firewall,))
+    hostile = encode(Complete(complete=state.summary)).replace(b"wan0", b"wan0\\n")
+    with pytest.raises(HostError, match="damaged at line 2"):
+        read(journal() + hostile)

@@ -167,3 +167,8 @@ def test_no_bytes_do_anything_but_be_refused(content: bytes) -> None:
         return
     for fact in facts:
         check(fact)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=str)
+def test_what_we_write_may_be_written(fact: Fact) -> None:
+    check(fact)
