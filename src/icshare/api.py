@@ -311,6 +311,20 @@ class SharingManager:
         """Return how the firewall of a connection is set, None when it is off; needs no privilege."""
         return self._store.load().firewalls.get(guid)
 
+    def has_lost_firewalls(self) -> bool:
+        """Tell whether something else has deleted the firewalls in force; without privilege to look, they are there.
+
+        Raises:
+            HostError: The journal or the kernel's ruleset could not be read.
+        """
+        record = self._journal.load()
+        if record is None or not record.firewalls:
+            return False
+        from icshare.host import ruleset
+        from icshare.render.firewall import FIREWALL_TABLE
+
+        return ruleset.may_look() and ruleset.loaded(FIREWALL_TABLE) is None
+
     @property
     def subnet(self) -> IPv4Network | None:
         """The subnet asked for the next sharing, None to choose one."""
@@ -402,7 +416,9 @@ class SharingManager:
         if record is None:
             return SharingStatus(record=record, health=Health())
         found = self._host.check(record.wanted, record.segments)
-        return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *self._undone(record))))
+        return SharingStatus(
+            record=record, health=replace(found, checks=(*found.checks, *self._undone(record), *self._hairpin(record)))
+        )
 
     def clients(self) -> "tuple[Client, ...]":
         """Return who is on the segment, by address; () when nothing is shared.
@@ -440,6 +456,13 @@ class SharingManager:
         """Return what on this machine stands in the way of sharing, and what mends it."""
         record = self._journal.load()
         return self._host.examine(record)
+
+    def _hairpin(self, record: Record) -> "Iterator[Check]":
+        """Look at what clients meet that reach each other by mappings, if there are any."""
+        from icshare.host import checks
+
+        if any(one.enabled for one in self._store.load().mappings.values()):
+            yield from checks.hairpin(record.segments)
 
     def _undone(self, record: Record) -> Iterator[Check]:
         """Look for steps on record that something else has undone, of the kinds that no other check looks at."""

@@ -145,8 +145,13 @@ def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) ->
 
     The exit status is 1 when a firewall is on but not in force, though its connection is there.
     """
+    from icshare.model.connection import Characteristics
+
     session = session_of(context)
     known = session.manager.connections()
+    if session.manager.has_lost_firewalls():
+        kept = ~Characteristics.FIREWALLED
+        known = tuple(replace(one, characteristics=one.characteristics & kept) for one in known)
     found = [(one, session.manager.firewall(one.guid)) for one in known]
     shown = [(one, options) for one, options in found if options is not None or not one.hidden]
     if json:

@@ -132,6 +132,10 @@ class Manager(Protocol):
         """Return how the firewall of a connection is set, None if it is off."""
         ...
 
+    def has_lost_firewalls(self) -> bool:
+        """Tell whether something else has deleted the firewalls in force."""
+        ...
+
     def set_firewall(self, guid: UUID, options: "FirewallOptions | None") -> None:
         """Switch the firewall of a connection on, or off for None."""
         ...

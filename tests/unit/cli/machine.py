@@ -167,6 +167,7 @@ class FakeManager:
         absent: Connections that are designated and not there.
         firewalls: How the firewalls that are on are set.
         forgets_firewalls: Something else on the machine takes firewalls out of force.
+        has_lost_table: Something else has deleted the firewalls' table.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -179,6 +180,7 @@ class FakeManager:
     absent: tuple[Connection, ...] = ()
     firewalls: dict[UUID, FirewallOptions] = field(default_factory=dict)
     forgets_firewalls: bool = False
+    has_lost_table: bool = False
 
     def __post_init__(self) -> None:
         """Make the mappings of this machine."""
@@ -218,6 +220,10 @@ class FakeManager:
     def firewall(self, guid: UUID) -> FirewallOptions | None:
         """Return how a firewall is set."""
         return self.firewalls.get(guid)
+
+    def has_lost_firewalls(self) -> bool:
+        """Tell whether the table is gone."""
+        return self.has_lost_table
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Let the engine bring the firewalls into force."""

@@ -141,6 +141,18 @@ def test_a_firewall_that_something_removes_at_once_is_no_success() -> None:
     assert ran.out.startswith("The firewall of lan0 is on, but not in force")
 
 
+def test_firewalls_whose_table_was_deleted_are_not_in_force() -> None:
+    machine = Machine()
+    machine("firewall", "on", "lan0")
+    assert machine("firewall", "status").status == 0
+    machine.manager.has_lost_table = True
+    ran = machine("firewall", "status")
+    assert (ran.status, "on, but not in force: icshare firewall on lan0 brings it back" in ran.out) == (1, True)
+    assert not any(
+        one["in_force"] for one in msgspec.json.decode(machine("firewall", "status", "--json").out)["firewalls"]
+    )
+
+
 def test_documents_tell_what_has_become_of_it() -> None:
     machine = Machine()
     for name, on in (("on", True), ("off", False)):
