@@ -81,3 +81,16 @@ def test_status_names_the_foreign_chain_that_came_later(lab: Lab) -> None:
     for word in ("inet other", "gate", "priority 5"):
         assert word in found["text"]
     assert "nft 'insert rule inet other gate" in found["remedy"]
+
+
+def test_status_warns_where_a_bridge_keeps_clients_from_their_own_mappings(lab: Lab) -> None:
+    """With this switch, which Docker turns on, the kernel translates packets inside of the bridge."""
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, "sh", "-c", "echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables")
+    assert "hairpin" not in _checks(lab, "status")[1]
+    assert icshare_command(lab, "map", "add", "web", "tcp", "80", "192.168.137.2").returncode == 0
+    status, checks = _checks(lab, "status")
+    assert status == 0
+    (found,) = checks["hairpin"]
+    assert found["grade"] == "warning"
+    assert found["remedy"].startswith("sysctl net.bridge.bridge-nf-call-iptables=0")

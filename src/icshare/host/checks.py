@@ -191,13 +191,29 @@ def heard() -> DhcpNews:
     return DhcpNews(silenced=silenced, servers=tuple(f"{address} ({mac})" for address, mac in servers))
 
 
+def hairpin(segments: Sequence[Segment]) -> Iterator[Check]:
+    """Look for what keeps clients of a bridge from reaching the mappings of their own port by the public address."""
+    bridged = [segment.interface for segment in segments if segment.bridged]
+    if bridged and _bridge_calls_ip_rules():
+        yield _warning(
+            "hairpin",
+            f"packets within {', '.join(bridged)} go through the machine's IP rules (bridge-nf-call-iptables), so a"
+            " client may not reach what is mapped to its own port by the public address",
+            "sysctl net.bridge.bridge-nf-call-iptables=0, if no Docker or Kubernetes on this machine needs it",
+        )
+
+
+def _bridge_calls_ip_rules() -> bool:
+    return _BRIDGE_RULES.exists() and _BRIDGE_RULES.read_text(encoding="ascii").strip() == "1"
+
+
 def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
     try:
         objects, listing = ruleset.whole()
     except PrivilegeError:
         yield _warning("firewalls", "other firewalls were not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
         return
-    ip_rules = _BRIDGE_RULES.exists() and _BRIDGE_RULES.read_text(encoding="ascii").strip() == "1"
+    ip_rules = _bridge_calls_ip_rules()
     packets = [
         packet
         for segment in segments
