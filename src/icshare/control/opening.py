@@ -1,8 +1,9 @@
 """What brings port mappings into force, and takes them out: the elements of the kernel's maps, as the state has them.
 
-Opening a port: written down first, then done. Closing one: done first, then written down. When the second half is
-refused the first is put back. When the process dies between the two, the mark that it has set in the store stays, and
-the next change begins by making the kernel's elements what the state says.
+Opening a port: written down first, then done. Closing one: done first, then written down. So no port is ever open that
+the state does not name. When the second half is refused the first is put back. When the process dies between the two,
+the mark that it has set in the store stays, and the next change begins by making the kernel's elements what the state
+says.
 
 An element is wanted by a mapping; where two mappings want one slot (they lead to one socket, which can keep only one
 external port for what it sends) the one with the lower number has it.
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from icshare.control.ports import MappingTable, Store, Surroundings
+from icshare.control.ports import MappingTable, MarkedStore, Surroundings
 from icshare.errors import IcshareError, NotSupportedError
 from icshare.model.mapping import PortMapping, TargetKind
 from icshare.model.state import State
@@ -35,7 +36,7 @@ from icshare.plan.targets import Known
 class Opening:
     """Opens and closes ports; everything but `look` is to be called under the store's lock."""
 
-    def __init__(self, *, store: Store, table: MappingTable, surroundings: Surroundings) -> None:
+    def __init__(self, *, store: MarkedStore, table: MappingTable, surroundings: Surroundings) -> None:
         """Take what it works on; nothing is changed yet."""
         self._store = store
         self._table = table
@@ -74,23 +75,33 @@ class Opening:
         self._store.unfinished = False
 
     def open(self, state: State, before: PortMapping | None, after: PortMapping, facts: Sequence[Fact]) -> None:
-        """Write *facts* down, then bring *after* into force in place of *before*.
+        """Close what *after* does not need, write *facts* down, then bring it into force in place of *before*.
 
         Raises:
             HostError: The machine refused; nothing was changed.
         """
         swap = self._swap(state, [before] if before else [], [after])
+        stays = {slot(one) for one in swap.add}
+        closing = Swap(remove=tuple(one for one in swap.remove if slot(one) not in stays))
+        opening = replace(swap, remove=tuple(one for one in swap.remove if slot(one) in stays))
         undo = Mapped(mapping=before) if before else Removed(number=after.number)
         self._mark(swap)
         try:
-            self._store.append(*facts)
+            self._change(closing)
         except IcshareError:
             self._unmark(swap)
             raise
         try:
-            self._apply(swap, follow=after.enabled and after.target.kind is not TargetKind.ADDRESS)
+            self._store.append(*facts)
+        except IcshareError:
+            self._change(closing.reversed)
+            self._unmark(swap)
+            raise
+        try:
+            self._apply(opening, follow=after.enabled and after.target.kind is not TargetKind.ADDRESS)
         except BaseException as error:  # cancellation must put back too
             self._store.append(undo)
+            self._change(closing.reversed)
             self._unmark(swap, error)
             raise
         self._unmark(swap)
@@ -133,7 +144,7 @@ class Opening:
             self._store.unfinished = False
 
     def _apply(self, swap: Swap, *, follow: bool = False) -> None:
-        """Change the kernel's elements, then cut what went through them; after an error all is as before.
+        """Change the kernel's elements, then cut what went through them; after an error the elements are as before.
 
         Args:
             swap: The change.

@@ -16,10 +16,10 @@ from icshare.model.connection import YES, Characteristics, Connection, MediaType
 from icshare.model.mapping import PortMapping, Protocol, parse_target
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment
-from icshare.plan.placing import InForce, Socket, by_slot, fate, holders
+from icshare.plan.placing import InForce, Slot, Socket, by_slot, fate, holders, slot
 from icshare.plan.staterecords import Fact
 from icshare.plan.targets import Known, known
-from icshare.render.mappings import Element
+from icshare.render.mappings import COUNTED, Element
 from icshare.testing import FakeStore
 
 WAN = UUID(int=1)
@@ -100,7 +100,9 @@ class World:
         ]
 
     def in_force(self) -> InForce:
-        return InForce(interfaces={WAN: InterfaceName("wan")}, public="wan", segments=(LAN,), firewalled=frozenset({"wan"}))
+        return InForce(
+            interfaces={WAN: InterfaceName("wan")}, public="wan", segments=(LAN,), firewalled=frozenset({"wan"})
+        )
 
     def known(self, there: InForce) -> Known:
         hosts = {"nas": [IPv4Address("192.168.137.2")]}
@@ -185,6 +187,11 @@ actions: st.SearchStrategy[Action] = st.one_of(
 histories = st.lists(st.tuples(actions, st.integers(0, 4)), max_size=12)
 
 
+def _open_ports(elements: Iterable[Element]) -> set[Slot]:
+    """Return where packets come in."""
+    return {slot(one) for one in elements if (one.table, one.name) in COUNTED}
+
+
 @given(histories)
 def test_what_fails_leaves_everything_as_it_was(history: list[tuple[Action, int]]) -> None:
     world = World()
@@ -214,5 +221,6 @@ def test_after_a_kill_the_next_change_repairs(history: list[tuple[Action, int]])
             action(world.mappings)
         world.revive()
         assert world.store.unfinished or set(world.elements) == world.wanted()
+        assert _open_ports(world.elements) <= _open_ports(world.wanted()), "the state does not name an open port"
     world.mappings.disable_all(UUID(int=9))
     assert set(world.elements) == world.wanted()
