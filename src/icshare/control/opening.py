@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from icshare.control.ports import MappingTable, MarkedStore, Surroundings
+from icshare.control.ports import MappingTable, Store, Surroundings
 from icshare.errors import IcshareError, NotSupportedError
 from icshare.model.mapping import PortMapping, TargetKind
 from icshare.model.state import State
@@ -36,7 +36,7 @@ from icshare.plan.targets import Known
 class Opening:
     """Opens and closes ports; everything but `look` is to be called under the store's lock."""
 
-    def __init__(self, *, store: MarkedStore, table: MappingTable, surroundings: Surroundings) -> None:
+    def __init__(self, *, store: Store, table: MappingTable, surroundings: Surroundings) -> None:
         """Take what it works on; nothing is changed yet."""
         self._store = store
         self._table = table
@@ -144,7 +144,7 @@ class Opening:
             self._store.unfinished = False
 
     def _apply(self, swap: Swap, *, follow: bool = False) -> None:
-        """Change the kernel's elements, then cut what went through them; after an error the elements are as before.
+        """Change the kernel's elements, then cut what went through them; after an error all is as before.
 
         Args:
             swap: The change.

@@ -12,11 +12,8 @@ from icshare.plan.targets import Known
 from icshare.render.mappings import Element
 
 
-class Store(Protocol):
+class StateLog(Protocol):
     """What was asked for, on disk."""
-
-    unfinished: bool
-    """The kernel's mappings may not be those of the state; to be asked and set under the lock."""
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the one lock; who holds it may take it again.
@@ -44,6 +41,13 @@ class Store(Protocol):
             HostError: They could not be written.
         """
         ...
+
+
+class Store(StateLog, Protocol):
+    """The same with a mark that outlives whoever set it."""
+
+    unfinished: bool
+    """The kernel's mappings may not be those of the state; to be asked and set under the lock."""
 
 
 class MappingTable(Protocol):

@@ -5,12 +5,13 @@ Every change is written down first, then brought into force; when that fails, bo
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Protocol
 from uuid import UUID
 
+from icshare.control.ports import StateLog
 from icshare.engine import Engine, Outcome, Progress, silent
 from icshare.errors import GoneError, IcshareError, PolicyError, RefusedError
 from icshare.model.connection import Connection, Verdict
@@ -26,22 +27,6 @@ Firewalls = Mapping[UUID, FirewallOptions]
 """Connections whose firewall is on, with its options."""
 
 _POLICY_HINT = "it stands under [policy] in icshare.toml"
-
-
-class Store(Protocol):
-    """What is written down."""
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Be the only writer; again inside of itself."""
-        ...
-
-    def load(self) -> State:
-        """Return what is written down now."""
-        ...
-
-    def append(self, *facts: Fact) -> None:
-        """Write *facts* down, all or none, while holding the lock."""
-        ...
 
 
 class Host(Protocol):
@@ -87,7 +72,7 @@ class Mappings(Protocol):
 class Roles:
     """Changes who has which part."""
 
-    def __init__(self, *, store: Store, engine: Engine, host: Host, mappings: Mappings, settings: Settings) -> None:
+    def __init__(self, *, store: StateLog, engine: Engine, host: Host, mappings: Mappings, settings: Settings) -> None:
         """Take what it works on; nothing is changed yet."""
         self._store = store
         self._engine = engine
