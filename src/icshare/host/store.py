@@ -76,9 +76,11 @@ class StateStore:
             try:
                 yield
             finally:
-                self._clear()
-                os.close(self._lock)
-                self._lock = None
+                try:
+                    self._clear()
+                finally:
+                    os.close(self._lock)
+                    self._lock = None
 
     @property
     def unfinished(self) -> bool:
