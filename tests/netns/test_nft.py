@@ -77,6 +77,16 @@ def test_a_loaded_table_is_listed(in_namespace: Callable[..., Any]) -> None:
     assert [listed[0], *listed[2:]] == [False, True, False, ["icshare: out"]]
 
 
+def test_elements_need_not_be_listed(in_namespace: Callable[..., Any]) -> None:
+    listed = in_namespace("""
+        with Nftables() as engine:
+            engine.load("table inet big { set ports { type inet_service; elements = { 80, 443 }; }; }")
+            found = [str(engine.list_json("ruleset inet", elements=elements)) for elements in (True, False)]
+            show([engine.table_exists("inet", "big"), *("443" in objects for objects in found)])
+    """)
+    assert listed == [True, True, False]
+
+
 def test_a_refusal_names_the_line_and_changes_nothing(in_namespace: Callable[..., Any]) -> None:
     message, notes, tables = in_namespace("""
         with Nftables() as engine:

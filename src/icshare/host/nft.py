@@ -34,6 +34,7 @@ _CAP_NET_ADMIN: Final = 12
 # Bits of enum nft_ctx_output flags in nftables/libnftables.h.
 _OUTPUT_HANDLE: Final = 1 << 3
 _OUTPUT_JSON: Final = 1 << 4
+_OUTPUT_TERSE: Final = 1 << 11
 # What a list command may ask for: words and unquoted names only, so that no second command fits in.
 _LIST_TARGET: Final = re.compile(r"[A-Za-z0-9_./-]+( [A-Za-z0-9_./-]+){0,3}")
 # The words of an error start after "PATH:LINE:FIRST-LAST: Error: "; the offending line and a row of carets follow.
@@ -160,10 +161,11 @@ class Nftables:
         refusal, _ = self._run(text, dry=True)
         return None if refusal is None else first_refusal(refusal)
 
-    def list_json(self, what: str = "ruleset") -> list[dict[str, Any]]:
+    def list_json(self, what: str = "ruleset", *, elements: bool = True) -> list[dict[str, Any]]:
         """Read ``list WHAT`` (for example ``ruleset`` or ``table inet icshare``) as nft's list of objects.
 
-        Each object is a dictionary with one key (``metainfo``, ``table``, ``chain``, ``rule``, ``set``, ...).
+        Each object is a dictionary with one key (``metainfo``, ``table``, ``chain``, ``rule``, ``set``, ...). Without
+        *elements*, those of sets and maps are left out.
 
         Raises:
             HostError: There is no such object.
@@ -172,7 +174,7 @@ class Nftables:
         Source:
             libnftables-json(5).
         """
-        output = self._list(what, _OUTPUT_HANDLE | _OUTPUT_JSON)
+        output = self._list(what, _OUTPUT_HANDLE | _OUTPUT_JSON | (0 if elements else _OUTPUT_TERSE))
         if not output:
             return []
         try:
@@ -194,7 +196,9 @@ class Nftables:
 
     def table_exists(self, family: str, name: str) -> bool:
         """Tell whether the table *family* *name* is in the kernel."""
-        tables = (entry["table"] for entry in self.list_json("tables") if "table" in entry)
+        # Not "tables", for which libnftables fetches the elements of every set: with many mappings that takes long.
+        objects = self.list_json(f"ruleset {family}", elements=False)
+        tables = (entry["table"] for entry in objects if "table" in entry)
         return any(table["family"] == family and table["name"] == name for table in tables)
 
     def _list(self, what: str, flags: int) -> str:
