@@ -54,12 +54,14 @@ class FileJournal:
         try:
             yield
         finally:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
-            if not self._path.exists():
-                self._remove_directory()
-            os.close(fd)
+            try:
+                if self._fd is not None:
+                    os.close(self._fd)
+                    self._fd = None
+                if not self._path.exists():
+                    self._remove_directory()
+            finally:
+                os.close(fd)
 
     def is_locked_or_left(self) -> bool:
         """Tell whether there is a lock file: another icshare is at work, or was killed with nothing on record."""
