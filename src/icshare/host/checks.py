@@ -209,7 +209,7 @@ def _bridge_calls_ip_rules() -> bool:
 
 def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
     try:
-        objects, listing = ruleset.whole()
+        objects, listing = ruleset.foreign()
     except PrivilegeError:
         yield _warning("firewalls", "other firewalls were not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
         return

@@ -14,6 +14,7 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
 
 _BOOTP_CLIENT = 68
+_MARK = "version"
 _TAG = "icshare: version "
 
 UNMARKED = "unmarked"
@@ -46,7 +47,7 @@ def load_firewall(text: str) -> None:
 
 
 def _tag(table: str, text: str) -> str:
-    return f'table inet {table} {{\n\tchain version {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
+    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
 
 
 def refusal(text: str) -> str | None:
@@ -77,20 +78,20 @@ def loaded(table: str = TABLE) -> str | None:
     """
     try:
         with Nftables() as nft:
-            if not nft.table_exists("inet", table):
-                return None
-            chains = [item["chain"] for item in nft.list_json("chains inet") if "chain" in item]
-            if not any(chain["table"] == table and chain["name"] == "version" for chain in chains):
-                raise HostError(
-                    f"there is a table inet {table} that icshare did not load",
-                    hint=f"rename it, or remove it by: nft delete table inet {table}",
-                )
-            found = nft.list_json(f"chain inet {table} version")
+            listed = nft.list_json("ruleset inet", elements=False)
     except (PrivilegeError, NotSupportedError):
         return None
-    for item in found:
-        comment = item.get("rule", {}).get("comment", "")
-        if comment.startswith(_TAG):
+    if not any(item["table"]["name"] == table for item in listed if "table" in item):
+        return None
+    chains = [item["chain"] for item in listed if "chain" in item]
+    if not any(chain["table"] == table and chain["name"] == _MARK for chain in chains):
+        raise HostError(
+            f"there is a table inet {table} that icshare did not load",
+            hint=f"rename it, or remove it by: nft delete table inet {table}",
+        )
+    for rule in (item["rule"] for item in listed if "rule" in item):
+        comment = rule.get("comment", "")
+        if (rule["table"], rule["chain"]) == (table, _MARK) and comment.startswith(_TAG):
             return str(comment.removeprefix(_TAG))
     return UNMARKED
 
@@ -104,16 +105,24 @@ def may_look() -> bool:
         return False
 
 
-def whole() -> tuple[list[dict[str, Any]], str]:
-    """Return the whole ruleset of the host, as nft's JSON objects and as its text with handles.
+def foreign() -> tuple[list[dict[str, Any]], str]:
+    """Return everybody else's tables, as nft's JSON objects and as their text with handles.
 
     The JSON is for reading; only the text tells what iptables' extensions match.
 
     Raises:
-        PrivilegeError: It may not be read.
+        PrivilegeError: They may not be read.
+        HostError: They changed while they were read.
     """
     with Nftables() as nft:
-        return nft.list_json(), nft.list_text()
+        tables = [item["table"] for item in nft.list_json(elements=False) if "table" in item]
+        names = [
+            f"table {table['family']} {table['name']}"
+            for table in tables
+            if (table["family"], table["name"]) not in {("inet", TABLE), ("inet", FIREWALL_TABLE)}
+        ]
+        objects = [item for name in names for item in nft.list_json(name) if "metainfo" not in item]
+        return objects, "".join(nft.list_text(name) for name in names)
 
 
 def open_dhcp_window() -> None:
