@@ -4,9 +4,10 @@ Every change is written down first, then brought into force; when that fails, bo
 (one side is missing, a connection is absent) stays written down, and is inert.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 from typing import Protocol
 from uuid import UUID
@@ -131,6 +132,8 @@ class Roles:
             refused: IcshareError | None = None
             try:
                 stack.enter_context(self._store.lock())
+                if any(one.enabled for one in self._store.load().mappings.values()):
+                    self._mappings.withdraw()  # which cuts what came in by them
             except IcshareError as error:
                 refused = error
             count = self._engine.stop(progress)
@@ -321,12 +324,11 @@ class Roles:
                     outcome = None
                 else:
                     outcome = self._engine.apply(asked, progress, prepare=prepare)
-            except BaseException:  # cancellation must put back too
-                self._write(self._store.load(), *roles)
-                for number in disabled:
-                    self._mappings.enable(number)
-                if moves:
-                    self._mappings.sync()
+            except BaseException as error:  # cancellation must put back too
+                back = [lambda: self._write(self._store.load(), *roles)]
+                back += [partial(self._mappings.enable, number) for number in disabled]
+                back += [self._mappings.sync] if moves else []
+                _all_of(back, error)
                 raise
             try:
                 self._mappings.sync()
@@ -354,6 +356,15 @@ class Roles:
             if one.guid in mentioned and before.interfaces.get(one.guid) != one.interface
         ]
         self._store.append(*facts)
+
+
+def _all_of(actions: Iterable[Callable[[], None]], error: BaseException) -> None:
+    """Do all of *actions*; what fails becomes a note of *error*."""
+    for action in actions:
+        try:
+            action()
+        except IcshareError as failure:
+            error.add_note(f"not put back: {failure}")
 
 
 def _firewalls(state: State, guid: UUID, *, on: bool) -> Firewalls:

@@ -179,6 +179,7 @@ class FileJournal:
         try:
             if state is None:
                 header = Header(journal=VERSION, boot=boot_id(), namespace=network_namespace(), since=time.time())
+                os.fchmod(fd, 0o644)
                 self._write(fd, encode(header))
                 _sync_directory(self._directory)
             else:
@@ -213,7 +214,10 @@ class FileJournal:
 
     def _make_directory(self) -> None:
         try:
-            self._directory.mkdir(mode=0o755, exist_ok=True)
+            self._directory.mkdir(mode=0o755)
+            self._directory.chmod(0o755)  # whatever the umask: everybody may read what is shared
+        except FileExistsError:
+            pass
         except FileNotFoundError as error:
             raise HostError(f"{self._directory.parent} does not exist", hint="check ICSHARE_RUN_DIR") from error
         except OSError as error:
@@ -240,7 +244,7 @@ class FileJournal:
 
 
 def _denied(error: OSError, path: Path) -> HostError | PrivilegeError:
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if error.errno in {errno.EACCES, errno.EPERM}:
         return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
     return HostError(f"{path} cannot be made: {error.strerror}")
 

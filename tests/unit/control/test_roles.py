@@ -22,6 +22,7 @@ from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
 from icshare.plan.statebook import Book
 from icshare.plan.staterecords import Fact, Mapped, Protected
+from icshare.plan.steps import LoadRuleset
 from icshare.plan.transition import rewind
 from icshare.testing import FakeHost, FakeJournal
 
@@ -380,6 +381,37 @@ def test_a_failure_puts_roles_and_host_back(machine: Machine, number: int) -> No
             assert settled(machine.host.snapshot) == settled(host)
             return
     assert number > 2
+
+
+def test_stop_cuts_what_came_in_by_mappings_before_all_else(machine: Machine) -> None:
+    machine.share("wan0", "lan0")
+    machine.mappings.done.clear()
+    machine.roles.stop(silent)
+    assert machine.mappings.done == ["sync"]
+    machine.share("wan0", "lan0")
+    with machine.store.lock():
+        machine.store.append(Mapped(mapping=mapping(1, "wan0", enabled=True)))
+    machine.mappings.done.clear()
+    machine.roles.stop(silent)
+    assert machine.mappings.done == ["withdraw", "sync"]
+
+
+def test_what_cannot_be_put_back_is_noted_and_the_rest_is(machine: Machine) -> None:
+    machine.share("wan0", "lan0")
+    with machine.store.lock():
+        for number in (1, 2):
+            machine.store.append(Mapped(mapping=mapping(number, "wan0", enabled=True)))
+
+    def refuse(number: int) -> None:
+        machine.mappings.done.append(f"enable {number}")
+        raise HostError(f"not {number}")
+
+    machine.mappings.enable = refuse  # type: ignore[method-assign]
+    machine.host.refuses = lambda step: isinstance(step, LoadRuleset)
+    with pytest.raises(HostError) as caught:
+        machine.set_public("wan1")
+    assert caught.value.__notes__[-2:] == ["not put back: not 1", "not put back: not 2"]
+    assert machine.mappings.done[-3:] == ["enable 1", "enable 2", "sync"]
 
 
 def test_a_failure_enables_again_what_was_disabled(machine: Machine) -> None:

@@ -334,7 +334,10 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(HostError, match="cannot be made: File exists"), FileJournal(tmp_path / "file").lock():
+    with (
+        pytest.raises(ConflictError, match="not a directory that only we can write to"),
+        FileJournal(tmp_path / "file").lock(),
+    ):
         pass
 
 

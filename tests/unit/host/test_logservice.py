@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from icshare.errors import HostError
-from icshare.host import logservice
 from icshare.host.logservice import LogService
 from icshare.plan.steps import digest
 
@@ -35,7 +34,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogService:
     code = f"import sys, runpy; sys.argv = ['', sys.argv[-1]]; runpy.run_path('{module}')"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -c "{code}" "$@"\n')
     program.chmod(0o755)
-    monkeypatch.setattr(logservice.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
     directory = tmp_path / "run"
     directory.mkdir()
     return LogService(directory)
