@@ -60,7 +60,7 @@ class Known:
 
 def known(
     *,
-    leases: Iterable[Lease],
+    leases: Sequence[Lease],
     neighbours: Iterable[Neighbour],
     hosts: Mapping[str, Sequence[IPv4Address]],
     domain: str,
@@ -71,7 +71,7 @@ def known(
     """Put together what targets are looked up in.
 
     Args:
-        leases: Leases of our DHCP server that have not run out.
+        leases: Leases of our DHCP server that have not run out, in the order of its file.
         neighbours: Neighbour entries of the segments' links.
         hosts: Addresses of the hosts file by name, lower case.
         domain: Domain of the clients' names.
@@ -84,7 +84,8 @@ def known(
     for one in neighbours:
         if one.mac is not None and isinstance(one.address, IPv4Address) and one.state & _NUD_KNOWN:
             macs[one.mac] = one.address
-    for lease in sorted(leases, key=lambda one: one.expires or float("inf")):  # the newest last; 0 never runs out
+    # The newest last; 0 never runs out. Of one second's, dnsmasq has written the newest first.
+    for lease in sorted(reversed(leases), key=lambda one: one.expires or float("inf")):
         macs[lease.mac] = lease.address
         if lease.name:
             names[lease.name.lower()] = lease.address

@@ -84,7 +84,7 @@ def test_this_host_itself(text: str, segments: tuple[Segment, ...]) -> None:
         ("NAS.home.arpa", 30),
         ("tv.home.arpa", 32),
         (MAC_A, 9),
-        (MAC_B.upper(), 12),
+        (MAC_B.upper(), 10),
         (MAC_C, 20),
     ],
 )
