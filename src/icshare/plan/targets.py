@@ -85,7 +85,7 @@ def known(
         if one.mac is not None and isinstance(one.address, IPv4Address) and one.state & _NUD_KNOWN:
             macs[one.mac] = one.address
     # The newest last; 0 never runs out. Of one second's, dnsmasq has written the newest first.
-    for lease in sorted(reversed(leases), key=lambda one: one.expires or float("inf")):
+    for lease in sorted(leases[::-1], key=lambda one: one.expires or float("inf")):
         macs[lease.mac] = lease.address
         if lease.name:
             names[lease.name.lower()] = lease.address
