@@ -80,18 +80,20 @@ def known(
         segments: The segments in force.
     """
     names: dict[str, IPv4Address] = {}
-    macs: dict[MacAddress, IPv4Address] = {}
-    for one in neighbours:
-        if one.mac is not None and isinstance(one.address, IPv4Address) and one.state & _NUD_KNOWN:
-            macs[one.mac] = one.address
-    # The newest last; 0 never runs out. Of one second's, dnsmasq has written the newest first.
-    for lease in sorted(leases[::-1], key=lambda one: one.expires or float("inf")):
-        macs[lease.mac] = lease.address
+    leased: dict[MacAddress, IPv4Address] = {}
+    # The newest first; 0 never runs out. Those of one second stay as dnsmasq has them in its file, the newest first.
+    for lease in sorted(leases, key=lambda one: one.expires or float("inf"), reverse=True):
+        leased.setdefault(lease.mac, lease.address)
         if lease.name:
-            names[lease.name.lower()] = lease.address
+            names.setdefault(lease.name.lower(), lease.address)
+    heard = {
+        one.mac: one.address
+        for one in neighbours
+        if one.mac is not None and isinstance(one.address, IPv4Address) and one.state & _NUD_KNOWN
+    }
     return Known(
         names=names,
-        macs=macs,
+        macs=heard | leased,
         hosts=hosts,
         domain=domain.lower(),
         own_names=frozenset(name.lower() for name in own_names) | _LOCAL_NAMES,
