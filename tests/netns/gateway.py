@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 import icshare
 from icshare.host import command
@@ -76,6 +78,23 @@ def page(lab: Lab, node: str, host: str = "www.example.net") -> str:
     found = re.search(r"You came from ([0-9.]+), port", told)
     assert found is not None, told
     return found[1]
+
+
+# ------------------------------------------------------------------------------------------------------- other users
+
+
+def require_nobody() -> None:
+    """Skip where there is no other account, or this checkout is out of its reach."""
+    if Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] == "1":
+        pytest.skip("this user namespace has no other account")
+    if not _nobody_can_read():
+        pytest.skip("this checkout cannot be read by other users")
+
+
+@cache
+def _nobody_can_read() -> bool:
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import icshare.api"]
+    return command.run(argv, env=_ENVIRONMENT, check=False, timeout=_TIMEOUT).returncode == 0
 
 
 # ------------------------------------------------------------------------------------------------------- DHCP clients

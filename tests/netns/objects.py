@@ -5,13 +5,11 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from tests.netns import inhabited
-from tests.netns.gateway import icshare_command, output, udhcpc
+from tests.netns.gateway import icshare_command, output, require_nobody, udhcpc
 from tests.netns.test_outside import SERVE, running
 
 from icshare.host.command import PIPE, Process
@@ -143,8 +141,7 @@ def unprivileged(wanted: bool) -> list[str]:
     """Return what to put before a command to run it as nobody; skip where there is nobody."""
     if not wanted:
         return []
-    if Path("/proc/self/uid_map").read_text().split()[2] == "1":
-        pytest.skip("this user namespace has no other account")
+    require_nobody()
     return ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.netns.gateway import address, icshare_command, laboratory, output, share, udhcpc
+from tests.netns.gateway import address, icshare_command, laboratory, output, require_nobody, share, udhcpc
 
 from icshare.host import command
 from icshare.host.command import Process
@@ -87,6 +87,8 @@ class Reader:
 
 @contextmanager
 def program(lab: Lab, text: str, *, user: str | None = None) -> Iterator[Reader]:
+    if user:
+        require_nobody()
     argv = [sys.executable, "-I", "-c", textwrap.dedent(text)]
     become = ["setpriv", f"--reuid={user}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"] if user else []
     process = lab.popen(GATEWAY, [*become, *argv], stdout=command.PIPE)

@@ -151,7 +151,8 @@ def test_a_terminal_gets_colour_and_tables(command: str, golden: Golden, monkeyp
     golden(SCREENS / f"{command}.ansi", _screen(machine, *arguments))
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else() -> None:
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     assert Machine()("share", "wan0", "lan0").err == ""
     assert Machine(interactive=True)("share", "--json", "wan0", "lan0").err == ""
     assert "dnsmasq: start" in Machine(interactive=True)("share", "wan0", "lan0").err
