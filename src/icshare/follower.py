@@ -1,8 +1,8 @@
 """The follower: keeps mappings to a host name or hardware address on the client that has it at the moment.
 
-A small process, ``python -m icshare.follower RUN_DIRECTORY``, started with the first such mapping of a sharing. It ends
-with the sharing: whoever ends that, ends it; by itself it ends when the record is gone.
-`icshare.host.followerservice` starts it. Of all capabilities it keeps CAP_NET_ADMIN alone.
+A small process, ``python -m icshare.follower RUN_DIRECTORY``, that runs only while sharing is in force and such a
+mapping is enabled, and ends by itself. `icshare.host.followerservice` starts it. Of all capabilities it keeps
+CAP_NET_ADMIN alone.
 """
 
 import os
@@ -13,17 +13,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Final, Never, Protocol
+from uuid import UUID
 
 from icshare.errors import IcshareError
 from icshare.host.followerservice import LOG_FILE
 from icshare.host.privileges import CAP_NET_ADMIN, keep_only
-from icshare.model.event import ClientChanged, ClientJoined, ClientLeft, Event, SharingChanged
+from icshare.model.event import ClientChanged, ClientJoined, ClientLeft, Event, MappingChanged, SharingChanged
+from icshare.model.mapping import PortMapping, TargetKind
 
 _MAX_LOG_BYTES: Final = 64 * 1024
 
 
 class Mappings(Protocol):
     """The mappings, as far as the follower needs them."""
+
+    def all(self, connection: UUID | None = None) -> tuple[PortMapping, ...]:
+        """Return the mappings."""
+        ...
 
     def follow(self) -> tuple[int, ...]:
         """Look up targets anew."""
@@ -43,14 +49,20 @@ def follow(mappings: Mappings, events: Iterable[Event], directory: Path) -> None
     happened: Iterator[Event | None] = _patient(events, directory)
     event: Event | None = None
     while True:
-        if isinstance(event, ClientJoined | ClientLeft | ClientChanged | None):
-            try:
+        try:
+            if isinstance(event, MappingChanged | None) and not _is_needed(mappings):
+                return
+            if isinstance(event, ClientJoined | ClientLeft | ClientChanged | None):
                 mappings.follow()
-            except IcshareError as error:
-                _note(directory, error)
+        except IcshareError as error:
+            _note(directory, error)
         event = next(happened, None)
-        if event is None or (isinstance(event, SharingChanged) and not (directory / "journal").exists()):
+        if event is None or (isinstance(event, SharingChanged) and not event.in_force):
             return
+
+
+def _is_needed(mappings: Mappings) -> bool:
+    return any(one.enabled and one.target.kind is not TargetKind.ADDRESS for one in mappings.all())
 
 
 def _patient(events: Iterable[Event], directory: Path) -> Iterator[Event]:

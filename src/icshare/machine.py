@@ -75,9 +75,7 @@ class Machine:
     def attend(self, *, follow: bool) -> None:
         """Have somebody follow the clients that mappings lead to, while sharing is in force and it is needed."""
         record = self._journal.load()
-        if record is None or record.sharing is None:
-            self._follower.stop()
-        else:
+        if record is not None and record.sharing is not None:
             ruleset.learn_public_addresses(self._host.addresses_of(record.sharing.public))
             if follow:
                 self._follower.ensure()

@@ -19,7 +19,7 @@ from icshare.host.inotify import Directories
 from icshare.host.processes import find_processes
 from icshare.model.client import Client
 from icshare.model.event import ClientJoined, ClientLeft, Event, MappingChanged, SharingChanged
-from icshare.model.mapping import PortMapping, Protocol, name_target
+from icshare.model.mapping import PortMapping, Protocol, Target, address_target, name_target
 
 MAPPING = PortMapping(
     number=1,
@@ -43,6 +43,7 @@ from pathlib import Path
 from icshare import follower
 from icshare.control.events import Events
 from icshare.host.watch import Watch
+from icshare.model.mapping import name_target
 from icshare.plan.happenings import View
 
 class Manager:
@@ -50,6 +51,8 @@ class Manager:
         self.directory = run_directory
         self.mappings = self
         self.looks = 0
+    def all(self):
+        return [types.SimpleNamespace(enabled=True, target=name_target("nas"))]
     def follow(self):
         (self.directory / "status").write_text(Path("/proc/self/status").read_text())
     def look(self):
@@ -63,9 +66,14 @@ sys.exit(follower.main(sys.argv[1:]))
 
 
 class Mappings:
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, target: Target = MAPPING.target, *, broken: bool = False) -> None:
         self.followed = 0
+        self.mapping = replace(MAPPING, target=target)
         self.broken = broken
+
+    def all(self, connection: UUID | None = None) -> tuple[PortMapping, ...]:
+        assert connection is None
+        return (self.mapping,)
 
     def follow(self) -> tuple[int, ...]:
         self.followed += 1
@@ -82,20 +90,31 @@ def directory(tmp_path: Path) -> Path:
 
 def test_it_follows_clients_until_the_sharing_ends(directory: Path) -> None:
     mappings = Mappings()
+    events: Iterator[Event] = iter(
+        [ClientJoined(client=CLIENT), ON, CHANGED, ClientLeft(client=CLIENT), OFF, ClientJoined(client=CLIENT)]
+    )
+    follower.follow(mappings, events, directory)
+    assert mappings.followed == 3
+    assert list(events) == [ClientJoined(client=CLIENT)]
+
+
+def test_it_ends_when_no_mapping_needs_it(directory: Path) -> None:
+    mappings = Mappings()
 
     def events() -> Iterator[Event]:
-        yield from (ClientJoined(client=CLIENT), ON, CHANGED, OFF, ClientLeft(client=CLIENT))
-        (directory / "journal").unlink()
-        yield OFF
+        yield ON
+        mappings.mapping = replace(mappings.mapping, enabled=False)
+        yield CHANGED
         raise AssertionError
 
     follower.follow(mappings, events(), directory)
-    assert mappings.followed == 3
+    assert mappings.followed == 1
 
 
-def test_it_does_not_begin_where_nothing_is_shared(tmp_path: Path) -> None:
-    mappings = Mappings()
-    follower.follow(mappings, iter([ON]), tmp_path / "gone")
+def test_it_does_not_begin_without_need(directory: Path, tmp_path: Path) -> None:
+    mappings = Mappings(address_target("192.168.137.40"))
+    follower.follow(mappings, iter([ON]), directory)
+    follower.follow(Mappings(), iter([ON]), tmp_path / "gone")
     assert mappings.followed == 0
 
 
