@@ -1,14 +1,10 @@
 """The journal on disk, and the one lock.
 
-Everything lies in one directory (``/run/icshare``): the lock, the journal, dnsmasq's files. The directory must belong
-to us alone, because what the journal says is done with our privileges. A line of the journal is on disk (fsync) before
-the step it announces runs.
+Everything lies in one directory (``/run/icshare``): the lock, the journal, dnsmasq's files. A line of the journal is on
+disk (fsync) before the step it announces runs.
 """
 
-import errno
-import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icshare.errors import ConflictError, HostError, PrivilegeError
+from icshare.host.lockdir import LockedDirectory
 from icshare.plan.diff import Entry
 from icshare.plan.records import VERSION, Begin, Complete, Gone, Header, State, Summary, decode, encode
 from icshare.plan.steps import AnyStep
@@ -26,16 +23,13 @@ if TYPE_CHECKING:
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
 
-# Each try that fails means that another holder has finished; or, with all of them, that nobody can hold a lock there,
-# as in /proc, where a new file is said not to exist.
-_LOCK_TRIES = 10_000
-
 
 class FileJournal:
     """The journal of one run directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._place = LockedDirectory(directory, "ICSHARE_RUN_DIR")
         self._path = directory / "journal"
         self._fd: int | None = None
         self._next = 1
@@ -50,7 +44,7 @@ class FileJournal:
             PrivilegeError: The directory cannot be made or written.
             ConflictError: It is not ours alone.
         """
-        fd = self._take_lock()
+        fd = self._place.take()
         try:
             yield
         finally:
@@ -59,13 +53,13 @@ class FileJournal:
                     os.close(self._fd)
                     self._fd = None
                 if not self._path.exists():
-                    self._remove_directory()
+                    self._place.remove()
             finally:
                 os.close(fd)
 
     def is_locked_or_left(self) -> bool:
         """Tell whether there is a lock file: another icshare is at work, or was killed with nothing on record."""
-        return (self._directory / "lock").exists()
+        return self._place.lock_path.exists()
 
     def load(self) -> Record | None:
         """Return what is on record, None when nothing is.
@@ -181,7 +175,7 @@ class FileJournal:
                 header = Header(journal=VERSION, boot=boot_id(), namespace=network_namespace(), since=time.time())
                 os.fchmod(fd, 0o644)
                 self._write(fd, encode(header))
-                _sync_directory(self._directory)
+                self._place.sync()
             else:
                 whole = self._path.read_bytes().rfind(b"\n") + 1
                 os.ftruncate(fd, whole)
@@ -190,71 +184,6 @@ class FileJournal:
             os.close(fd)
             raise
         return fd
-
-    def _take_lock(self) -> int:
-        path = self._directory / "lock"
-        for _ in range(_LOCK_TRIES):
-            self._make_directory()
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except FileNotFoundError:
-                continue  # the last holder has just removed the directory
-            except OSError as error:
-                raise _denied(error, path) from error
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            try:
-                if os.fstat(fd).st_ino == path.lstat().st_ino:
-                    return fd
-            except FileNotFoundError:
-                pass
-            os.close(fd)  # the last holder removed the file that we waited for
-        raise HostError(
-            f"{path} cannot be made: files made in this directory do not stay", hint="check ICSHARE_RUN_DIR"
-        )
-
-    def _make_directory(self) -> None:
-        try:
-            self._directory.mkdir(mode=0o755)
-            self._directory.chmod(0o755)  # whatever the umask: everybody may read what is shared
-        except FileExistsError:
-            pass
-        except FileNotFoundError as error:
-            raise HostError(f"{self._directory.parent} does not exist", hint="check ICSHARE_RUN_DIR") from error
-        except OSError as error:
-            raise _denied(error, self._directory) from error
-        try:
-            status = self._directory.lstat()
-        except FileNotFoundError:
-            return  # the last holder has just removed it; opening the lock file will tell
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            if os.geteuid() != status.st_uid and os.geteuid() != 0:
-                raise PrivilegeError(f"{self._directory} belongs to another user", hint="run it with sudo")
-            raise ConflictError(
-                f"{self._directory} is not a directory that only we can write to",
-                hint="remove it, or name another with ICSHARE_RUN_DIR",
-            )
-
-    def _remove_directory(self) -> None:
-        (self._directory / "lock").unlink(missing_ok=True)
-        try:
-            self._directory.rmdir()
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST, errno.EBUSY}:
-                raise HostError(f"{self._directory} cannot be removed: {error.strerror}") from error
-
-
-def _denied(error: OSError, path: Path) -> HostError | PrivilegeError:
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
-    return HostError(f"{path} cannot be made: {error.strerror}")
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def boot_id() -> str:

@@ -8,7 +8,6 @@ killed in the middle, when the kernel's mappings may not be those of the state.
 """
 
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -18,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from icshare.errors import ConflictError, HostError, IcshareError, InvalidRequestError, PrivilegeError
+from icshare.errors import HostError, IcshareError, InvalidRequestError, PrivilegeError
+from icshare.host.lockdir import LockedDirectory, denied
 from icshare.model.state import State, is_blank
 from icshare.plan.statebook import Book
 from icshare.plan.staterecords import Fact, Header, decode, decode_header, encode, encode_header
@@ -29,9 +29,6 @@ SPARE_BYTES = 64 * 1024
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MARK = b"unfinished\n"
-
-# Each try that fails means that another holder has finished; or, with all of them, that nobody can hold a lock there.
-_LOCK_TRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +50,7 @@ class StateStore:
     def __init__(self, directory: Path) -> None:
         """Take the place; nothing is read or made yet."""
         self._directory = directory
+        self._place = LockedDirectory(directory, "ICSHARE_STATE_DIR")
         self._path = directory / "state"
         self._writer = threading.RLock()  # held with the lock; readers do not wait for it
         self._guard = threading.RLock()  # held while what was read changes
@@ -72,7 +70,7 @@ class StateStore:
             if self._lock is not None:
                 yield
                 return
-            self._lock = self._take_lock()
+            self._lock = self._place.take()
             try:
                 yield
             finally:
@@ -96,7 +94,7 @@ class StateStore:
             else:
                 os.ftruncate(fd, 0)
         except OSError as error:
-            raise HostError(f"{self._directory / 'lock'} cannot be written: {error.strerror}") from error
+            raise HostError(f"{self._place.lock_path} cannot be written: {error.strerror}") from error
 
     def load(self) -> State:
         """Return everything asked for, as it is now.
@@ -147,7 +145,7 @@ class StateStore:
                 temporary.unlink(missing_ok=True)
                 _write_new(temporary, content)
                 temporary.replace(self._path)
-                _sync_directory(self._directory)
+                self._place.sync()
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
@@ -160,8 +158,7 @@ class StateStore:
         if is_blank(state) and not self.unfinished:
             with suppress(OSError):  # what stays says nothing
                 self._path.unlink(missing_ok=True)
-                (self._directory / "lock").unlink(missing_ok=True)
-                self._directory.rmdir()
+                self._place.remove()
 
     def _held(self) -> int:
         assert self._lock is not None, "the state's lock is not held"
@@ -240,14 +237,14 @@ class StateStore:
         try:
             fd = os.open(self._path, flags, 0o644)
         except OSError as error:
-            raise _denied(error, self._path) from error
+            raise denied(error, self._path, "written") from error
         try:
             os.ftruncate(fd, end)
             try:
                 _write_all(fd, line, end)
                 if not end:
                     os.fchmod(fd, 0o644)
-                    _sync_directory(self._directory)
+                    self._place.sync()
             except BaseException:
                 os.ftruncate(fd, end)
                 raise
@@ -260,53 +257,6 @@ class StateStore:
         if error.errno in {errno.EACCES, errno.EPERM}:
             return PrivilegeError(f"{self._path} may not be read", hint="run it with sudo")
         return HostError(f"{self._path} cannot be read: {error.strerror}")
-
-    def _take_lock(self) -> int:
-        path = self._directory / "lock"
-        for _ in range(_LOCK_TRIES):
-            self._make_directory()
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-            except FileNotFoundError:
-                continue  # the last holder has just removed the directory
-            except OSError as error:
-                raise _denied(error, path) from error
-            try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise HostError(f"{path} is not a regular file", hint="remove it")
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            except BaseException:
-                os.close(fd)
-                raise
-            with suppress(FileNotFoundError):
-                if os.fstat(fd).st_ino == path.lstat().st_ino:
-                    return fd
-            os.close(fd)  # the last holder removed the file that we waited for
-        raise HostError(
-            f"{path} cannot be made: files made in this directory do not stay", hint="check ICSHARE_STATE_DIR"
-        )
-
-    def _make_directory(self) -> None:
-        try:
-            self._directory.mkdir(mode=0o755)
-            self._directory.chmod(0o755)
-        except FileExistsError:
-            pass
-        except FileNotFoundError as error:
-            raise HostError(f"{self._directory.parent} does not exist", hint="check ICSHARE_STATE_DIR") from error
-        except OSError as error:
-            raise _denied(error, self._directory) from error
-        try:
-            status = self._directory.lstat()
-        except FileNotFoundError:
-            return  # the last holder has just removed it; opening the lock file will tell
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            if os.geteuid() not in {status.st_uid, 0}:
-                raise PrivilegeError(f"{self._directory} belongs to another user", hint="run it with sudo")
-            raise ConflictError(
-                f"{self._directory} is not a directory that only we can write to",
-                hint="remove it, or name another with ICSHARE_STATE_DIR",
-            )
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -334,19 +284,5 @@ def _write_new(path: Path, content: bytes) -> None:
     try:
         os.fchmod(fd, 0o644)
         _write_all(fd, content, 0)
-    finally:
-        os.close(fd)
-
-
-def _denied(error: OSError, path: Path) -> HostError | PrivilegeError:
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
-    return HostError(f"{path} cannot be written: {error.strerror}")
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
     finally:
         os.close(fd)

@@ -1,0 +1,115 @@
+"""A directory of ours, made on demand, with the one lock of all that lies in it; it goes when nothing is left to keep.
+
+What lies there is done with our privileges, so nobody else may write to it. Everybody may read it.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from icshare.errors import ConflictError, HostError, PrivilegeError
+
+# Each try that fails means that another holder has finished; or, with all of them, that nobody can hold a lock there,
+# as in /proc, where a new file is said not to exist.
+_LOCK_TRIES = 10_000
+
+
+class LockedDirectory:
+    """The directory at a path.
+
+    Attributes:
+        path: Where it is.
+        lock_path: Its lock file.
+    """
+
+    def __init__(self, path: Path, variable: str) -> None:
+        """Take the place; nothing is made yet.
+
+        Args:
+            path: Where it is.
+            variable: Environment variable that names it, for hints.
+        """
+        self.path = path
+        self.lock_path = path / "lock"
+        self._hint = f"check {variable}"
+        self._other = f"remove it, or name another with {variable}"
+
+    def take(self) -> int:
+        """Wait for the lock and return its descriptor; closing it gives the lock back.
+
+        Raises:
+            PrivilegeError: The directory cannot be made or written.
+            ConflictError: It is not ours alone.
+            HostError: It cannot be made for another reason.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        for _ in range(_LOCK_TRIES):
+            self._make()
+            try:
+                descriptor = os.open(self.lock_path, flags, 0o600)
+            except FileNotFoundError:
+                continue  # the last holder has just removed the directory
+            except OSError as error:
+                raise denied(error, self.lock_path, "made") from error
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise HostError(f"{self.lock_path} is not a regular file", hint="remove it")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            with suppress(FileNotFoundError):
+                if os.fstat(descriptor).st_ino == self.lock_path.lstat().st_ino:
+                    return descriptor
+            os.close(descriptor)  # the last holder removed the file that we waited for
+        raise HostError(f"{self.lock_path} cannot be made: files made in this directory do not stay", hint=self._hint)
+
+    def remove(self) -> None:
+        """Remove lock file and directory, unless it holds something else; to be called under the lock.
+
+        Raises:
+            HostError: It cannot be removed.
+        """
+        try:
+            self.lock_path.unlink(missing_ok=True)
+            self.path.rmdir()
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST, errno.EBUSY}:
+                raise HostError(f"{self.path} cannot be removed: {error.strerror}") from error
+
+    def sync(self) -> None:
+        """Have names that were made in it or changed on disk."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=0o755)
+            self.path.chmod(0o755)  # whatever the umask
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            raise HostError(f"{self.path.parent} does not exist", hint=self._hint) from error
+        except OSError as error:
+            raise denied(error, self.path, "made") from error
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return  # the last holder has just removed it; opening the lock file will tell
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            if os.geteuid() not in {status.st_uid, 0}:
+                raise PrivilegeError(f"{self.path} belongs to another user", hint="run it with sudo")
+            raise ConflictError(f"{self.path} is not a directory that only we can write to", hint=self._other)
+
+
+def denied(error: OSError, path: Path, what: str) -> HostError | PrivilegeError:
+    """Return the error that says that *path* cannot be *what* ("made", "written")."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return PrivilegeError(f"{path} may not be written", hint="run it with sudo")
+    return HostError(f"{path} cannot be {what}: {error.strerror}")
