@@ -17,7 +17,8 @@ from uuid import UUID
 
 from icshare.errors import IcshareError
 from icshare.host.followerservice import LOG_FILE
-from icshare.host.privileges import CAP_NET_ADMIN, keep_only
+from icshare.host.privileges import keep_only
+from icshare.host.processes import CAP_NET_ADMIN
 from icshare.model.event import ClientChanged, ClientJoined, ClientLeft, Event, MappingChanged, SharingChanged
 from icshare.model.mapping import PortMapping, TargetKind
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from icshare.host import conntrack, ruleset
 from icshare.host import settings as places
-from icshare.host.conntrack import MappedSocket
 from icshare.host.followerservice import FollowerService
 from icshare.host.journal import FileJournal
 from icshare.host.links import interfaces, look
@@ -67,10 +66,7 @@ class Machine:
 
     def cut(self, sockets: Iterable[Socket]) -> int:
         """Cut the connections that use the mappings of *sockets*, and return how many there were."""
-        return conntrack.cut(
-            MappedSocket(protocol=one.protocol, external=one.external, target=one.target, internal=one.internal)
-            for one in sockets
-        )
+        return conntrack.cut(sockets)
 
     def attend(self, *, follow: bool) -> None:
         """Have somebody follow the clients that mappings lead to, while sharing is in force and it is needed."""

@@ -70,10 +70,11 @@ for line in sys.stdin:
 CUT = """
 import json, sys
 from ipaddress import IPv4Address
-from icshare.host.conntrack import MappedSocket, cut
+from icshare.host.conntrack import cut
 from icshare.model.mapping import Protocol
+from icshare.plan.placing import Socket
 sockets = [
-    MappedSocket(protocol=Protocol(p), external=e, target=None if t is None else IPv4Address(t), internal=i)
+    Socket(protocol=Protocol(p), external=e, target=None if t is None else IPv4Address(t), internal=i)
     for p, e, t, i in json.loads(sys.argv[1])
 ]
 print(cut(sockets))

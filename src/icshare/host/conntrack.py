@@ -6,12 +6,11 @@ connections and not in the ruleset. So whoever takes a mapping away cuts them he
 
 import errno
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from icshare.errors import HostError, NotSupportedError
 from icshare.host.netlink import NetlinkSocket
-from icshare.model.mapping import Protocol
+from icshare.plan.placing import Socket
 from icshare.wire.conntrack import (
     IPS_DST_NAT,
     IPS_SRC_NAT,
@@ -26,24 +25,7 @@ from icshare.wire.conntrack import (
 _UNSUPPORTED = frozenset({errno.EPROTONOSUPPORT, errno.EINVAL, errno.EOPNOTSUPP})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappedSocket:
-    """One port of a mapping.
-
-    Attributes:
-        protocol: TCP or UDP.
-        external: External port.
-        target: Host that it leads to; None for this host itself.
-        internal: Port there.
-    """
-
-    protocol: Protocol
-    external: int
-    target: IPv4Address | None
-    internal: int
-
-
-def cut(sockets: Iterable[MappedSocket]) -> int:
+def cut(sockets: Iterable[Socket]) -> int:
     """Cut the connections that use the mappings of *sockets*, in the current network namespace.
 
     These are the connections that came in by an external port, and those that the mapped socket itself opened to the
@@ -57,7 +39,7 @@ def cut(sockets: Iterable[MappedSocket]) -> int:
         NotSupportedError: The kernel does not give access to its table of connections.
         HostError: The kernel refused for another reason.
     """
-    wanted = frozenset((int(one.protocol), one.external, one.target, one.internal) for one in sockets)
+    wanted: frozenset[_Port] = frozenset(sockets)
     if not wanted:
         return 0
     own = _own_addresses() if any(target is None for _, _, target, _ in wanted) else frozenset()
@@ -74,10 +56,11 @@ def cut(sockets: Iterable[MappedSocket]) -> int:
         raise
 
 
-_Socket = tuple[int, int, IPv4Address | None, int]
+_Port = tuple[int, int, IPv4Address | None, int]
+"""A `Socket` as a connection tells of it, which may be of any protocol."""
 
 
-def _uses(entry: Entry, wanted: frozenset[_Socket], own: frozenset[IPv4Address]) -> bool:
+def _uses(entry: Entry, wanted: frozenset[_Port], own: frozenset[IPv4Address]) -> bool:
     """Tell whether a connection uses a mapping; *own* are our addresses, none if no mapping leads to this host."""
     original, reply = entry.original, entry.reply
     inward = (entry.protocol, original.destination_port, reply.source, reply.source_port)

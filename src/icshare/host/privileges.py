@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from icshare.errors import HostError
-
-CAP_NET_ADMIN: Final = 12
+from icshare.host.processes import own_capabilities
 
 _ACCOUNT: Final = "nobody"
 _CAP_SETPCAP: Final = 8
@@ -75,14 +74,14 @@ def keep_only(capabilities: Collection[int]) -> None:
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
     _drop_bounding(libc, capabilities)
-    kept = sum(1 << number for number in capabilities) & _permitted()
+    kept = sum(1 << number for number in capabilities) & own_capabilities("Prm")
     low, high = kept & 0xFFFFFFFF, kept >> 32
     header = (ctypes.c_uint32 * 2)(_VERSION, 0)
     _check(libc.capset(header, (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)))
 
 
 def _drop_bounding(libc: ctypes.CDLL, kept: Collection[int]) -> None:
-    if not _permitted() >> _CAP_SETPCAP & 1:
+    if not own_capabilities() >> _CAP_SETPCAP & 1:
         return  # without it the bounding set stays; NO_NEW_PRIVS makes it worth nothing
     for number in range(_LAST + 1):
         if number not in kept and libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
@@ -92,11 +91,6 @@ def _drop_bounding(libc: ctypes.CDLL, kept: Collection[int]) -> None:
 def _check(result: int) -> None:
     if result:
         raise HostError(f"cannot give up capabilities: {os.strerror(ctypes.get_errno())}")
-
-
-def _permitted() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapPrm:"))
 
 
 def _is_mapped(name: str, number: int) -> bool:

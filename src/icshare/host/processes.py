@@ -17,6 +17,9 @@ from icshare.errors import HostError, PrivilegeError
 
 PROC: Final = Path("/proc")
 
+CAP_NET_ADMIN: Final = 12
+"""Number of the capability that changes of links, routes and rulesets need (capabilities(7))."""
+
 _DEAD: Final = frozenset("ZXx")
 # What cannot die of SIGKILL within this time hangs in the kernel.
 _KILL_SECONDS: Final = 5.0
@@ -127,6 +130,17 @@ def program_name(pid: int, proc: Path = PROC) -> str | None:
         return (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").removesuffix("\n")
     except OSError:
         return None
+
+
+def own_capabilities(kind: str = "Eff") -> int:
+    """Return the capabilities of this process as bits by their numbers: effective ("Eff") or permitted ("Prm") ones.
+
+    Source:
+        capabilities(7); proc(5), ``/proc/self/status``.
+    """
+    status = (PROC / "self/status").read_text(encoding="ascii", errors="replace")
+    found = (line.split()[1] for line in status.splitlines() if line.startswith(f"Cap{kind}:"))
+    return int(next(found, "0"), 16)
 
 
 def pids(proc: Path = PROC) -> list[int]:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from icshare.errors import InvalidRequestError, PrivilegeError
+from icshare.host.processes import CAP_NET_ADMIN, own_capabilities
 from icshare.model.settings import Settings, parse_settings
 
-_CAP_NET_ADMIN = 12
 _MAX_SETTINGS_BYTES = 1024 * 1024
 
 
@@ -60,9 +60,6 @@ def require_net_admin() -> None:
 
     Raises:
         PrivilegeError: CAP_NET_ADMIN is missing.
-
-    Source:
-        capabilities(7); proc(5), ``/proc/self/status``.
     """
     if not may_administrate():
         raise PrivilegeError("changing what is shared needs CAP_NET_ADMIN", hint="run it with sudo")
@@ -70,9 +67,7 @@ def require_net_admin() -> None:
 
 def may_administrate() -> bool:
     """Tell whether this process has the privilege that every change needs."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    effective = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
-    return bool(effective >> _CAP_NET_ADMIN & 1)
+    return bool(own_capabilities() >> CAP_NET_ADMIN & 1)
 
 
 def _directory(variable: str, otherwise: str) -> Path:

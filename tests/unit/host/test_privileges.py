@@ -10,7 +10,8 @@ from icshare.host import command
 
 KEEP = """
 from pathlib import Path
-from icshare.host.privileges import CAP_NET_ADMIN, keep_only
+from icshare.host.privileges import keep_only
+from icshare.host.processes import CAP_NET_ADMIN
 keep_only({CAP_NET_ADMIN})
 print(Path("/proc/self/status").read_text())
 """
