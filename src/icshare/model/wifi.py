@@ -1,0 +1,237 @@
+"""Wi-Fi: what is asked of an access point, and what a radio can do.
+
+Source:
+    IEEE 802.11-2020 (SSID 9.4.2.2, passphrase J.4.1, country 9.4.2.8); ``linux/nl80211.h``; hostapd.conf of hostapd.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from icshare.errors import InvalidRequestError
+from icshare.model.names import InterfaceName
+
+AP_LINK = InterfaceName("ics-ap0")
+"""The virtual interface that is made for an access point on a radio that can have one beside what it does already."""
+
+Ssid = NewType("Ssid", str)
+"""The name of a wireless network: 1 to 32 bytes of UTF-8 without control characters."""
+
+Country = NewType("Country", str)
+"""ISO 3166-1 alpha-2 code in capitals: what the radio may do depends on it."""
+
+_COUNTRY = re.compile(r"[A-Za-z]{2}")
+_PASSPHRASE = re.compile(r"[ -~]{8,63}")
+
+
+class InterfaceType(IntEnum):
+    """``enum nl80211_iftype``."""
+
+    UNSPECIFIED = 0
+    ADHOC = 1
+    STATION = 2
+    AP = 3
+    AP_VLAN = 4
+    WDS = 5
+    MONITOR = 6
+    MESH_POINT = 7
+    P2P_CLIENT = 8
+    P2P_GO = 9
+    P2P_DEVICE = 10
+    OCB = 11
+    NAN = 12
+
+
+class Band(StrEnum):
+    """Frequency bands that access points use, in GHz as people name them."""
+
+    GHZ2 = "2.4"
+    GHZ5 = "5"
+    GHZ6 = "6"
+
+
+class Passphrase:
+    """A WPA passphrase, 8 to 63 printable ASCII characters. It shows itself only when asked by `reveal`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Take a text that `passphrase` has checked."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Passphrase(...)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Passphrase) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def ssid(text: str) -> Ssid:
+    """Parse *text* as the name of a wireless network.
+
+    Raises:
+        InvalidRequestError: It is empty, longer than 32 bytes, or has characters that cannot be shown.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if not 1 <= size <= 32 or not text.isprintable():
+        raise InvalidRequestError(
+            f"{text!r:.80} is no name for a wireless network (1 to 32 bytes, no control characters)"
+        )
+    return Ssid(text)
+
+
+def passphrase(text: str) -> Passphrase:
+    """Parse *text* as a WPA passphrase; errors never show it.
+
+    Raises:
+        InvalidRequestError: It is too short or too long, or has characters other than printable ASCII.
+    """
+    if not _PASSPHRASE.fullmatch(text):
+        raise InvalidRequestError(f"a passphrase has 8 to 63 printable ASCII characters, this one has {len(text)}")
+    return Passphrase(text)
+
+
+def country(text: str) -> Country:
+    """Parse *text* as a country code, in capitals or not.
+
+    Raises:
+        InvalidRequestError: It is not two letters.
+    """
+    if not _COUNTRY.fullmatch(text):
+        raise InvalidRequestError(f"{text!r:.20} is not a country code of two letters (ISO 3166-1), such as DE or US")
+    return Country(text.upper())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPoint:
+    """The access point that is wanted beside, or as, the private connections.
+
+    Attributes:
+        interface: The Wi-Fi connection named: its radio is used; it is the link of the access point itself where no
+            other can be made.
+        ssid: Name of the network.
+        secret: Identity of the stored passphrase, 16 hexadecimal digits chosen at random for each passphrase: a change
+            of the passphrase is a change of the access point, and nothing that anybody may read tells the passphrase.
+        band: Frequency band, None to choose one.
+        channel: Channel number, None to choose one.
+        hidden: The name is not announced.
+        isolated: Clients cannot reach each other by the radio.
+        country: Where the radio is, None for what the machine is set to.
+    """
+
+    interface: InterfaceName
+    ssid: Ssid
+    secret: str
+    band: Band | None = None
+    channel: int | None = None
+    hidden: bool = False
+    isolated: bool = False
+    country: Country | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel of a radio under the regulatory rules in force.
+
+    Attributes:
+        band: Its band.
+        number: Its number in the band.
+        frequency: Centre in MHz.
+        disabled: It may not be used at all.
+        no_ir: The radio may listen only: nothing may begin to send there.
+        radar: It may be used only where no radar is heard for a minute (DFS).
+    """
+
+    band: Band
+    number: int
+    frequency: int
+    disabled: bool = False
+    no_ir: bool = False
+    radar: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """Interfaces that a radio can have at one time.
+
+    Attributes:
+        limits: For each group of types, how many interfaces of these there may be together.
+        total: How many interfaces there may be in all.
+        channels: On how many different channels they may be.
+    """
+
+    limits: Mapping[frozenset[InterfaceType], int]
+    total: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radio:
+    """What a radio ("phy") can do.
+
+    Attributes:
+        index: Its number.
+        name: Its name: phy0.
+        types: Kinds of interfaces that it can have.
+        channels: Its channels, by frequency.
+        combinations: What it can have at one time beside a single interface; empty for one interface at a time.
+        sae: It can do WPA3 (management frame protection and SAE by hostapd).
+        ht: It does 802.11n.
+        vht: It does 802.11ac.
+        he: It does 802.11ax as an access point.
+    """
+
+    index: int
+    name: str
+    types: frozenset[InterfaceType] = frozenset()
+    channels: tuple[Channel, ...] = ()
+    combinations: tuple[Combination, ...] = ()
+    sae: bool = True
+    ht: bool = False
+    vht: bool = False
+    he: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """A client of an access point, as its radio knows it.
+
+    Attributes:
+        signal: Strength of what it sends, in dBm; None if unknown.
+        sent_rate: Rate at which it last sent, in kbit/s; None if unknown.
+        received_rate: Rate at which it was last sent to, in kbit/s; None if unknown.
+        connected_seconds: Time since it associated; None if unknown.
+    """
+
+    signal: int | None = None
+    sent_rate: int | None = None
+    received_rate: int | None = None
+    connected_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where an access point comes to be.
+
+    Attributes:
+        interface: Its link.
+        radio: Number of its radio.
+        made: The link is made for it, and goes with it; else it is the connection that was named.
+        channel: Its channel.
+        note: Why it is so, where people did not ask for it ("follows the station's channel 6 ..."); "" otherwise.
+    """
+
+    interface: InterfaceName
+    radio: int
+    made: bool
+    channel: Channel
+    note: str = ""
