@@ -2,20 +2,20 @@
 
 Theory of operation
 -------------------
-The machine has no disk and no network card. Its root file system is that of the machine it runs on, read by 9p and never
-written, under it laid the tree of packages as if they were installed, over it memory that takes all changes. So the
-checkout and the virtual environment are at the same paths inside, and nothing has to be copied.
+The machine has no disk and no network card. Its root file system has three layers. The lowest is that of the machine it
+runs on, read by 9p and never written. Over it lies the tree of packages, as if they were installed, and over that
+memory, which takes all changes. So the checkout and its environment are at the same paths inside, and nothing has to be
+copied.
 
 ``/init`` (`_INIT`) mounts that and becomes ``/bin/sh`` of the root file system with the job (`_job`), which runs the
-program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, the kernel's log on ``ttyS0``.
-A machine that ends without a status has crashed, and that is a failure.
+program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, the kernel's log on
+``ttyS0``. A machine that ends without a status has crashed, and that is a failure.
 
-The processor is emulated (TCG): a checkout is tested on machines that are virtual themselves, and there KVM is missing or,
-worse, hangs. One emulated processor is quicker than two: they would fight for the same locks.
+The processor is emulated (TCG): much of what tests icshare is a virtual machine itself, and there KVM is missing or,
+worse, hangs. One emulated processor is quicker than two, which would wait for each other's locks.
 """
 
 import contextlib
-import os
 import shlex
 import shutil
 import subprocess

@@ -7,8 +7,8 @@ has imported all of it; `Node.icshare` forks, and the child enters the node and 
 does: its arguments, its environment, its streams, its exit status. What icshare itself starts it starts as ever.
 
 A node is entered by two descriptors: its network namespace, and a mount namespace in which ``/sys`` shows its links and
-in which the node has its own ``/etc`` and ``/var/lib`` (the machine's, under changes of its own) and ``/run/icshare``. The
-rest of ``/run`` is shared, so sockets and pid files of daemons need names of their own.
+in which the node has its own ``/etc`` and ``/var/lib`` (the machine's, under changes of its own) and ``/run/icshare``.
+The rest of ``/run`` is shared, so sockets and pid files of daemons need names of their own.
 
 A node ends with all processes in it. Links that stand for hardware (USB, Wi-Fi) go back to where they came from, by the
 kernel; all others are gone.
@@ -26,7 +26,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, TextIO, cast
 
 import msgspec
 from tests.netns import watch
@@ -242,9 +242,7 @@ class Node:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for number, stream in enumerate(streams, 1):
                 os.dup2(stream, number)
-            sys.stdin = open(0, closefd=False)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
+            sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
             os.environ.clear()
             os.environ.update(env)
             kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
@@ -350,7 +348,7 @@ class Node:
 
 
 def connect(one: Node, link: str, other: Node, other_link: str) -> None:
-    """Join two nodes by a cable: a pair of virtual Ethernet links of those names, both up and ready to carry packets."""
+    """Join two nodes by a cable: two virtual Ethernet links of those names, both up and ready to carry packets."""
     ends = ["name", link, "netns", one.name, "type", "veth", "peer", "name", other_link, "netns", other.name]
     command.run(["ip", "link", "add", *ends])
     one.ip("link", "set", link, "up")
@@ -392,6 +390,11 @@ def _status_of(function: Callable[[], None]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0
+
+
+def _stream(number: int, mode: str) -> TextIO:
+    """Return standard stream *number* as the interpreter makes it at its start."""
+    return cast("TextIO", os.fdopen(number, mode, encoding="utf-8", closefd=False, buffering=1 if number == 2 else -1))
 
 
 def _content(stream: int) -> str:
