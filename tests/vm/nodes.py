@@ -53,6 +53,7 @@ SECONDS = 60.0
 
 _ETH_P_ALL = 3
 _LOOK_SECONDS = 0.02
+_LINES_TOLD = 20
 
 
 class Daemon:
@@ -77,7 +78,7 @@ class Daemon:
         """Wait until the output has the regular expression *pattern* and return the match (``^`` is a line's start).
 
         Raises:
-            AssertionError: It has ended without, or the time is up; the message has its output.
+            AssertionError: It has ended without, or the time is up; the message has the end of it.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -85,8 +86,9 @@ class Daemon:
             found = re.search(pattern, self.output, re.MULTILINE)
             if found is not None:
                 return found
-            assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{self.output}"
-            assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{self.output}"
+            end = "".join(self.output.splitlines(keepends=True)[-_LINES_TOLD:])
+            assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{end}"
+            assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{end}"
             time.sleep(_LOOK_SECONDS)
 
     def wait(self, *, seconds: float = SECONDS) -> int:

@@ -8,6 +8,7 @@ import pytest
 from tests.vm.conftest import Modprobe
 from tests.vm.nodes import LINE, Node, address_line, connect, lease, page
 
+from icshare.host import command
 from icshare.host.nft import Nftables
 from icshare.lab import WEB_ADDRESS, Lab
 
@@ -44,6 +45,29 @@ def test_it_is_a_machine_of_its_own() -> None:
 def test_a_module_that_tests_need_loads(modprobe: Modprobe, module: str) -> None:
     modprobe(module)
     assert module.partition(" ")[0] in Path("/proc/modules").read_text()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "/usr/libexec/bluetooth/bluetoothd --version",
+        "NetworkManager --version",
+        "btvirt --version",
+        "dbus-daemon --version",
+        "ethtool --version",
+        "iw --version",
+        "nmcli --version",
+        "pppd --version",
+        "rfkill --version",
+        "slattach --version",
+        "wg --version",
+        "wpa_supplicant -v",
+    ],
+)
+def test_a_program_that_tests_need_starts(program: str) -> None:
+    """It finds its libraries, though it was only unpacked."""
+    done = command.run(program.split(), timeout=60)
+    assert re.search(r"[0-9]+\.[0-9]+", done.stdout + done.stderr) is not None
 
 
 @pytest.fixture(scope="module")
