@@ -233,7 +233,7 @@ class Node:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            self._be_child(function, streams, {**command.environment(env), "HOME": "/root"})
+            self._be_child(function, streams, {**command.environment(env), "HOME": os.environ["HOME"]})
         return self._finish(pid, streams, name, seconds)
 
     def _be_child(self, function: Callable[[], None], streams: list[int], env: Mapping[str, str]) -> Never:
