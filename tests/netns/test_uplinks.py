@@ -244,8 +244,10 @@ def test_status_tells_when_no_name_server_is_behind_the_public_connection(make_l
     share(lab, "wan1", "lan0")
     told = [one["text"] for one in document(lab, "status")["checks"] if one["name"] == "resolvers"]
     assert told == [
-        f"clients resolve only each other's names: {UPLINK_ROUTER} is behind wan0, not behind wan1; "
-        "127.0.0.1 is a program on this host, which may ask by another connection"
+        (
+            f"clients resolve only each other's names: {UPLINK_ROUTER} is behind wan0, not behind wan1; "
+            "127.0.0.1 is a program on this host, which may ask by another connection"
+        )
     ]
     resolv.write_text(before)
     udhcpc(lab, "c0")

@@ -262,9 +262,7 @@ def _best(snapshot: Snapshot, link: Link) -> bool:
     )
 
 
-def _resolvers(
-    snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service
-) -> Iterator[Check]:
+def _resolvers(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
     link = snapshot.link(sharing.public)
     here = link is None or may_ask_here(link, pinned=way_out(snapshot, link) is not None)
     direct = service.files.direct

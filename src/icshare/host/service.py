@@ -3,9 +3,9 @@
 The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds
 our server, knows which configuration it serves, and never takes another dnsmasq for ours.
 
-It runs as a user of its own: a number that no account has. So the ruleset and policy routing can tell its questions from
-those of every other program, another dnsmasq included, and keep them on the public connection. What it needs of root's
-powers it is given, and dnsmasq, not being root, asks for no more (ADR 0023).
+It runs as a user of its own: a number that no account has. So the ruleset and policy routing can tell its questions
+from those of every other program, another dnsmasq included, and keep them on the public connection. What it needs of
+root's powers it is given, and dnsmasq, not being root, asks for no more (ADR 0023).
 """
 
 import os
@@ -26,8 +26,8 @@ _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _ACCOUNTS = ("dnsmasq", "nobody")
 _OWN_ACCOUNT = 65_527
-"""Debian reserves 65000 to 65533 and gives them to nobody; systemd's dynamic users end at 65519; and a container with its
-own users, which commonly has 65536 of them, has it too."""
+"""Debian reserves 65000 to 65533 and gives them to nobody; systemd's dynamic users end at 65519; and a container with
+users of its own, which commonly has 65536 of them, has it too."""
 # To bind ports 53 and 67, also on links that come later; to put clients without address into the neighbour table.
 _CAPABILITIES = ("net_admin", "net_bind_service")
 

@@ -344,9 +344,7 @@ def _pin(
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for link, user in whose:
-        yield s.AddRule(
-            link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST
-        )
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
     previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
@@ -361,7 +359,7 @@ def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
         yield s.AddAddress(link=ref, address=_interface(segment), served=True)
 
 
-def _services(  # noqa: PLR0913 (what a server needs to know)
+def _services(
     sharing: Sharing,
     segments: Sequence[Segment],
     public: Link,

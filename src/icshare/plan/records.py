@@ -237,10 +237,8 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
     match step:
         case CreateBridge(name=name) | DeleteBridge(name=name):
             yield name
-        case AddRule(link=None) | RemoveRule(link=None):
-            pass
-        case AddRule(link=str(name)) | RemoveRule(link=str(name)):
-            yield name
+        case AddRule(link=name) | RemoveRule(link=name):
+            yield from () if name is None else (name,)
         case ProbeDhcp(link=name, members=members) | ForgetProbe(link=name, members=members):
             yield from (name, *members)
         case SetMaster(link=link, master=master, previous=previous):

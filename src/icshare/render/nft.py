@@ -94,7 +94,7 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment], questions: Questions 
     Args:
         sharing: What is wanted.
         segments: Its segments.
-        questions: Keep our name server's questions on the public connection; None when they cannot be told from others'.
+        questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
     """
     chains = [
         chain("guard", "type filter hook prerouting priority raw; policy accept;", _guard(segments)),

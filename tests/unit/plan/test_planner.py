@@ -190,7 +190,9 @@ def test_a_program_that_answers_for_the_host_is_passed_by_when_the_public_connec
 
 
 @pytest.mark.parametrize("public", [WAN, TUN])
-def test_a_name_server_without_an_account_of_its_own_is_a_note_where_its_questions_matter(public: InterfaceName) -> None:
+def test_a_name_server_without_an_account_of_its_own_is_a_note_where_its_questions_matter(
+    public: InterfaceName,
+) -> None:
     host = snapshot({"links": links("wan0", "lan0", "tun0")})
     fake = FakeHost(host)
     fake.account = None
@@ -198,7 +200,9 @@ def test_a_name_server_without_an_account_of_its_own_is_a_note_where_its_questio
     made = make_plan(Wanted(sharing=sharing), host, connections_of(host), fake.environment)
     assert "skuid" not in made.ruleset
     assert "delete chain inet icshare questions" in made.ruleset
-    assert [note for note in made.notes if "are not kept on tun0" in note] == (list(made.notes[-1:]) if public == TUN else [])
+    assert [note for note in made.notes if "are not kept on tun0" in note] == (
+        list(made.notes[-1:]) if public == TUN else []
+    )
 
 
 def test_a_pinned_public_leads_the_segments_alone_where_the_name_server_has_no_account_of_its_own() -> None:
