@@ -6,7 +6,7 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
@@ -108,9 +108,8 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
     if link is None:
         remedy = _AGAIN if segment.bridged else "stop, then share with a connection that is there"
         return _failed("segment", f"{segment.interface} is gone", remedy)
-    wanted = IPv4Interface((segment.gateway, segment.network.prefixlen))
-    if not any(one.index == link.index and one.interface == wanted for one in snapshot.addresses):
-        return _failed("segment", f"{segment.interface} has lost the gateway's address {wanted}", _AGAIN)
+    if not any(one.index == link.index and one.interface.ip == segment.gateway for one in snapshot.addresses):
+        return _failed("segment", f"{segment.interface} has lost the gateway's address {segment.gateway}", _AGAIN)
     if not link.up:
         return _failed("segment", f"{segment.interface} is down", f"ip link set {segment.interface} up")
     gone = [name for name in segment.members if snapshot.link(name) is None]
@@ -121,10 +120,11 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
         astray = [one.name for one in members if one.master != link.index]
         if astray:
             return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
+    networks = ", ".join(map(str, segment.networks))
     unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
     if unplugged:
         return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
-    return _ok("segment", f"{segment.interface} serves {segment.network} as {segment.gateway}")
+    return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}")
 
 
 def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:

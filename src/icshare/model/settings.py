@@ -50,6 +50,7 @@ class Settings:
         subnet: The segment's subnet, None to choose one.
         firewall: Protect the public connection.
         helpers: Application layer gateways to attach.
+        bridge: Make the bridge for a single private connection too.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
         policy: What is allowed at all.
@@ -59,6 +60,7 @@ class Settings:
     subnet: IPv4Network | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     policy: Policy = field(default_factory=Policy)
@@ -73,6 +75,7 @@ class _Sharing(_Table, frozen=True):
     subnet: str | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
 
 
 class _Reservation(_Table, frozen=True):
@@ -145,10 +148,13 @@ def parse_settings(text: str, name: str) -> Settings:
 
 
 def _settings(file: _File) -> Settings:
+    if file.sharing.bridge and not file.policy.allow_bridge:
+        raise InvalidRequestError("bridge under [sharing] asks for what allow_bridge under [policy] forbids")
     return Settings(
         subnet=subnet(file.sharing.subnet) if file.sharing.subnet is not None else None,
         firewall=file.sharing.firewall,
         helpers=tuple(dict.fromkeys(file.sharing.helpers)),
+        bridge=file.sharing.bridge,
         dhcp=DhcpSettings(
             enabled=file.dhcp.enabled,
             pool_first=_optional_address(file.dhcp.first),
