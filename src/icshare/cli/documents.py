@@ -196,6 +196,7 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
             members=segment.members,
             network=str(segment.network),
             gateway=str(segment.gateway),
+            beyond=tuple(map(str, segment.beyond)),
             bridged=segment.bridged,
             dhcp=sharing.dhcp.enabled and segment.ethernet,
         )

@@ -6,7 +6,7 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
@@ -124,7 +124,9 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
     unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
     if unplugged:
         return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
-    return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}")
+    foreign = [one.name for one in snapshot.links if one.master == link.index and one.name not in segment.members]
+    also = f", also behind {', '.join(foreign)}, which others have added" if segment.bridged and foreign else ""
+    return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}{also}")
 
 
 def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:
@@ -220,8 +222,17 @@ def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
         packet
         for segment in segments
         for packet in (
-            *forwarded_packets(segment.interface, sharing.public, segment.network),
-            *service_packets(segment.interface, segment.network),
+            *(
+                packet
+                for network in segment.networks
+                for packet in forwarded_packets(segment.interface, sharing.public, network)
+            ),
+            *service_packets(
+                segment.interface,
+                segment.network,
+                gateway=IPv4Network(segment.gateway) if segment.numbered else None,
+                dhcp=segment.ethernet and sharing.dhcp.enabled,
+            ),
             *(bridged_packets(segment.interface, segment.network, ip_rules=ip_rules) if segment.bridged else ()),
         )
     ]

@@ -118,6 +118,7 @@ class Segment:
         gateway: Our address on it, which need not be inside of a peer's network.
         beyond: Further networks of its clients: routes that the administrator made lead into the link.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
+        numbered: Clients have addresses already, and the link keeps its own.
     """
 
     interface: InterfaceName
@@ -126,6 +127,7 @@ class Segment:
     gateway: IPv4Address
     beyond: tuple[IPv4Network, ...] = ()
     ethernet: bool = True
+    numbered: bool = False
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:

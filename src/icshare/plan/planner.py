@@ -214,6 +214,12 @@ def _segments(
         wanted = None
     if wanted is not None:
         notes.append(f"subnet {wanted} is not used: {', '.join(numbered)} keeps the network that it has")
+    notes += [
+        f"nobody gives addresses on {one.interface}: set one of {one.network} at the other end, and {one.gateway} as "
+        "its gateway and name server"
+        for one in segments
+        if not one.ethernet and not one.numbered
+    ]
     return tuple(segments)
 
 
@@ -254,7 +260,13 @@ def _own_segment(baseline: Snapshot, name: InterfaceName) -> Segment | None:
     gateway = own[0].interface.ip
     assert isinstance(gateway, IPv4Address)
     return Segment(
-        interface=name, members=(name,), network=networks[0], beyond=networks[1:], gateway=gateway, ethernet=False
+        interface=name,
+        members=(name,),
+        network=networks[0],
+        beyond=networks[1:],
+        gateway=gateway,
+        ethernet=False,
+        numbered=True,
     )
 
 
@@ -306,9 +318,7 @@ def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
     link = baseline.link(segment.interface)
     if link is None:
         return False
-    if not segment.ethernet and _own_segment(baseline, segment.interface) == segment:
-        return True
-    return any(
+    return segment.numbered or any(
         address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses
     )
 

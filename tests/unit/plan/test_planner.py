@@ -179,6 +179,10 @@ def test_a_tunnel_whose_address_reaches_nobody_is_numbered(routes: list[str]) ->
         "address 192.168.137.1/32: remove from tun0",
         "address 192.168.137.1/24: add to tun0",
     ]
+    assert made.notes[-1] == (
+        "nobody gives addresses on tun0: set one of 192.168.137.0/24 at the other end, and 192.168.137.1 as its "
+        "gateway and name server"
+    )
 
 
 def test_every_segment_is_led_out_by_a_pinned_public() -> None:
