@@ -14,7 +14,7 @@ from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, pag
 
 from icshare.host import command
 from icshare.host.nft import Nftables
-from icshare.lab import WEB_ADDRESS, Lab
+from icshare.lab import WEB_ADDRESS
 
 HEADERS = 40
 """Bytes of IPv4 and TCP headers without options."""
