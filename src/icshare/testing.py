@@ -59,7 +59,7 @@ class FakeHost:
     def environment(self) -> Environment:
         """Paths that need not exist."""
         files = ServiceFiles(
-            pid="/run/icshare/dnsmasq.pid", leases="/run/icshare/dnsmasq.leases", resolv="/etc/resolv.conf"
+            pid="/run/icshare/dnsmasq.pid", leases="/run/icshare/dnsmasq.leases", resolv=("/etc/resolv.conf",)
         )
         return Environment(files=files, user="dnsmasq")
 

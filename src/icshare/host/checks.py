@@ -246,6 +246,8 @@ def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
         )
     if own is None and not _best(snapshot, link):
         return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
+    if link.facts.ppp is not None and link.facts.ppp.waiting:
+        return _ok("public", f"{sharing.public} is not connected, and dials when there is traffic")
     return _ok("public", f"{sharing.public} is connected")
 
 
@@ -261,7 +263,9 @@ def _best(snapshot: Snapshot, link: Link) -> bool:
 
 
 def _resolvers(snapshot: Snapshot, sharing: Sharing) -> Iterator[Check]:
-    if not snapshot.resolvers and not sharing.dns.servers:
+    public = snapshot.link(sharing.public)
+    told = public is not None and public.facts.ppp is not None and public.facts.ppp.asks_dns  # by the other end
+    if not snapshot.resolvers and not sharing.dns.servers and not told:
         yield _warning(
             "resolvers",
             "the host has no name server, so clients resolve only each other's names",

@@ -11,6 +11,7 @@ from pathlib import Path
 from icshare.errors import HostError, IcshareError
 from icshare.host import command
 from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.resolvers import RESOLV_CONF
 from icshare.host.sockets import port_owners
 from icshare.plan.steps import digest
 from icshare.render.dnsmasq import ServiceFiles
@@ -31,7 +32,7 @@ class Service:
     def files(self) -> ServiceFiles:
         """Where it keeps its files."""
         return ServiceFiles(
-            pid=str(self._directory / "dnsmasq.pid"), leases=str(self.leases), resolv=str(Path("/etc/resolv.conf"))
+            pid=str(self._directory / "dnsmasq.pid"), leases=str(self.leases), resolv=(str(RESOLV_CONF),)
         )
 
     @property

@@ -16,7 +16,7 @@ a port (as Windows keeps its bridge).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
@@ -43,6 +43,9 @@ PINNED_TABLE = 13_700
 RULE_PRIORITY = 13_700
 """Priority of our first policy rule; before main (32766), after local (0)."""
 
+NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
+"""Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
+
 _LARGEST_OWN_PREFIX = 30
 _ARPHRD_ETHER = 1
 _RT_MAIN = 254
@@ -57,10 +60,12 @@ class Environment:
     Attributes:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as.
+        dialled_resolvers: File in which pppd writes the name servers that the other end tells.
     """
 
     files: ServiceFiles
     user: str
+    dialled_resolvers: str = "/etc/ppp/resolv.conf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +334,10 @@ def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: R
     for segment in segments:
         yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
+    if public.facts.ppp is not None and public.facts.ppp.demand:
+        # Each time it dials, pppd takes its address away and gives it the new one; with the last address of a link go
+        # all routes through it, ours too.
+        yield s.AddAddress(link=_ref(public), address=NOBODYS_ADDRESS, holds_routes=True)
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for segment in segments:
         yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
@@ -354,8 +363,20 @@ def _services(
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
-    text = configuration(sharing, segments, environment.files, user=environment.user, mtus=mtus)
-    yield s.StartService(text=text)
+    files = replace(environment.files, resolv=_resolvers(public, environment))
+    yield s.StartService(text=configuration(sharing, segments, files, user=environment.user, mtus=mtus))
+
+
+def _resolvers(public: Link, environment: Environment) -> tuple[str, ...]:
+    """Return the files whose name servers clients are to be answered by, of which the one written last counts.
+
+    The provider's, if it tells of any. While a link waits for its first traffic nobody has told yet, so the host's own
+    have to do: what asks them dials.
+    """
+    ppp = public.facts.ppp
+    if ppp is None or ppp.server or not ppp.asks_dns:
+        return environment.files.resolv
+    return (environment.dialled_resolvers, *(environment.files.resolv if ppp.demand else ()))
 
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:

@@ -24,11 +24,11 @@ _OPTION_MTU = "option:mtu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFiles:
-    """Paths that dnsmasq uses; all inside our run directory but the resolvers' file."""
+    """Paths that dnsmasq uses; all inside our run directory but the files of resolvers."""
 
     pid: str
     leases: str
-    resolv: str
+    resolv: tuple[str, ...]
 
 
 def configuration(
@@ -71,7 +71,8 @@ def _lines(
         for server in sharing.dns.servers:
             yield f"server={server}"
     else:
-        yield f"resolv-file={files.resolv}"
+        for path in files.resolv:
+            yield f"resolv-file={path}"
     yield f"domain={domain}"
     yield f"local=/{domain}/"
     for segment in segments:
