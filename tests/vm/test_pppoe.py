@@ -1,5 +1,6 @@
 """PPPoE as the public connection: a real pppd and a real pppoe-server, with the Internet behind it."""
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from tests.vm.conftest import Modprobe
 from tests.vm.nodes import LINE, LINE_ROUTER, Daemon, Node, connect, lease, page
 
+from icshare.host import command
 from icshare.host.nft import Nftables
 from icshare.lab import DNS_ADDRESS, WEB_ADDRESS, Lab
 
@@ -66,8 +68,11 @@ def secrets(node: Node, *lines: str) -> None:
 
 def pppds(node: Node) -> list[str]:
     """Return the command lines of all pppds on a node."""
-    pids = node.run("ip", "netns", "pids", node.name).stdout.split()
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode() for pid in pids]
+    pids = command.run(["ip", "netns", "pids", node.name]).stdout.split()
+    lines = []
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # some end while we look
+            lines.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return [line for line in lines if line.startswith(("pppd", "/usr/sbin/pppd"))]
 
 

@@ -33,8 +33,8 @@ force again by itself.
 
 A connection is called by the name of its interface, as 'icshare list' shows it. What pppd can dial, the files in
 /etc/ppp/peers, are connections too: PPPoE, modem or cable, as their options say. They can be called by their own names;
-'icshare connect' dials one and 'icshare disconnect' hangs it up. Sharing one that is not connected dials it, or lets the
-first packet of a client do that.
+'icshare connect' dials one and 'icshare disconnect' hangs it up. Sharing one that is not connected dials it, or lets
+the first packet of a client do that.
 """
 
 _EXIT = (

@@ -186,8 +186,8 @@ def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | No
 def guid(link: Link) -> UUID:
     """Return the identity of a link: the same after a reboot, and after a rename if the device has one of its own.
 
-    What was dialled is the peer, whatever its link is called. Else it is made of the permanent hardware address, else of
-    the place on its bus, else of the name.
+    What was dialled is the peer, whatever its link is called. Any other identity is made of the permanent hardware
+    address, else of the place on its bus, else of the name.
     """
     if peer := _ppp(link).peer:
         return peer_guid(peer)

@@ -146,7 +146,7 @@ def make_plan(
     pinned = way_out(baseline, public)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments)),
+        s.LoadRuleset(text=ruleset(sharing, segments, on_demand=_on_demand(public))),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, pinned) if pinned else ()),
@@ -334,7 +334,7 @@ def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: R
     for segment in segments:
         yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
-    if public.facts.ppp is not None and public.facts.ppp.demand:
+    if _on_demand(public):
         # Each time it dials, pppd takes its address away and gives it the new one; with the last address of a link go
         # all routes through it, ours too.
         yield s.AddAddress(link=_ref(public), address=NOBODYS_ADDRESS, holds_routes=True)
@@ -346,6 +346,10 @@ def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: R
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
     if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
         yield s.SetSysctl(link=_ref(public), setting="ipv4/rp_filter", value="2", previous=previous)
+
+
+def _on_demand(public: Link) -> bool:
+    return public.facts.ppp is not None and public.facts.ppp.demand
 
 
 def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:

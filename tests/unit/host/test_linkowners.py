@@ -72,14 +72,14 @@ def test_a_name_that_is_no_path_below_the_directory_is_no_peer(tree: Tree) -> No
 
 
 @pytest.mark.parametrize(("devices", "waiting"), [(1, True), (2, False), (None, False)])
-def test_a_link_on_demand_waits_until_it_has_a_line(tree: Tree, devices: int | None, waiting: bool) -> None:  # noqa: FBT001
+def test_a_link_on_demand_waits_until_it_has_a_line(tree: Tree, devices: int | None, waiting: bool) -> None:
     tree.pppd(7, "call", "modem", "ifname", "ppp0", "demand", devices=devices)
     facts = tree.owners("ppp0").ppp("ppp0")
     assert (facts.demand, facts.waiting) == (True, waiting)
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_who_may_not_look_into_pppd_is_told_by_the_pppoe_sessions(tree: Tree, connected: bool) -> None:  # noqa: FBT001
+def test_who_may_not_look_into_pppd_is_told_by_the_pppoe_sessions(tree: Tree, connected: bool) -> None:
     tree.pppd(7, "call", "fibre", "ifname", "ppp0", "plugin", "rp-pppoe.so", "demand")
     net = tree.root / "proc/net"
     net.mkdir()

@@ -115,7 +115,7 @@ def test_a_peer_with_a_link_is_that_link_whatever_it_is_called() -> None:
         (PppFacts(transport="pppoe", peer="fibre", demand=True), True, Status.CONNECTED),
     ],
 )
-def test_a_link_tells_whether_it_is_connected(facts: PppFacts, up: bool, status: Status) -> None:  # noqa: FBT001
+def test_a_link_tells_whether_it_is_connected(facts: PppFacts, up: bool, status: Status) -> None:
     there = snapshot({"links": [{"name": "ppp0", "kind": "ppp", "up": up}]})
     links = tuple(
         replace(one, facts=replace(one.facts, ppp=facts)) if one.name == "ppp0" else one for one in there.links
