@@ -151,7 +151,7 @@ class Dialer:
         if status == 0:
             return
         why = failure(status, said)
-        keep_failure(self._directory, peer.name, 1 if status is None else abs(status))
+        keep_failure(self._directory, peer.name, why.status)
         raise HostError(f"cannot dial {peer.name}: {why.text}", hint=why.hint or None)
 
     def _stand_by(self, peer: Peer, argv: tuple[str, ...], interface: str, watch: Watch) -> None:
@@ -169,7 +169,7 @@ class Dialer:
                 watch.wait(_LOOK_SECONDS)
                 continue
             why = failure(status, _tail(log))
-            keep_failure(self._directory, peer.name, 1 if status is None else abs(status))
+            keep_failure(self._directory, peer.name, why.status)
             raise HostError(f"cannot make {peer.name} dial on demand: {why.text}", hint=why.hint or None)
 
     def _wait_for_address(self, peer: Peer, interface: str, watch: Watch) -> None:

@@ -13,6 +13,13 @@ from icshare.model.link import PppFacts
 
 PeerName = NewType("PeerName", str)
 
+AUTHENTICATION_FAILED = 19
+"""Exit status of a pppd that the other end did not let in.
+
+Source:
+    pppd(8), "Exit status".
+"""
+
 _PEER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 _LEFT_OVER = re.compile(r".*(\.bak|\.old|\.orig|\.rej|\.save|\.rpmsave|\.rpmnew|\.dpkg-[a-z]+|\.ucf-[a-z]+)")
 

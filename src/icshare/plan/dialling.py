@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from icshare.model.names import InterfaceName
-from icshare.model.peer import Peer, PeerName, is_peer_name
+from icshare.model.peer import AUTHENTICATION_FAILED, Peer, PeerName, is_peer_name
 
 
 class Behalf(StrEnum):
@@ -62,11 +62,13 @@ class Failure:
         text: The reason.
         hint: What can be done, "" when nothing is known.
         final: Trying again does not help, though pppd may be told to try for ever.
+        status: Exit status that means it, also of a pppd that goes on trying.
     """
 
     text: str
     hint: str = ""
     final: bool = True
+    status: int = 1
 
 
 def command_line(
@@ -114,6 +116,11 @@ def pid_files(call: Call) -> Iterator[str]:
         yield f"{call.interface}.pid"
 
 
+_REFUSED = Failure(
+    text="the other end refuses name or password",
+    hint="look at user and /etc/ppp/*-secrets",
+    status=AUTHENTICATION_FAILED,
+)
 _BY_WORDS: Sequence[tuple[str, Failure]] = (
     (
         "Timeout waiting for PADO",
@@ -145,11 +152,11 @@ _BY_WORDS: Sequence[tuple[str, Failure]] = (
     ),
     (
         "authentication failed",
-        Failure(text="the other end refuses name or password", hint="look at user and /etc/ppp/*-secrets"),
+        _REFUSED,
     ),
     (
         "Failed to authenticate ourselves",
-        Failure(text="the other end refuses name or password", hint="look at user and /etc/ppp/*-secrets"),
+        _REFUSED,
     ),
     ("lacks kernel support", Failure(text="the kernel has no PPP", hint="modprobe ppp_generic")),
     ("Connect script failed", Failure(text="nobody answers the call: its connect script failed", final=False)),
@@ -174,9 +181,8 @@ _BY_STATUS = {
     16: "the line was cut: the modem hung up",
     17: "its line leads back to this machine",
     18: "its init script failed",
-    19: "the other end refuses name or password",
 }
-_HINTS = {11: "add noauth to its file if it need not", 19: "look at user and /etc/ppp/*-secrets"}
+_HINTS = {11: "add noauth to its file if it need not"}
 _OPTION = 2
 _KERNEL = 4
 
@@ -201,6 +207,8 @@ def failure(status: int | None, output: str) -> Failure:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if said is not None:
         return said
+    if status == AUTHENTICATION_FAILED:
+        return _REFUSED
     if status == _OPTION:
         own = next((line.removeprefix("pppd: ") for line in lines if line.startswith("pppd: ")), "")
         return Failure(text=f"pppd refuses its options{f': {own}' if own else ''}")

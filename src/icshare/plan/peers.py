@@ -6,15 +6,8 @@ from dataclasses import replace
 from icshare.model.connection import Connection, Status
 from icshare.model.link import IFF_NOARP, IFF_POINTOPOINT, IfIndex, Link, LinkFacts
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
-from icshare.model.peer import Peer
+from icshare.model.peer import AUTHENTICATION_FAILED, Peer
 from icshare.plan.connections import NOT_THERE, peer_guid
-
-AUTHENTICATION_FAILED = 19
-"""Exit status of a pppd that the other end did not let in.
-
-Source:
-    pppd(8), "Exit status".
-"""
 
 _ARPHRD_PPP = 512
 

@@ -28,6 +28,7 @@ from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
+from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
@@ -35,7 +36,7 @@ from icshare.plan.wayout import DEFAULT, WIDEST, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
 from icshare.render.logsettings import LogSettings, log_configuration
-from icshare.render.nft import ruleset
+from icshare.render.nft import Questions, ruleset
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -59,13 +60,15 @@ class Environment:
 
     Attributes:
         files: Paths for dnsmasq.
-        user: Account that dnsmasq runs as.
-        dialled_resolvers: File in which pppd writes the name servers that the other end tells.
+        user: Account that dnsmasq runs as when it has none of its own.
+        account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
+        dialled: File in which pppd writes the name servers that the other end tells of.
     """
 
     files: ServiceFiles
     user: str
-    dialled_resolvers: str = "/etc/ppp/resolv.conf"
+    account: int | None = None
+    dialled: str = "/etc/ppp/resolv.conf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,17 +147,23 @@ def make_plan(
     public = _link(baseline, sharing.public)
     notes += _notes(sharing, known[sharing.public])
     pinned = way_out(baseline, public)
+    here = may_ask_here(public, pinned=pinned is not None)
+    questions = None if environment.account is None else Questions(account=environment.account, here=here)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments, on_demand=_on_demand(public))),
+        s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
-        *(_pin(baseline, public, segments, pinned) if pinned else ()),
+        *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
-        *_services(sharing, segments, public, baseline, environment),
+        *_services(sharing, segments, public, baseline, environment, here=here),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
+    if not here and questions is None:
+        notes.append(
+            f"the name server has no account of its own here, so its questions are not kept on {sharing.public}"
+        )
     notes += _open_logins(wanted.firewalls)
     return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes))
 
@@ -329,19 +338,23 @@ def _sysctl(snapshot: Snapshot, link: str, setting: str, otherwise: str) -> str:
     return snapshot.sysctls.get(sysctl_key(link, setting), inherited)
 
 
-def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: Route) -> Iterator[AnyStep]:
-    """Lead the segments' packets out of the public link and nowhere else, unreachable first."""
-    for segment in segments:
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
+def _pin(
+    baseline: Snapshot, public: Link, segments: Sequence[Segment], account: int | None, route: Route
+) -> Iterator[AnyStep]:
+    """Lead the segments' packets, and our name server's, out of the public link and nowhere else, unreachable first."""
+    whose: list[tuple[InterfaceName | None, int | None]] = [(segment.interface, None) for segment in segments]
+    whose += [(None, account)] if account is not None else []
+    for link, user in whose:
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
     if _on_demand(public):
         # Each time it dials, pppd takes its address away and gives it the new one; with the last address of a link go
         # all routes through it, ours too.
         yield s.AddAddress(link=_ref(public), address=NOBODYS_ADDRESS, holds_routes=True)
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
-    for segment in segments:
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
+    for link, user in whose:
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
     previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
     if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
@@ -360,27 +373,36 @@ def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
 
 
 def _services(
-    sharing: Sharing, segments: Sequence[Segment], public: Link, baseline: Snapshot, environment: Environment
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    public: Link,
+    baseline: Snapshot,
+    environment: Environment,
+    *,
+    here: bool,
 ) -> Iterator[AnyStep]:
     if sharing.dhcp.enabled:
         for segment in segments:
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
-    files = replace(environment.files, resolv=_resolvers(public, environment))
-    yield s.StartService(text=configuration(sharing, segments, files, user=environment.user, mtus=mtus))
+    files = replace(environment.files, resolv=_resolvers(public, environment, here=here))
+    text = configuration(sharing, segments, files, user=environment.user, mtus=mtus)
+    yield s.StartService(text=text)
 
 
-def _resolvers(public: Link, environment: Environment) -> tuple[str, ...]:
-    """Return the files whose name servers clients are to be answered by, of which the one written last counts.
+def _resolvers(public: Link, environment: Environment, *, here: bool) -> tuple[str, ...]:
+    """Return the files whose name servers clients are answered by; of several the one that was written last counts.
 
     The provider's, if it tells of any. While a link waits for its first traffic nobody has told yet, so the host's own
     have to do: what asks them dials.
     """
-    ppp = public.facts.ppp
-    if ppp is None or ppp.server or not ppp.asks_dns:
-        return environment.files.resolv
-    return (environment.dialled_resolvers, *(environment.files.resolv if ppp.demand else ()))
+    own = environment.files.resolv
+    if not here and environment.files.direct is not None:
+        own = (environment.files.direct,)
+    if not tells_name_servers(public):
+        return own
+    return (environment.dialled, *(own if _on_demand(public) else ()))
 
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:

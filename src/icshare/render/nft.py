@@ -25,6 +25,9 @@ Chains in packet order:
   what was mapped: by an element that is still there, to the target that it names. Neither a mapping taken away nor
   another program's DNAT opens the segment. A TCP connection whose mapping was taken away is reset, instead of being
   picked up in its middle.
+* ``questions`` (output): what our name server asks, told by the account that nobody else has, leaves by the public
+  connection or to a segment, and else by nothing: the kill switch for names. Through a tunnel it may not ask a program
+  on this host either, because that would ask in its place, by any way that the host has.
 * ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else. What a mapped socket sends
   keeps the external port (endpoint-independent mapping, RFC 4787), and whoever else happens to send from that port gets
@@ -50,6 +53,7 @@ Interfaces are matched by name: links come and go. The public connection's own f
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Helper, Segment, Sharing
@@ -81,12 +85,28 @@ _HELPER_PORTS = {
 }
 
 
-def ruleset(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool = False) -> str:
-    """Return the text of the whole table; deterministic, and harmless to load twice.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """How to know our name server's own questions, and whom they may go to.
+
+    Attributes:
+        account: User id of our name server, and of nobody else.
+        here: They may go to a program on this host.
+    """
+
+    account: int
+    here: bool
+
+
+def ruleset(
+    sharing: Sharing, segments: Sequence[Segment], questions: Questions | None = None, *, on_demand: bool = False
+) -> str:
+    """Return the text of the whole table for *sharing* on *segments*; deterministic, and harmless to load twice.
 
     Args:
-        sharing: What is shared.
-        segments: With whom.
+        sharing: What is wanted.
+        segments: Its segments.
+        questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
         on_demand: The public connection is dialled by traffic, and has another address each time.
     """
     egress = [*_egress(segments), *(_former_addresses(sharing, segments) if on_demand else ())]
@@ -102,6 +122,7 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool = 
             "type filter hook forward priority filter; policy accept;",
             _forward(sharing, segments, on_demand=on_demand),
         ),
+        *([chain("questions", _QUESTIONS_HOOK, _questions(questions, sharing, segments))] if questions else []),
         chain("input", "type filter hook input priority filter; policy accept;", _input(segments)),
         chain("input_segment", "", _input_segment()),
         chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", _srcnat(sharing, segments)),
@@ -110,7 +131,8 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool = 
     sets = "\n\n".join(block(head, body) for head, body in [*_sets(sharing), *(_patience() if on_demand else ())])
     body = "\n\n".join([sets, *chains])
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
-    head += drop_chains(TABLE, [] if sharing.helpers else ["helpers"])
+    unused = {"helpers": not sharing.helpers, "questions": questions is None}
+    head += drop_chains(TABLE, [name for name, without in unused.items() if without])
     return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
 
@@ -234,6 +256,18 @@ def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) 
     yield rule(f"{mapped} & (dnat | expected) == dnat counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield rule("counter drop", "nothing else gets in")
+
+
+_QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
+
+
+def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+    allowed = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
+    reject = "counter reject with icmpx admin-prohibited"
+    yield rule(f"meta skuid != {questions.account} return", "not our name server")
+    if not questions.here:
+        yield rule(f'oifname "lo" meta l4proto {{ tcp, udp }} th dport 53 {reject}', "who knows by which way that asks")
+    yield rule(f"oifname != {allowed} {reject}", "kill switch for names")
 
 
 def _input(segments: Sequence[Segment]) -> Iterator[str]:

@@ -112,3 +112,9 @@ def test_what_does_not_get_better_by_itself_is_final() -> None:
     assert waiting is not None
     assert not waiting.final
     assert failure_said("Plugin rp-pppoe.so loaded.\n") is None
+
+
+def test_a_refusal_is_the_same_whether_pppd_ends_or_goes_on() -> None:
+    assert failure(19, "") == failure(None, REFUSED)
+    assert failure(19, "").status == 19
+    assert failure(8, NO_SERVER).status == 1
