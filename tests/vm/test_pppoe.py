@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from tests.vm.nodes import LINE, LINE_ROUTER, Daemon, Node, connect, lease, page
 from icshare.host import command
 from icshare.host.nft import Nftables
 from icshare.lab import DNS_ADDRESS, WEB_ADDRESS, Lab
+from icshare.netcon import INetConnection, NetSharingManager
 
-LARGE = 2_000_000
+LARGE = 1_200_000
 LARGE_PAGE = f"http://{WEB_ADDRESS}/bytes/{LARGE}"
 
 OPTIONS = f"""\
@@ -165,16 +167,46 @@ def test_a_peer_is_dialled_shared_and_hung_up(
     assert listed(gateway, "fibre")["status"] == "disconnected"
 
 
-def test_what_somebody_has_connected_stays_connected(gateway: Node, client: Node, server: Daemon) -> None:
+def test_windows_objects_designate_it_dial_it_and_hang_it_up(gateway: Node, client: Node, server: Daemon) -> None:
     assert server.process.poll() is None
-    assert client.name
     peer(gateway, "fibre")
-    assert gateway.document("connect", "fibre")["status"] == "connected"
-    gateway.document("share", "fibre", "lan0")
-    gateway.document("stop")
-    assert listed(gateway, "fibre")["status"] == "connected"
-    assert gateway.document("disconnect", "fibre")["status"] == "disconnected"
+    assert told(gateway, "enable('fibre', 0)", "enable('lan0', 1)", "status()") == ["DISCONNECTED"]
+    assert gateway.document("status")["shared"] is False  # what is designated waits
+    assert told(gateway, "find('fibre').Connect()", "status()") == ["CONNECTED"]
+    lease(client, "eth0")
+    assert page(client).startswith("192.0.2.")
+    assert told(gateway, "find('fibre').Disconnect()", "status()") == ["DISCONNECTED"]
     assert left(gateway) == NOTHING
+    assert listed(gateway, "fibre")["role"] == "public"
+    gateway.document("connect", "fibre")
+    gateway.document("stop")
+    assert listed(gateway, "fibre")["status"] == "connected"  # it was not sharing that had dialled
+    gateway.document("disconnect", "fibre")
+    assert left(gateway) == NOTHING
+
+
+def told(node: Node, *calls: str) -> list[str]:
+    """Run a program that uses Windows' objects, and return what it prints."""
+
+    def program() -> None:
+        manager = NetSharingManager()
+
+        def find(name: str) -> INetConnection:
+            every = manager.EnumEveryConnection
+            return next(one for one in every if manager.NetConnectionProps(one).Name == name)
+
+        def enable(name: str, kind: int) -> None:
+            manager.INetSharingConfigurationForINetConnection(find(name)).EnableSharing(kind)
+
+        def status() -> None:
+            sys.stdout.write(manager.NetConnectionProps(find("fibre")).Status.name.removeprefix("NCS_") + "\n")
+
+        for call in calls:
+            eval(call, {"find": find, "enable": enable, "status": status})
+
+    done = node.call(program)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
 
 
 def test_a_failure_has_one_reason_and_leaves_nothing(gateway: Node, client: Node, server: Daemon) -> None:

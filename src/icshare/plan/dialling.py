@@ -158,6 +158,8 @@ _BY_WORDS: Sequence[tuple[str, Failure]] = (
         "Failed to authenticate ourselves",
         _REFUSED,
     ),
+    ("open the /dev/ppp device", Failure(text="the kernel has no PPP", hint="modprobe ppp_generic")),
+    ("does not support PPPoE", Failure(text="the kernel has no PPPoE", hint="modprobe pppoe")),
     ("lacks kernel support", Failure(text="the kernel has no PPP", hint="modprobe ppp_generic")),
     ("Connect script failed", Failure(text="nobody answers the call: its connect script failed", final=False)),
 )
@@ -184,7 +186,6 @@ _BY_STATUS = {
 }
 _HINTS = {11: "add noauth to its file if it need not"}
 _OPTION = 2
-_KERNEL = 4
 
 
 def failure_said(output: str) -> Failure | None:
@@ -212,8 +213,6 @@ def failure(status: int | None, output: str) -> Failure:
     if status == _OPTION:
         own = next((line.removeprefix("pppd: ") for line in lines if line.startswith("pppd: ")), "")
         return Failure(text=f"pppd refuses its options{f': {own}' if own else ''}")
-    if status == _KERNEL:
-        return Failure(text=f"the kernel lacks what it takes{f': {lines[-1]}' if lines else ''}", hint="modprobe pppoe")
     text = "it did not come about in time" if status is None else _BY_STATUS.get(status, "")
     last = f": {lines[-1]}" if lines and not text else ""
     return Failure(text=text or f"pppd ended with status {status}{last}", hint=_HINTS.get(status or 0, ""))

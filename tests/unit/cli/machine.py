@@ -170,6 +170,7 @@ class FakeManager:
         has_lost_table: Something else has deleted the firewalls' table.
         on_demand: What the last sharing said of dialling.
         dialled: What was connected and disconnected.
+        refusal: What connecting raises, None for nothing.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -185,6 +186,7 @@ class FakeManager:
     has_lost_table: bool = False
     on_demand: bool | None = None
     dialled: list[tuple[str, UUID]] = field(default_factory=list)
+    refusal: Exception | None = None
 
     def __post_init__(self) -> None:
         """Make the mappings of this machine."""
@@ -278,6 +280,8 @@ class FakeManager:
         self.engine.record()
         assert progress is not None
         progress("dialling")
+        if self.refusal is not None:
+            raise self.refusal
         self.dialled.append(("connect", guid))
 
     def disconnect(self, guid: UUID, progress: Progress | None = None) -> None:
