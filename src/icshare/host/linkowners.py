@@ -10,12 +10,11 @@ Source:
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 from icshare.host.pppoptions import filled
 from icshare.model.link import PppFacts
-from icshare.plan.dialup import called_peer, ppp_facts
+from icshare.plan.dialup import called_peer, option_values, ppp_facts
 
 _ANCESTORS = 8
 _PPP_DEVICE = "/dev/ppp"
@@ -100,7 +99,7 @@ class LinkOwners:
         if name in self._claims:
             return self._claims[name]
         for pid in self._daemons:
-            if ("ifname", name) in pairwise(self._words(pid)):
+            if option_values(self._words(pid)).get("ifname") == name:
                 return pid
         others = {pid for interface, pid in self._claims.items() if interface in self._links}
         left = [pid for pid in self._daemons if pid not in others]

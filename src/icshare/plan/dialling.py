@@ -10,10 +10,10 @@ Source:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 
 from icshare.model.names import InterfaceName
 from icshare.model.peer import AUTHENTICATION_FAILED, Peer, PeerName, is_peer_name
+from icshare.plan.dialup import option_values
 
 
 class Behalf(StrEnum):
@@ -100,13 +100,13 @@ def call_of(argv: Sequence[str]) -> Call | None:
     """Return what the argument vector of a process says if that is a pppd that dials a peer."""
     if not argv or argv[0].rpartition("/")[2] != "pppd":
         return None
-    values = dict(pairwise(argv))
+    values = option_values(argv[1:])
     peer = values.get("call", "")
     if not is_peer_name(peer):
         return None
     link = values.get("linkname", "")
     behalf = next((one for one in Behalf if link == f"{one}-{peer}"), None)
-    return Call(peer=PeerName(peer), behalf=behalf, interface=values.get("ifname", ""), on_demand="demand" in argv)
+    return Call(peer=PeerName(peer), behalf=behalf, interface=values.get("ifname", ""), on_demand="demand" in values)
 
 
 def pid_files(call: Call) -> Iterator[str]:

@@ -50,6 +50,7 @@ _TEMPLATE_USERS = frozenset({"myusername@realm"})
 UNREADABLE = "unreadable"
 """Transport of a peer whose options we may not read."""
 
+_VALUED = frozenset({"active-filter", "call", "connect", "file", "ifname", "linkname", "plugin", "pty", "user"})
 _BOTH_ENDS = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+\.\d+\.\d+\.\d+")
 
 
@@ -82,8 +83,20 @@ def ppp_facts(words: Sequence[str], starters: Sequence[str], *, sessions: bool) 
 
 def called_peer(words: Sequence[str]) -> str:
     """Return the peer that the command line *words* of a pppd dials, "" for none."""
-    name = next((value for keyword, value in reversed(list(pairwise(words))) if keyword == "call"), "")
+    name = option_values(words).get("call", "")
     return name if is_peer_name(name) else ""
+
+
+def option_values(words: Sequence[str]) -> dict[str, str]:
+    """Return the options among *words*, each with its value, "" for all that have none or tell us nothing by it.
+
+    A value is never taken for the next option: a peer may well be called ``call``. The last of several counts.
+    """
+    found: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        found[word] = next(rest, "") if word in _VALUED else ""
+    return found
 
 
 def peer_of(name: PeerName, words: Sequence[str] | None) -> Peer | None:
@@ -95,16 +108,16 @@ def peer_of(name: PeerName, words: Sequence[str] | None) -> Peer | None:
     """
     if words is None:
         return Peer(name=name, facts=PppFacts(transport=UNREADABLE, peer=name), readable=False)
-    values = list(pairwise(words))
-    if any(keyword == "user" and value in _TEMPLATE_USERS for keyword, value in values):
+    values = option_values(words)
+    if values.get("user") in _TEMPLATE_USERS:
         return None
-    wanted = next((value for keyword, value in reversed(values) if keyword == "ifname"), "")
+    wanted = values.get("ifname", "")
     return Peer(
         name=name,
         facts=replace(ppp_facts(words, (), sessions=False), peer=name),
         interface=wanted if is_interface_name(wanted) else "",
-        persists="persist" in words,
-        filters="active-filter" in words,
+        persists="persist" in values,
+        filters="active-filter" in values,
     )
 
 

@@ -51,12 +51,15 @@ def test_what_the_file_says_of_traffic_that_counts_stays() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["fibre", "call", "ifname", "linkname", "demand", "updetach"])
 @pytest.mark.parametrize("behalf", Behalf)
 @pytest.mark.parametrize("on_demand", [None, OnDemand(idle_seconds=5)])
-def test_our_own_calls_are_recognised(behalf: Behalf, on_demand: OnDemand | None) -> None:
-    call = call_of(command_line(FIBRE, LINK, behalf, on_demand))
-    assert call == Call(peer=FIBRE.name, behalf=behalf, interface=LINK, on_demand=on_demand is not None)
-    assert list(pid_files(call)) == [f"ppp-{behalf}-fibre.pid", "ppp-fibre.pid"]
+def test_our_own_calls_are_recognised(name: str, behalf: Behalf, on_demand: OnDemand | None) -> None:
+    """A peer called like an option was not found again: its name was taken for the option."""
+    peer = Peer(name=peer_name(name), facts=PppFacts(peer=name))
+    call = call_of(command_line(peer, LINK, behalf, on_demand))
+    assert call == Call(peer=peer.name, behalf=behalf, interface=LINK, on_demand=on_demand is not None)
+    assert list(pid_files(call)) == [f"ppp-{behalf}-{name}.pid", "ppp-fibre.pid"]
 
 
 def test_the_calls_of_others_are_nobodys() -> None:

@@ -117,7 +117,9 @@ def test_any_options_file_is_split(text: str) -> None:
 
 def test_a_link_is_known_by_whom_its_pppd_calls() -> None:
     assert called_peer(["call", "old", "call", "fibre", "updetach"]) == "fibre"
+    assert called_peer(["call", "call", "ifname", "x"]) == "call"
     assert called_peer(["nodetach"]) == ""
+    assert called_peer(["call"]) == ""
     assert called_peer(["call", "../../tmp/x"]) == ""
 
 
