@@ -43,6 +43,10 @@ class Dialer(Protocol):
         """End every pppd that is at a peer."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what is left of calls that have ended by themselves."""
+        ...
+
     def pause(self, name: str) -> None:
         """Hang up a link that stands on demand; it waits for traffic again."""
         ...
@@ -154,6 +158,8 @@ class Dialling:
                 self._dialer.hang_up(name)
             except IcshareError as error:
                 failures.append(error)
+        if idle or not needed:
+            self._dialer.sweep()
         if failures:
             raise ExceptionGroup(f"{len(failures)} of {len(idle)} connections could not be hung up", failures)
         return len(idle)

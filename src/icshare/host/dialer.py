@@ -19,7 +19,7 @@ from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.linkowners import LinkOwners
 from icshare.host.netlink import NetlinkSocket
-from icshare.host.peers import forget_failure, keep_failure
+from icshare.host.peers import forget_failure, keep_failure, log_of, tail
 from icshare.host.processes import Process, find_processes, is_alive, send_signal, terminate
 from icshare.host.service import shares_our_network
 from icshare.host.watch import Watch
@@ -91,7 +91,7 @@ class Dialer:
             while time.monotonic() < until:
                 if not _waits(interface):
                     return
-                said = failure_said(_tail(log, told))
+                said = failure_said(tail(log, told))
                 if said is not None or time.monotonic() > deadline or not self._is_at(peer):
                     why = said or failure(None, "")
                     raise HostError(f"cannot connect {peer.name}: {why.text}", hint=why.hint or None)
@@ -109,6 +109,13 @@ class Dialer:
             terminate(process, timeout_seconds=_HANG_UP_SECONDS)
             self._clear(call, process)
         return len(found)
+
+    def sweep(self) -> None:
+        """Remove what pppds that have ended by themselves have said."""
+        at_work = {log_of(self._directory, call.peer) for call in self.calls()}
+        for path in self._directory.glob(log_of(self._directory, "*").name):
+            if path not in at_work:
+                path.unlink(missing_ok=True)
 
     def pause(self, name: str) -> None:
         """Hang up a peer whose link stands on demand: it stays, and waits for traffic again.
@@ -151,7 +158,7 @@ class Dialer:
         if status == 0:
             return
         why = failure(status, said)
-        keep_failure(self._directory, peer.name, why.status)
+        keep_failure(self._directory, peer.name, why)
         raise HostError(f"cannot dial {peer.name}: {why.text}", hint=why.hint or None)
 
     def _stand_by(self, peer: Peer, argv: tuple[str, ...], interface: str, watch: Watch) -> None:
@@ -168,8 +175,8 @@ class Dialer:
             if status is None and time.monotonic() < deadline:
                 watch.wait(_LOOK_SECONDS)
                 continue
-            why = failure(status, _tail(log))
-            keep_failure(self._directory, peer.name, why.status)
+            why = failure(status, tail(log))
+            keep_failure(self._directory, peer.name, why)
             raise HostError(f"cannot make {peer.name} dial on demand: {why.text}", hint=why.hint or None)
 
     def _wait_for_address(self, peer: Peer, interface: str, watch: Watch) -> None:
@@ -211,11 +218,11 @@ class Dialer:
                 if int(path.read_text(encoding="ascii").split()[0]) == process.pid:
                     path.unlink()
         if call.behalf is not None:
-            (self._directory / f"pppd-{call.peer}.log").unlink(missing_ok=True)
+            log_of(self._directory, call.peer).unlink(missing_ok=True)
         self._standing = [child for child in self._standing if child.poll() is None]
 
     def _log(self, peer: Peer) -> Path:
-        return self._directory / f"pppd-{peer.name}.log"
+        return log_of(self._directory, peer.name)
 
 
 def _is_roots(pid: int) -> bool:
@@ -253,12 +260,3 @@ def _send_something(interface: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, suppress(OSError):
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         sender.sendto(b"\0", _NOWHERE)
-
-
-def _tail(path: Path, start: int = 0) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(start, path.stat().st_size - _MOST))
-            return file.read(_MOST).decode(errors="replace")
-    except OSError:
-        return ""

@@ -36,7 +36,8 @@ class Peer:
         persists: pppd goes on trying when it is refused (``persist``), so its exit tells nothing in time.
         filters: Its options say which traffic counts (``active-filter``).
         dialling: A pppd is at it, and has brought about no link yet.
-        failure: Exit status with which pppd ended when we last dialled it, None if it has not failed since.
+        failure: Exit status that says why it could not be dialled the last time, None if it could, or was not.
+        why: The same in words, "" if it did not fail.
     """
 
     name: PeerName
@@ -47,6 +48,7 @@ class Peer:
     filters: bool = False
     dialling: bool = False
     failure: int | None = None
+    why: str = ""
 
 
 def peer_name(text: str) -> PeerName:

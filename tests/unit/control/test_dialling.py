@@ -70,6 +70,9 @@ class FakeDialer:
         self.done.append(f"hang up {name}")
         return int(self.lines.pop(name, None) is not None)
 
+    def sweep(self) -> None:
+        self.done.append("sweep")
+
     def pause(self, name: str) -> None:
         self.lines[name].connected = False
         self.done.append(f"pause {name}")
@@ -205,4 +208,5 @@ def test_on_demand_only_the_public_connection_waits(dialling: Dialling, dialer: 
     dialling.disconnect("fibre", silent)
     assert dialer.done[-1] == "pause fibre"
     assert dialling.release([], silent) == 2
+    assert dialer.done[-1] == "sweep"
     assert dialer.lines == {}

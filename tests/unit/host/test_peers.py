@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from icshare.host.peers import forget_failure, keep_failure, peer_names, read_peers
+from icshare.host.peers import forget_failure, keep_failure, log_of, peer_names, read_peers
 from icshare.host.pppoptions import PEERS, filled, read_options
 from icshare.model.peer import peer_name
+from icshare.plan.dialling import Failure
 
 
 @pytest.fixture
@@ -79,13 +80,13 @@ def test_a_file_that_may_not_be_read_is_a_peer_of_unknown_kind(root: Path) -> No
 def test_a_failure_is_remembered_until_the_next_success(root: Path) -> None:
     write(root, "fibre", "plugin rp-pppoe.so\n")
     name = peer_name("fibre")
-    keep_failure(root / "run", name, 19)
+    keep_failure(root / "run", name, Failure(text="no PPPoE server answers", status=19))
     (found,) = read_peers(root / "run", ("fibre",), root)
-    assert (found.failure, found.dialling) == (19, True)
+    assert (found.failure, found.why, found.dialling) == (19, "no PPPoE server answers", True)
     assert stat.S_IMODE((root / "run/dial").stat().st_mode) & 0o022 == 0
     forget_failure(root / "run", name)
     (found,) = read_peers(root / "run", (), root)
-    assert (found.failure, found.dialling) == (None, False)
+    assert (found.failure, found.why, found.dialling) == (None, "", False)
     assert not (root / "run/dial").exists()
 
 
@@ -95,6 +96,17 @@ def test_a_note_that_is_none_of_ours_counts_for_nothing(root: Path) -> None:
     (root / "run/dial/fibre").write_text("x" * 1000)
     (found,) = read_peers(root / "run", (), root)
     assert found.failure is None
+
+
+def test_what_traffic_could_not_dial_is_told_too(root: Path) -> None:
+    write(root, "fibre", "plugin rp-pppoe.so\n")
+    log = log_of(root, "fibre")
+    log.write_text("Starting link\nCHAP authentication failed\nStarting link\nTimeout waiting for PADO packets\n")
+    (found,) = read_peers(root, (), root)
+    assert found.why == "no PPPoE server answers"
+    log.write_text(log.read_text() + "Starting link\nlocal  IP address 192.0.2.2\n")
+    (found,) = read_peers(root, (), root)
+    assert (found.failure, found.why) == (None, "")
 
 
 def test_names_alone_take_no_reading(root: Path) -> None:
