@@ -55,6 +55,13 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
         "facts": LinkFacts(ppp=PppFacts(transport="serial")),
     },
     "slip": {"type": 256, "flags": IFF_POINTOPOINT | IFF_NOARP, "address": ""},
+    "ppp on demand": {
+        "kind": "ppp",
+        "type": 512,
+        "flags": IFF_POINTOPOINT | IFF_NOARP,
+        "address": "",
+        "facts": LinkFacts(ppp=PppFacts(transport="pppoe", peer="fibre", asks_dns=True, demand=True)),
+    },
     "bridge": {"facts": LinkFacts(devtype="bridge")},
     "": {"facts": LinkFacts(hardware=True, driver="e1000e"), "parent_bus": "pci"},
 }
@@ -121,7 +128,7 @@ def _link(number: int, one: Mapping[str, Any]) -> Link:
     return Link(
         index=IfIndex(number),
         name=one["name"],
-        kind=kind,
+        kind=defaults.pop("kind", kind),
         flags=flags,
         mtu=one.get("mtu", 1500),
         operstate=6 if up and carrier else 2,

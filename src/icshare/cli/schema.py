@@ -58,6 +58,15 @@ class ListDocument(Document, frozen=True):
     connections: Annotated[tuple[ConnectionDocument, ...], Meta(description="By interface index.")]
 
 
+class DialDocument(Document, frozen=True):
+    """Printed by `icshare connect --json` and `icshare disconnect --json`."""
+
+    guid: Annotated[UUID, Meta(description="As in `icshare list --json`.")]
+    interface: Annotated[str, Meta(description="Name of its interface, also of one that has to be dialled to have it.")]
+    name: Annotated[str, Meta(description="Name for people.")]
+    status: Annotated[str, Meta(description="NETCON_STATUS in lower case, as it is now.")]
+
+
 class SegmentDocument(Document, frozen=True):
     """A private segment."""
 
@@ -235,6 +244,7 @@ class ErrorDocument(Document, frozen=True):
 
 DOCUMENTS: tuple[type[Document], ...] = (
     ListDocument,
+    DialDocument,
     ShareDocument,
     StatusDocument,
     StopDocument,

@@ -21,8 +21,9 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
+from icshare.plan.peers import undialled
 from icshare.plan.planner import PINNED_TABLE
-from icshare.plan.questions import detours, may_ask_here
+from icshare.plan.questions import detours, may_ask_here, tells_name_servers
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.render.firewall import FIREWALL_TABLE
@@ -245,6 +246,9 @@ def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
 
 def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
     link = snapshot.link(sharing.public)
+    if link is None and (peer := _peer(snapshot, sharing.public)):
+        text = f"{sharing.public} is not connected; clients are cut off until it is"
+        return _warning("public", text, f"icshare connect {peer}")
     if link is None:
         return _warning(
             "public", f"{sharing.public} is gone; clients are cut off until it is back", "share again when it is"
@@ -259,7 +263,18 @@ def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
         )
     if own is None and not _best(snapshot, link):
         return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
+    if link.facts.ppp is not None and link.facts.ppp.waiting:
+        why = next((one.why for one in snapshot.peers if one.name == link.facts.ppp.peer), "")
+        if why:
+            return _warning("public", f"{sharing.public} could not be dialled the last time: {why}")
+        return _ok("public", f"{sharing.public} is not connected, and dials when there is traffic")
     return _ok("public", f"{sharing.public} is connected")
+
+
+def _peer(snapshot: Snapshot, interface: str) -> str:
+    """Return the pppd peer that would be dialled with *interface*, "" for none."""
+    waiting = undialled(snapshot.links, snapshot.peers)
+    return next((one.facts.ppp.peer for one in waiting if one.name == interface and one.facts.ppp), "")
 
 
 def _carries(link: Link) -> bool:
@@ -278,6 +293,8 @@ def _resolvers(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]
     here = link is None or may_ask_here(link, pinned=way_out(snapshot, link) is not None)
     direct = service.files.direct
     servers = sharing.dns.servers or snapshot.resolvers
+    if link is not None and tells_name_servers(link):
+        return  # the other end's own, by the other end
     if not here and direct is not None and not sharing.dns.servers:
         servers = tuple(one for one in name_servers(Path(direct)) if isinstance(one, IPv4Address))
     if link is not None and servers and service.account is not None:

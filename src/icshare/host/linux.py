@@ -13,6 +13,8 @@ from pathlib import Path
 from icshare.errors import HostError, PrivilegeError
 from icshare.host import checks, doctor, ruleset, sysctl
 from icshare.host.dhcp_probe import send_probe
+from icshare.host.linkowners import LinkOwners
+from icshare.host.links import peers
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.preflight import preflight
@@ -34,12 +36,15 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.wire import rtchange
 from icshare.wire.netlink import Request
 
+_OWN_LABEL = "icshare"
+
 
 class LinuxHost:
     """This machine, in the network namespace of this process."""
 
     def __init__(self, run_directory: Path) -> None:
         """Take the directory for dnsmasq's files; nothing is read or made yet."""
+        self._directory = run_directory
         self._service = Service(run_directory)
         self._log = LogService(run_directory)
 
@@ -60,9 +65,12 @@ class LinuxHost:
             HostError: It could not be read.
         """
         with NetlinkSocket() as kernel:
-            links = with_facts(kernel.links())
+            bare = kernel.links()
+            owners = LinkOwners(links=[one.name for one in bare])
+            links = with_facts(bare, owners=owners)
             return Snapshot(
                 links=links,
+                peers=peers(self._directory, owners),
                 addresses=kernel.addresses(),
                 routes=kernel.routes(),
                 rules=kernel.rules(),
@@ -280,14 +288,18 @@ class _Links:
         link = self._find(step.link)
         if link is None:
             return
+        if step.holds_routes:  # pppd and its like take and give the address that has the link's name as its label
+            request = rtchange.add_address(link.index, step.address, label=_OWN_LABEL, host_scope=True)
+            self._request(request, errno.EEXIST)
+            return
         if not step.raw:
             self._request(rtchange.add_address(link.index, step.address), errno.EEXIST)
             return
         elapsed = int(time.clock_gettime(time.CLOCK_BOOTTIME) - step.taken)
         address = Address(index=link.index, interface=step.address, raw=step.raw)
-        request = rtchange.restore_address(address, elapsed_seconds=max(elapsed, 0))
-        if request is not None:
-            self._request(request, errno.EEXIST)
+        restored = rtchange.restore_address(address, elapsed_seconds=max(elapsed, 0))
+        if restored is not None:
+            self._request(restored, errno.EEXIST)
 
     def _remove_address(self, step: s.RemoveAddress) -> None:
         link = self._find(step.link)

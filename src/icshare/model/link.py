@@ -66,10 +66,18 @@ class PppFacts:
         transport: ``pppoe``, ``modem`` (a chat script dials), ``serial`` (local cable), ``isdn``, ``vpn``, ``atm`` or
             ``""``.
         server: This end answers calls (pppoe-server, xl2tpd LNS, mgetty, ...).
+        peer: Name of the file in ``/etc/ppp/peers`` that it was dialled by, "" for none.
+        asks_dns: pppd asks the other end for name servers (``usepeerdns``).
+        demand: The link stands, and dials when there is traffic (``demand``).
+        waiting: It stands on demand and is hung up at the moment.
     """
 
     transport: str = ""
     server: bool = False
+    peer: str = ""
+    asks_dns: bool = False
+    demand: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

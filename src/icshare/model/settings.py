@@ -20,6 +20,7 @@ from icshare.model.sharing import DEFAULT_DOMAIN, DhcpSettings, DnsSettings, Hel
 VERSION = 1
 
 _Lease = Annotated[int, msgspec.Meta(ge=120, le=4_294_967_294)]
+_Idle = Annotated[int, msgspec.Meta(ge=0, le=2_147_483)]  # pppd counts in milliseconds, in an int
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _Domain = Annotated[str, msgspec.Meta(pattern=rf"\A{_LABEL}(\.{_LABEL})*\Z", max_length=200)]
 
@@ -43,6 +44,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialSettings:
+    """How a sharing dials its public connection.
+
+    Attributes:
+        on_demand: When there is traffic, not when sharing begins.
+        idle_seconds: On demand, hang up after so many seconds without traffic; 0 never does.
+    """
+
+    on_demand: bool = False
+    idle_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the administrator has set.
 
@@ -53,6 +67,7 @@ class Settings:
         bridge: Make the bridge for a single private connection too.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
+        dial: How the public connection is dialled.
         policy: What is allowed at all.
         links: What the administrator says of single links, by interface name.
     """
@@ -63,6 +78,7 @@ class Settings:
     bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    dial: DialSettings = field(default_factory=DialSettings)
     policy: Policy = field(default_factory=Policy)
     links: Mapping[str, LinkOverride] = field(default_factory=dict)
 
@@ -76,6 +92,8 @@ class _Sharing(_Table, frozen=True):
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
     bridge: bool = False
+    dial_on_demand: bool = DialSettings().on_demand
+    idle_seconds: _Idle = DialSettings().idle_seconds
 
 
 class _Reservation(_Table, frozen=True):
@@ -163,6 +181,7 @@ def _settings(file: _File) -> Settings:
             reservations=tuple(_reservation(one) for one in file.dhcp.reservations),
         ),
         dns=DnsSettings(domain=file.dns.domain, servers=tuple(_address(one) for one in file.dns.servers)),
+        dial=DialSettings(on_demand=file.sharing.dial_on_demand, idle_seconds=file.sharing.idle_seconds),
         policy=Policy(
             sharing=file.policy.allow_sharing, bridge=file.policy.allow_bridge, firewall=file.policy.allow_firewall
         ),

@@ -28,7 +28,7 @@ from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoin
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
-from icshare.plan.questions import may_ask_here
+from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
@@ -45,6 +45,9 @@ RULE_PRIORITY = 13_700
 """Priority of our first policy rule; before main (32766), after local (0)."""
 
 _PAIR = 31  # two addresses: ours and one peer's (RFC 3021)
+NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
+"""Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
+
 _ARPHRD_ETHER = 1
 _RT_MAIN = 254
 _RT_LOCAL = 255
@@ -60,11 +63,13 @@ class Environment:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as when it has none of its own.
         account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
+        dialled: File in which pppd writes the name servers that the other end tells of.
     """
 
     files: ServiceFiles
     user: str
     account: int | None = None
+    dialled: str = "/etc/ppp/resolv.conf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +152,7 @@ def make_plan(
     questions = None if environment.account is None else Questions(account=environment.account, here=here)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments, questions)),
+        s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
@@ -390,6 +395,10 @@ def _pin(
     for link, user in whose:
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
+    if _on_demand(public):
+        # Each time it dials, pppd takes its address away and gives it the new one; with the last address of a link go
+        # all routes through it, ours too.
+        yield s.AddAddress(link=_ref(public), address=NOBODYS_ADDRESS, holds_routes=True)
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for link, user in whose:
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
@@ -398,6 +407,10 @@ def _pin(
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
     if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
         yield s.SetSysctl(link=_ref(public), setting="ipv4/rp_filter", value="2", previous=previous)
+
+
+def _on_demand(public: Link) -> bool:
+    return public.facts.ppp is not None and public.facts.ppp.demand
 
 
 def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
@@ -421,11 +434,23 @@ def _services(
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
-    files = environment.files
-    if not here and files.direct is not None:
-        files = replace(files, resolv=files.direct)
+    files = replace(environment.files, resolv=_resolvers(public, environment, here=here))
     text = configuration(sharing, segments, files, user=environment.user, mtus=mtus)
     yield s.StartService(text=text)
+
+
+def _resolvers(public: Link, environment: Environment, *, here: bool) -> tuple[str, ...]:
+    """Return the files whose name servers clients are answered by; of several the one that was written last counts.
+
+    The provider's, if it tells of any. While a link waits for its first traffic nobody has told yet, so the host's own
+    have to do: what asks them dials.
+    """
+    own = environment.files.resolv
+    if not here and environment.files.direct is not None:
+        own = (environment.files.direct,)
+    if not tells_name_servers(public):
+        return own
+    return (environment.dialled, *(own if _on_demand(public) else ()))
 
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:

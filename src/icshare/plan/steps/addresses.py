@@ -24,6 +24,7 @@ class _Address(Step, frozen=True):
         raw: The kernel's own message of an address of the host, b"" for an address of ours.
         taken: Seconds since boot when it was taken away; its lifetimes have run on since.
         served: The address is our gateway's: clients of its network are forgotten with it.
+        holds_routes: The address is for nobody's use, and outlives the others of its link, and with it routes do.
     """
 
     link: LinkRef
@@ -32,6 +33,7 @@ class _Address(Step, frozen=True):
     raw: bytes = b""
     taken: _Seconds = 0.0
     served: bool = False
+    holds_routes: bool = False
 
     @property
     def key(self) -> str:
