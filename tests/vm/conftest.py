@@ -1,0 +1,99 @@
+"""What the tests in the virtual machine share. They run only there: ``make test-vm``."""
+
+import importlib
+import os
+import pkgutil
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Interface
+
+import pytest
+from tests.vm.nodes import Node, connect
+
+from icshare.host import command
+from icshare.lab import DNS_ADDRESS, Lab, LabPlan, lab_name
+
+INSIDE = os.environ.get("ICSHARE_VM") == "1"
+COLLECTING = os.environ.get("ICSHARE_VM") == "collect"
+
+MakeNode = Callable[..., Node]
+Modprobe = Callable[..., None]
+
+# The line of a provider: its end, ours. Not one of the lab's own.
+ROUTER, ADDRESS = IPv4Interface("192.0.2.1/24"), IPv4Interface("192.0.2.2/24")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run nothing of this outside."""
+    if not INSIDE and not COLLECTING:
+        outside = pytest.mark.skip(reason="runs in the virtual machine: make test-vm")
+        for item in items:
+            if "/tests/vm/" in item.path.as_posix():
+                item.add_marker(outside)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let no test skip in here, where everything is known to be there, and show what daemons said when one fails."""
+    report = yield
+    if INSIDE and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in the virtual machine, where nothing may be missing: {call.excinfo}"
+    if report.failed and "nodes" in getattr(item, "funcargs", {}):
+        for node in item.funcargs["nodes"]:
+            if node.logs():
+                report.sections.append((f"programs on {node.name}", node.logs()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def warm() -> None:
+    """Import all of icshare that a command may need, once: the children that run it have it then."""
+    for package in ("icshare.cli", "icshare.host", "icshare.control"):
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            if module.name not in {"icshare.cli.demo", "icshare.cli.jsondoc", "icshare.cli.man"}:
+                importlib.import_module(module.name)
+    importlib.import_module("icshare.machine")
+
+
+@pytest.fixture(scope="session")
+def modprobe() -> Modprobe:
+    """Give a function that loads modules of the kernel: names, or ``name option=value`` as one text."""
+
+    def load(*modules: str) -> None:
+        for module in modules:
+            command.run(["modprobe", *module.split()], timeout=60)
+
+    return load
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[Node]]:
+    """Give the nodes of the test; all end with it."""
+    made: list[Node] = []
+    yield made
+    for node in reversed(made):
+        node.close()
+
+
+@pytest.fixture
+def make_node(nodes: list[Node], request: pytest.FixtureRequest, warm: None) -> MakeNode:  # noqa: ARG001
+    """Give a function that makes a node by name; all end with the test, and their daemons' output is told if it fails."""
+    number = f"{time.monotonic_ns() % 10**9:09d}"
+
+    def make(name: str, **how: str) -> Node:
+        node = Node(f"{name}-{number}", **how)
+        nodes.append(node)
+        return node
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def internet() -> Iterator[Lab]:
+    """Give a lab, for the sake of its Internet: a web server that tells where one comes from, DNS, echo.
+
+    Take the node ``inet`` of it by ``provider``.
+    """
+    with Lab.up(LabPlan(prefix=lab_name("vm"), privates=1)) as lab:
+        yield lab

@@ -1,0 +1,359 @@
+"""Machines of a test: network namespaces with files of their own, in which programs, daemons and icshare run.
+
+Theory of operation
+-------------------
+Starting an interpreter takes half a second here and importing icshare two more, so icshare is not started. This process
+has imported all of it; `Node.icshare` forks, and the child enters the node and runs the command line as the program
+does: its arguments, its environment, its streams, its exit status. What icshare itself starts it starts as ever.
+
+A node is entered by two descriptors: its network namespace, and a mount namespace in which ``/sys`` shows its links and
+in which `OWN` are the node's own. ``/run`` itself is shared, so sockets and pid files of daemons need names of their own.
+
+A node ends with all processes in it. Links that stand for hardware (USB, Wi-Fi) go back to where they came from, by the
+kernel; all others are gone.
+"""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Never
+
+import msgspec
+from tests.netns import watch
+from tests.vm import kernelcalls
+
+from icshare.cli.main import run as run_icshare
+from icshare.host import command
+from icshare.host.command import Completed
+from icshare.lab import processes
+
+NETNS = Path("/run/netns")
+PLACE = Path("/run/vm")
+OWN = ("/etc/icshare", "/run/icshare", "/var/lib/icshare", "/var/lib/dhcp", "/var/lib/misc")
+RESOLV_CONF = "/etc/resolv.conf"
+
+SECONDS = 60.0
+"""How long anything may take. Only what hangs takes as long."""
+
+_ETH_P_ALL = 3
+_LINE = 0.05
+
+
+class Daemon:
+    """A program that runs in the background and writes into a file."""
+
+    def __init__(self, argv: tuple[str, ...], output: Path, process: command.Process) -> None:
+        self.argv = argv
+        self.process = process
+        self._output = output
+
+    @property
+    def pid(self) -> int:
+        """Its process, the program's own."""
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """All that it has written so far, on standard output and error."""
+        return self._output.read_text(errors="replace")
+
+    def until(self, pattern: str, *, seconds: float = SECONDS) -> re.Match[str]:
+        """Wait until the output has the regular expression *pattern* and return the match (``^`` is a line's start).
+
+        Raises:
+            AssertionError: It has ended without, or the time is up; the message has its output.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None  # asked first: what it wrote before its end counts
+            found = re.search(pattern, self.output, re.MULTILINE)
+            if found is not None:
+                return found
+            assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{self.output}"
+            time.sleep(_LINE)
+
+    def wait(self, *, seconds: float = SECONDS) -> int:
+        """Return its exit status when it has ended by itself."""
+        return self.process.wait(seconds)
+
+    def end(self) -> int:
+        """End it and return its exit status; one that has ended is no error."""
+        return command.end(self.process)
+
+
+class Capture:
+    """Packets of a link, as lines of `tests.netns.watch`; nothing is missed from its making on."""
+
+    def __init__(self, node: "Node", link: str) -> None:
+        with node.network():
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+        self._socket.bind((link, _ETH_P_ALL))
+        self._socket.setblocking(False)
+
+    def lines(self) -> list[str]:
+        """Return what has passed since the last call: IPv4 only, in both directions."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet, (_, protocol, *_) = self._socket.recvfrom(65536)
+                if protocol == watch.ETH_P_IP:
+                    found.append(watch.line(packet))
+        return found
+
+    def close(self) -> None:
+        """Stop."""
+        self._socket.close()
+
+
+class Node:
+    """A machine: see above."""
+
+    def __init__(self, name: str, *, resolv_conf: str = "") -> None:
+        """Make it, with its loopback link up."""
+        self.name = name
+        self.directory = PLACE / name
+        self.directory.mkdir(parents=True)
+        self.file(RESOLV_CONF).write_text(resolv_conf)
+        command.run(["ip", "netns", "add", name])
+        self._net = os.open(NETNS / name, os.O_RDONLY | os.O_CLOEXEC)
+        self._mnt = self._make_view()
+        self._daemons: list[Daemon] = []
+        self._captures: list[Capture] = []
+        self.ip("link", "set", "lo", "up")
+
+    # ------------------------------------------------------------------------------------------------ programs
+
+    def argv(self, *argv: str) -> list[str]:
+        """Return the argument vector that runs *argv* in here."""
+        here = f"/proc/{os.getpid()}/fd"
+        return ["nsenter", f"--net={here}/{self._net}", f"--mount={here}/{self._mnt}", "--", *argv]
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - as in host.command
+        env: Mapping[str, str] | None = None,
+        seconds: float = SECONDS,
+    ) -> Completed:
+        """Run a program to its end."""
+        return command.run(self.argv(*argv), check=check, input=input, env=env, timeout=seconds)
+
+    def ip(self, *words: str) -> str:
+        """Run ``ip`` in here, from outside: quicker than `run`. Return what it prints."""
+        return command.run(["ip", "-n", self.name, *words], timeout=SECONDS).stdout
+
+    def ip_json(self, *words: str) -> Any:
+        """Run ``ip -json`` in here and return the document."""
+        return msgspec.json.decode(self.ip("-json", *words) or "[]")
+
+    def start(
+        self, *argv: str, until: str | None = None, env: Mapping[str, str] | None = None, seconds: float = SECONDS
+    ) -> Daemon:
+        """Start a program in the background and wait until it says *until*; it ends with the node at the latest.
+
+        A program that does not flush its lines when they go into a file needs ``stdbuf -oL`` before it.
+        """
+        output = self.directory / f"{len(self._daemons)}-{Path(argv[0]).name}.log"
+        with output.open("wb") as file:
+            process = command.start(self.argv(*argv), env=env, stdout=file, stderr=command.STDOUT)
+        daemon = Daemon(argv, output, process)
+        self._daemons.append(daemon)
+        if until is not None:
+            daemon.until(until, seconds=seconds)
+        return daemon
+
+    # ----------------------------------------------------------------------------------------------- in-process
+
+    @contextlib.contextmanager
+    def network(self) -> Iterator[None]:
+        """Let this process itself be in the node's network for the block: for sockets, netlink, nftables."""
+        outside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
+            yield
+        finally:
+            kernelcalls.enter(outside, kernelcalls.CLONE_NEWNET)
+            os.close(outside)
+
+    def capture(self, link: str) -> Capture:
+        """Watch the packets of a link from now on."""
+        capture = Capture(self, link)
+        self._captures.append(capture)
+        return capture
+
+    def icshare(
+        self, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 2 * SECONDS
+    ) -> Completed:
+        """Run ``icshare`` to its end, whatever comes of it."""
+
+        def program() -> None:
+            sys.argv = ["icshare", *arguments]
+            run_icshare()
+
+        return self.call(program, name=("icshare", *arguments), env=env, seconds=seconds)
+
+    def document(self, *arguments: str) -> Any:
+        """Return the document that ``icshare`` prints, having done what it was asked for."""
+        done = self.icshare(*arguments, "--json")
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        return msgspec.json.decode(done.stdout)
+
+    def call(
+        self,
+        function: Callable[[], None],
+        *,
+        name: tuple[str, ...] = ("python",),
+        env: Mapping[str, str] | None = None,
+        seconds: float = SECONDS,
+    ) -> Completed:
+        """Call *function* in a child that is in here as a program is; return what it wrote, and its exit status.
+
+        The status is that of ``SystemExit``; 1 with a traceback for any other exception.
+        """
+        streams = [os.memfd_create(stream) for stream in ("stdout", "stderr")]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._be_child(function, streams, {**command.environment(env), "HOME": "/root"})
+        return self._finish(pid, streams, name, seconds)
+
+    def _be_child(self, function: Callable[[], None], streams: list[int], env: Mapping[str, str]) -> Never:
+        status = 1
+        try:
+            os.setsid()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest's time limit is not ours
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number, stream in enumerate(streams, 1):
+                os.dup2(stream, number)
+            sys.stdin = open(0, closefd=False)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
+            os.environ.clear()
+            os.environ.update(env)
+            kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
+            kernelcalls.enter(self._mnt, kernelcalls.CLONE_NEWNS)
+            status = _status_of(function)
+            sys.stdout.flush()
+        except BaseException:  # whatever it is, this child must not go on as a second pytest  # noqa: BLE001
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _finish(self, pid: int, streams: list[int], name: tuple[str, ...], seconds: float) -> Completed:
+        descriptor = os.pidfd_open(pid)
+        try:
+            ended, _, _ = select.select([descriptor], [], [], seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)  # of one that has ended: nothing
+            _, status = os.waitpid(pid, 0)
+            os.close(descriptor)
+            written = [_content(stream) for stream in streams]
+        assert ended, f"{' '.join(name)} did not end within {seconds} s:\n{''.join(written)}"
+        code = os.waitstatus_to_exitcode(status)
+        return Completed(argv=name, returncode=code, stdout=written[0], stderr=written[1])
+
+    # --------------------------------------------------------------------------------------------------- files
+
+    def file(self, path: str) -> Path:
+        """Return where the node's own file *path* (see `OWN`, or resolv.conf) is outside."""
+        inside = Path(path)
+        assert path == RESOLV_CONF or any(inside.is_relative_to(own) for own in OWN), f"{path} is everybody's"
+        place = self.directory / "files" / inside.relative_to("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    # ----------------------------------------------------------------------------------------------------- end
+
+    def close(self) -> None:
+        """End all processes in here and remove it."""
+        for capture in self._captures:
+            capture.close()
+        for daemon in reversed(self._daemons):
+            daemon.end()
+        status = os.fstat(self._net)
+        processes.end_those_in(frozenset({(status.st_dev, status.st_ino)}))
+        os.close(self._mnt)
+        os.close(self._net)
+        command.run(["ip", "netns", "delete", self.name])
+
+    def logs(self) -> str:
+        """Return what the programs in the background have written, for a failure's report."""
+        return "".join(
+            f"--- {self.name}: {' '.join(daemon.argv)} (status {daemon.process.poll()})\n{daemon.output}\n"
+            for daemon in self._daemons
+        )
+
+    def _make_view(self) -> int:
+        """Return a descriptor of a mount namespace in which the node's own files are at their places."""
+        ready, tell_ready = os.pipe()
+        held, release = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            said = b""
+            try:
+                os.close(release)
+                self._mount_own()
+                os.write(tell_ready, b"\n")
+                os.read(held, 1)
+            except OSError as error:
+                said = str(error).encode()
+                os.write(tell_ready, said)
+            finally:
+                os._exit(1 if said else 0)
+        os.close(tell_ready)
+        os.close(held)
+        try:
+            said = os.read(ready, 4096)
+            assert said == b"\n", f"node {self.name}: {said.decode()}"
+            return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(ready)
+            os.close(release)
+            os.waitpid(pid, 0)
+
+    def _mount_own(self) -> None:
+        kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
+        kernelcalls.unshare(kernelcalls.CLONE_NEWNS)
+        kernelcalls.mount("", "/", flags=kernelcalls.MS_REC | kernelcalls.MS_SLAVE)
+        flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
+        kernelcalls.mount("sysfs", "/sys", "sysfs", flags)
+        for place in OWN:
+            Path(place).mkdir(parents=True, exist_ok=True)
+            self.file(place).mkdir(exist_ok=True)
+            kernelcalls.mount(self.file(place), place)
+        kernelcalls.mount(self.file(RESOLV_CONF), RESOLV_CONF)
+
+
+def connect(one: Node, link: str, other: Node, other_link: str) -> None:
+    """Join two nodes by a cable: a pair of virtual Ethernet links of those names, both up."""
+    ends = ["name", link, "netns", one.name, "type", "veth", "peer", "name", other_link, "netns", other.name]
+    command.run(["ip", "link", "add", *ends])
+    one.ip("link", "set", link, "up")
+    other.ip("link", "set", other_link, "up")
+
+
+def _status_of(function: Callable[[], None]) -> int:
+    """Call *function* and return the exit status that the interpreter would make of it."""
+    try:
+        function()
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    return 0
+
+
+def _content(stream: int) -> str:
+    with open(stream, "rb") as file:
+        file.seek(0)
+        return file.read().decode(errors="replace")
