@@ -9,6 +9,7 @@ import argparse
 import compileall
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,11 @@ _PYTEST = (
     "pytest",
     "--confcutdir=tests/vm",
     *("-p", "pytest_timeout"),
-    *(word for name in ("cacheprovider", "logging", "doctest", "junitxml", "pastebin") for word in ("-p", f"no:{name}")),
+    *(
+        word
+        for name in ("cacheprovider", "logging", "doctest", "junitxml", "pastebin")
+        for word in ("-p", f"no:{name}")
+    ),
     "-o",
     "timeout=240",
 )
@@ -39,6 +44,7 @@ _NO_TESTS = 5
 
 def main() -> int:
     """Run, and return pytest's exit status; 1 as well when the machine crashed, 77 when there can be none."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of what takes the machine along
     options, arguments = _parser().parse_known_args()
     started = time.monotonic()
     try:
@@ -50,10 +56,15 @@ def main() -> int:
     if options.shell:
         program = Program(argv=("/bin/bash", "--login"), directory=ROOT, env=_environment(), interactive=True)
         return machine.run(tree, program, limit_seconds=24 * 3600, accelerator=options.accel) or 0
+    chosen = [
+        path for path in ((ROOT / argument.partition("::")[0]).resolve() for argument in arguments) if path.exists()
+    ]
+    if not chosen:
+        arguments.append("tests/vm")
+    elif not any(path.is_relative_to(Path(__file__).parent) for path in chosen):
+        return _NO_TESTS
     compileall.compile_dir(ROOT / "src", quiet=2)
     python = [sys.executable, *_PYTEST]
-    if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
-        arguments.append("tests/vm")
     collected = _collect(python, arguments)
     if collected != 0:
         return collected
@@ -70,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--shell", action="store_true", help="no tests: a shell in the machine, to look around")
-    parser.add_argument("--require", action="store_true", help="fail where there can be no machine; CI=true says so too")
+    parser.add_argument(
+        "--require", action="store_true", help="fail where there can be no machine; CI=true says so too"
+    )
     parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, metavar="SECONDS", help="when to switch it off")
     parser.add_argument("--accel", default="tcg", help="qemu's accelerator (default: %(default)s)")
     return parser

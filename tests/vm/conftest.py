@@ -6,12 +6,13 @@ import pkgutil
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Interface
+from pathlib import Path
 
 import pytest
-from tests.vm.nodes import Node, connect
+from tests.vm.nodes import LINE, Node, connect
 
 from icshare.host import command
-from icshare.lab import DNS_ADDRESS, Lab, LabPlan, lab_name
+from icshare.lab import DNS_ADDRESS, INTERNET, Lab, LabPlan, lab_name
 
 INSIDE = os.environ.get("ICSHARE_VM") == "1"
 COLLECTING = os.environ.get("ICSHARE_VM") == "collect"
@@ -19,8 +20,8 @@ COLLECTING = os.environ.get("ICSHARE_VM") == "collect"
 MakeNode = Callable[..., Node]
 Modprobe = Callable[..., None]
 
-# The line of a provider: its end, ours. Not one of the lab's own.
-ROUTER, ADDRESS = IPv4Interface("192.0.2.1/24"), IPv4Interface("192.0.2.2/24")
+RESOLV_CONF = f"nameserver {DNS_ADDRESS}\n"
+CORE = (IPv4Interface("203.0.113.249/30"), IPv4Interface("203.0.113.250/30"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,9 +92,46 @@ def make_node(nodes: list[Node], request: pytest.FixtureRequest, warm: None) -> 
 
 @pytest.fixture(scope="session")
 def internet() -> Iterator[Lab]:
-    """Give a lab, for the sake of its Internet: a web server that tells where one comes from, DNS, echo.
+    """Give a lab, for the sake of its Internet: name server, web server that tells where one comes from, echo.
 
-    Take the node ``inet`` of it by ``provider``.
+    What the servers saw is ``internet.seen("web")``. Tests reach it through a provider of their own: `isp`.
     """
     with Lab.up(LabPlan(prefix=lab_name("vm"), privates=1)) as lab:
         yield lab
+
+
+@pytest.fixture
+def isp(internet: Lab, make_node: MakeNode) -> Node:
+    """Give a provider's router with the Internet behind it: addresses of `LINE` are its customers' and reach all of it.
+
+    It has no customer yet: see `line`.
+    """
+    node = make_node("isp", resolv_conf=RESOLV_CONF)
+    inet = internet.namespace(INTERNET)
+    command.run(["ip", "link", "add", "core", "netns", node.name, "type", "veth", "peer", "peering", "netns", inet])
+    with node.network():
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    node.ip("address", "add", str(CORE[1]), "dev", "core")
+    node.ip("link", "set", "core", "up")
+    node.ip("route", "add", "default", "via", str(CORE[0].ip))
+    for words in (
+        ("address", "add", str(CORE[0]), "dev", "peering"),
+        ("link", "set", "peering", "up"),
+        ("route", "add", str(LINE.network), "via", str(CORE[1].ip)),
+    ):
+        command.run(["ip", "-n", inet, *words])
+    return node
+
+
+@pytest.fixture
+def gateway(make_node: MakeNode) -> Node:
+    """Give the machine that is to share: without links yet, and with the Internet's name server."""
+    return make_node("gw", resolv_conf=RESOLV_CONF)
+
+
+@pytest.fixture
+def client(gateway: Node, make_node: MakeNode) -> Node:
+    """Give a client whose ``eth0`` is joined to ``lan0`` of the gateway; it has no address and no name server yet."""
+    node = make_node("client")
+    connect(gateway, "lan0", node, "eth0")
+    return node

@@ -54,7 +54,9 @@ def find_tree(root: Path) -> Tree:
         NoMachineError: It is not there, or not whole.
     """
     if not (root / ".complete").exists():
-        raise NoMachineError("its kernel and packages are not here: tools/setup vm fetches them, and says why it cannot")
+        raise NoMachineError(
+            "its kernel and packages are not here: tools/setup vm fetches them, and says why it cannot"
+        )
     (version,) = (entry.name for entry in (root / "lib/modules").iterdir())
     return Tree(root=root, version=version)
 
@@ -87,7 +89,9 @@ def initramfs(tree: Tree, files: Mapping[str, bytes]) -> bytes:
     """Return the archive: busybox, the modules in ``/modules`` in the order of ``/modules/order``, and *files*."""
     modules = dict(_modules(tree))
     order = "".join(f"{name}\n" for name in modules).encode()
-    entries: dict[str, bytes | None] = dict.fromkeys(("bin", "dev", "lower", "modules", "new", "proc", "sys", "tree", "upper"))
+    entries: dict[str, bytes | None] = dict.fromkeys(
+        ("bin", "dev", "lower", "modules", "new", "proc", "sys", "tree", "upper")
+    )
     entries |= {"bin/busybox": (tree.root / "bin/busybox").read_bytes(), "modules/order": order}
     entries |= {f"modules/{name}": content for name, content in modules.items()}
     entries |= files

@@ -1,6 +1,6 @@
 """System calls about namespaces and mounts, which Python has from 3.12 on, or not at all.
 
-Sources: setns(2), unshare(2), mount(2).
+Sources: setns(2), unshare(2), mount(2), umount(2).
 """
 
 import ctypes
@@ -14,6 +14,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x80000
+MNT_DETACH = 0x2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,12 +29,21 @@ def unshare(kinds: int) -> None:
     _check(_libc.unshare(kinds), "make a namespace")
 
 
-def mount(source: str | Path, target: str | Path, kind: str | None = None, flags: int = MS_BIND) -> None:
-    """Mount, by default *source* itself at *target*."""
+def mount(source: str | Path, target: str | Path, kind: str = "", *, flags: int = 0, data: str = "") -> None:
+    """Mount; without *kind*, *source* itself is what appears at *target*."""
     status = _libc.mount(
-        os.fsencode(source), os.fsencode(target), None if kind is None else kind.encode(), ctypes.c_ulong(flags), None
+        os.fsencode(source),
+        os.fsencode(target),
+        kind.encode(),
+        ctypes.c_ulong(flags if kind else flags or MS_BIND),
+        os.fsencode(data),
     )
     _check(status, f"mount {source} on {target}")
+
+
+def unmount(target: str | Path) -> None:
+    """Unmount, now for everybody who comes, and for those who use it when they have done."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"unmount {target}")
 
 
 def _check(status: int, what: str) -> None:

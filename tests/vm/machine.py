@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import termios
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +117,7 @@ def run(tree: image.Tree, program: Program, *, limit_seconds: float, accelerator
         argv = [*_qemu(tree, place, accelerator), *_console(program)]
         with _terminal_kept():
             stdin = None if program.interactive else subprocess.DEVNULL
-            emulator = subprocess.Popen(argv, stdin=stdin)
+            emulator = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv], stdin=stdin)
             try:
                 emulator.wait(limit_seconds)
                 said = ""
@@ -172,6 +171,7 @@ export {environment}
 for link in fd:/proc/self/fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "${{link#*:}}" "/dev/${{link%%:*}}"; done
 mount --make-rshared /
 hostname vm
+rm -f /etc/resolv.conf && : >/etc/resolv.conf  # it may be a link into a /run that is not here
 ip link set lo up
 stty {terminal} </dev/hvc0
 cd {shlex.quote(str(program.directory))} &&

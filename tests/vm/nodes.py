@@ -7,7 +7,8 @@ has imported all of it; `Node.icshare` forks, and the child enters the node and 
 does: its arguments, its environment, its streams, its exit status. What icshare itself starts it starts as ever.
 
 A node is entered by two descriptors: its network namespace, and a mount namespace in which ``/sys`` shows its links and
-in which `OWN` are the node's own. ``/run`` itself is shared, so sockets and pid files of daemons need names of their own.
+in which the node has its own ``/etc`` and ``/var/lib`` (the machine's, under changes of its own) and ``/run/icshare``. The
+rest of ``/run`` is shared, so sockets and pid files of daemons need names of their own.
 
 A node ends with all processes in it. Links that stand for hardware (USB, Wi-Fi) go back to where they came from, by the
 kernel; all others are gone.
@@ -23,6 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any, Never
 
@@ -34,17 +36,23 @@ from icshare.cli.main import run as run_icshare
 from icshare.host import command
 from icshare.host.command import Completed
 from icshare.lab import processes
+from icshare.lab.plan import ZONE
+from icshare.lab.settle import has_carrier
 
 NETNS = Path("/run/netns")
 PLACE = Path("/run/vm")
-OWN = ("/etc/icshare", "/run/icshare", "/var/lib/icshare", "/var/lib/dhcp", "/var/lib/misc")
-RESOLV_CONF = "/etc/resolv.conf"
+LAYERED = ("/etc", "/var/lib")
+OWN = (*LAYERED, "/run/icshare")
+
+# A customer's line of the provider.
+LINE = IPv4Interface("192.0.2.2/24")
+LINE_ROUTER = IPv4Address("192.0.2.1")
 
 SECONDS = 60.0
 """How long anything may take. Only what hangs takes as long."""
 
 _ETH_P_ALL = 3
-_LINE = 0.05
+_LOOK_SECONDS = 0.02
 
 
 class Daemon:
@@ -79,7 +87,7 @@ class Daemon:
                 return found
             assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{self.output}"
             assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{self.output}"
-            time.sleep(_LINE)
+            time.sleep(_LOOK_SECONDS)
 
     def wait(self, *, seconds: float = SECONDS) -> int:
         """Return its exit status when it has ended by itself."""
@@ -121,8 +129,8 @@ class Node:
         """Make it, with its loopback link up."""
         self.name = name
         self.directory = PLACE / name
-        self.directory.mkdir(parents=True)
-        self.file(RESOLV_CONF).write_text(resolv_conf)
+        self._make_own()
+        self.file("/etc/resolv.conf").write_text(resolv_conf)
         command.run(["ip", "netns", "add", name])
         self._net = os.open(NETNS / name, os.O_RDONLY | os.O_CLOEXEC)
         self._mnt = self._make_view()
@@ -191,9 +199,7 @@ class Node:
         self._captures.append(capture)
         return capture
 
-    def icshare(
-        self, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 2 * SECONDS
-    ) -> Completed:
+    def icshare(self, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 2 * SECONDS) -> Completed:
         """Run ``icshare`` to its end, whatever comes of it."""
 
         def program() -> None:
@@ -267,12 +273,9 @@ class Node:
     # --------------------------------------------------------------------------------------------------- files
 
     def file(self, path: str) -> Path:
-        """Return where the node's own file *path* (see `OWN`, or resolv.conf) is outside."""
-        inside = Path(path)
-        assert path == RESOLV_CONF or any(inside.is_relative_to(own) for own in OWN), f"{path} is everybody's"
-        place = self.directory / "files" / inside.relative_to("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
+        """Return where the node's own file *path*, somewhere in `OWN`, is outside."""
+        assert any(Path(path).is_relative_to(own) for own in OWN), f"{path} is everybody's"
+        return self.directory / "own" / path.removeprefix("/")
 
     # ----------------------------------------------------------------------------------------------------- end
 
@@ -287,6 +290,8 @@ class Node:
         os.close(self._mnt)
         os.close(self._net)
         command.run(["ip", "netns", "delete", self.name])
+        for place in LAYERED:
+            kernelcalls.unmount(self.file(place))
 
     def logs(self) -> str:
         """Return what the programs in the background have written, for a failure's report."""
@@ -294,6 +299,17 @@ class Node:
             f"--- {self.name}: {' '.join(daemon.argv)} (status {daemon.process.poll()})\n{daemon.output}\n"
             for daemon in self._daemons
         )
+
+    def _make_own(self) -> None:
+        for place in OWN:
+            Path(place).mkdir(parents=True, exist_ok=True)
+            self.file(place).mkdir(parents=True)
+        for place in LAYERED:
+            changes, work = (self.directory / kind / place.removeprefix("/") for kind in ("changes", "work"))
+            changes.mkdir(parents=True)
+            work.mkdir(parents=True)
+            layers = f"lowerdir={place},upperdir={changes},workdir={work}"
+            kernelcalls.mount("overlay", self.file(place), "overlay", data=layers)
 
     def _make_view(self) -> int:
         """Return a descriptor of a mount namespace in which the node's own files are at their places."""
@@ -328,20 +344,45 @@ class Node:
         kernelcalls.unshare(kernelcalls.CLONE_NEWNS)
         kernelcalls.mount("", "/", flags=kernelcalls.MS_REC | kernelcalls.MS_SLAVE)
         flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
-        kernelcalls.mount("sysfs", "/sys", "sysfs", flags)
+        kernelcalls.mount("sysfs", "/sys", "sysfs", flags=flags)
         for place in OWN:
-            Path(place).mkdir(parents=True, exist_ok=True)
-            self.file(place).mkdir(exist_ok=True)
             kernelcalls.mount(self.file(place), place)
-        kernelcalls.mount(self.file(RESOLV_CONF), RESOLV_CONF)
 
 
 def connect(one: Node, link: str, other: Node, other_link: str) -> None:
-    """Join two nodes by a cable: a pair of virtual Ethernet links of those names, both up."""
+    """Join two nodes by a cable: a pair of virtual Ethernet links of those names, both up and ready to carry packets."""
     ends = ["name", link, "netns", one.name, "type", "veth", "peer", "name", other_link, "netns", other.name]
     command.run(["ip", "link", "add", *ends])
     one.ip("link", "set", link, "up")
     other.ip("link", "set", other_link, "up")
+    for node, name in ((one, link), (other, other_link)):
+        with node.network():
+            assert has_carrier(name)  # asking lets the kernel act on it; see icshare.lab.settle
+
+
+def address_line(isp: Node, isp_link: str, gateway: Node, link: str) -> None:
+    """Give both ends of a customer's line their addresses (`LINE_ROUTER`, `LINE`), and the customer a default route."""
+    isp.ip("address", "add", f"{LINE_ROUTER}/{LINE.network.prefixlen}", "dev", isp_link)
+    gateway.ip("address", "add", str(LINE), "dev", link)
+    gateway.ip("route", "add", "default", "via", str(LINE_ROUTER))
+
+
+def lease(node: Node, link: str) -> str:
+    """Let a DHCP client (udhcpc) configure *link* of *node* and return the address that it got."""
+    node.ip("link", "set", link, "up")
+    node.run("udhcpc", "-f", "-n", "-q", "-t", "20", "-T", "1", "-i", link)
+    (found,) = node.ip_json("-4", "address", "show", "dev", link)
+    (one,) = found["addr_info"]
+    address: str = one["local"]
+    return address
+
+
+def page(node: Node, host: str = f"www.{ZONE}") -> str:
+    """Fetch the web page of the Internet and return the address that its server saw."""
+    told = node.run("curl", "-sS", "--max-time", "30", f"http://{host}/").stdout
+    found = re.search(r"You came from ([0-9.]+), port", told)
+    assert found is not None, told
+    return found[1]
 
 
 def _status_of(function: Callable[[], None]) -> int:
