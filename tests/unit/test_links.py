@@ -172,4 +172,14 @@ def test_the_link_of_another_namespace_under_the_same_name_is_not_believed(tmp_p
     case = Case("usb_gadget")
     case.tree = {path: "999\n" if path.endswith("/ifindex") else content for path, content in case.tree.items()}
     (link,) = case.links(tmp_path)
-    assert (link.facts.devtype, link.facts.driver, link.facts.hardware) == ("", "", bool(link.parent_device))
+    assert (link.facts.devtype, link.facts.driver, link.facts.hardware) == ("gadget", "", True)  # by rtnetlink's bus
+
+
+def test_a_gadget_is_told_from_an_ethernet_card_by_its_bus_where_sysfs_is_of_another_namespace(tmp_path: Path) -> None:
+    """It was called Ethernet there: only sysfs has the device type, but rtnetlink has the bus."""
+    (message,) = Case("usb_gadget").payloads("link.hex")
+    (link,) = with_facts(
+        [parse_link(message)], root=tmp_path / "nowhere", radios=list, driver=lambda _: DriverInfo(driver="g_ether", bus="gadget")
+    )
+    assert classify(link).label == "USB gadget"
+    assert link.facts.hardware

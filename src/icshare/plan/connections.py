@@ -178,9 +178,12 @@ def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | No
 def guid(link: Link) -> UUID:
     """Return the identity of a link: the same after a reboot, and after a rename if the device has one of its own.
 
-    It is made of the permanent hardware address, else of the place on its bus, else of the name.
+    It is made of the permanent hardware address, else of the place on its bus, else of the name. What the kernel calls
+    the permanent address of a link that is made by software is none: that of the link below (ipvlan, macsec), another
+    one at each making (ip6tnl, vti6), or the tunnel's own end (gre, ipip).
     """
-    if link.permanent_address and set(link.permanent_address) - set("0:"):
+    software = link.kind and not link.parent_device
+    if not software and set(link.permanent_address) - set("0:"):
         return uuid5(NAMESPACE, f"permaddr:{link.permanent_address.lower()}")
     if link.parent_device:
         return uuid5(NAMESPACE, f"path:{link.parent_bus}:{link.parent_device}")

@@ -209,6 +209,18 @@ def test_otherwise_identity_is_of_the_name() -> None:
     assert guid(link(kind="veth")) != guid(link("eth1", kind="veth"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("ip6tnl", "ca:94:89:ad:7e:69" + ":00" * 10), ("gre", "c0:00:02:01"), ("ipvlan", "52:54:00:00:00:01")],
+)
+def test_the_permanent_address_of_what_software_makes_is_no_identity(kind: str, address: str) -> None:
+    """A tunnel was another connection after every reboot: the kernel gives each IPv6 tunnel a new permanent address."""
+    tunnel = link("tnl7", kind=kind, permanent_address=address)
+    assert guid(tunnel) == guid(replace(tunnel, permanent_address="3a:7d:49:45:4b:7c"))
+    card = link("ib0", kind="ipoib", permanent_address="80:00:00:48", parent_bus="pci", parent_device="0000:03:00.0")
+    assert guid(card) == guid(replace(card, name="ib1", parent_device="0000:04:00.0"))
+
+
 def test_identities_are_written_down_for_ever() -> None:
     assert str(NAMESPACE) == "6b1f0f0e-9b3c-5c55-8a55-3d1c3e0a7a10"
     assert str(guid(link(permanent_address="52:54:00:00:00:01"))) == "fcd78b9c-a5d4-5545-bd0e-b7387ea9537e"
