@@ -1,8 +1,8 @@
 """Run the tests of this directory in a virtual machine: ``python -m tests.vm [OPTION...] [PYTEST'S ARGUMENT...]``.
 
-All of them in one machine and one process: under emulation Python is 20 to 40 times slower than outside, and to start it
-is the dearest part. For the same reason everything that can be done outside is done outside first: compiling the
-modules, rewriting the tests' assertions, and finding out that an argument is wrong.
+All of them in one machine and one process: under emulation Python is slower by a factor that begins at ten, and to
+start it is the dearest part. So everything that can be done outside is done outside first: compiling the modules,
+rewriting the tests' assertions, and finding out that an argument is wrong.
 """
 
 import argparse

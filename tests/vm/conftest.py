@@ -4,9 +4,10 @@ import importlib
 import os
 import pkgutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from ipaddress import IPv4Interface
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.vm.nodes import LINE, Node, connect
@@ -34,16 +35,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let no file of tests skip in here either."""
+    report = yield
+    if INSIDE and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} skipped in the virtual machine: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let no test skip in here, where everything is known to be there, and show what daemons said when one fails."""
     report = yield
     if INSIDE and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in the virtual machine, where nothing may be missing: {call.excinfo}"
-    if report.failed and "nodes" in getattr(item, "funcargs", {}):
-        for node in item.funcargs["nodes"]:
-            if node.logs():
-                report.sections.append((f"programs on {node.name}", node.logs()))
+    if report.failed and isinstance(item, pytest.Function):
+        made = cast("list[Node]", item.funcargs.get("nodes", []))
+        report.sections += [(f"programs on {node.name}", node.logs()) for node in made if node.logs()]
     return report
 
 
@@ -79,7 +93,7 @@ def nodes() -> Iterator[list[Node]]:
 
 @pytest.fixture
 def make_node(nodes: list[Node], request: pytest.FixtureRequest, warm: None) -> MakeNode:  # noqa: ARG001
-    """Give a function that makes a node by name; all end with the test, and their daemons' output is told if it fails."""
+    """Give a function that makes a node by name; all end with the test. A failure shows what their daemons wrote."""
     number = f"{time.monotonic_ns() % 10**9:09d}"
 
     def make(name: str, **how: str) -> Node:

@@ -1,7 +1,7 @@
 """What the virtual machine boots: a kernel, and an archive with the first program that runs on it.
 
-The tree of the environment (``tools/setup vm``) holds Debian's packages unpacked: ``/boot/vmlinuz-VERSION``, its modules,
-a static busybox. Two things are made of it here:
+The tree of the environment (``tools/setup vm``) holds Debian's packages unpacked: ``/boot/vmlinuz-VERSION``, its
+modules, a static busybox. Two things are made of it here:
 
 * ``vmlinux``. qemu enters an uncompressed kernel directly (PVH), which saves the firmware and, under emulation, seconds
   of decompression.

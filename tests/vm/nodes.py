@@ -7,8 +7,8 @@ has imported all of it; `Node.icshare` forks, and the child enters the node and 
 does: its arguments, its environment, its streams, its exit status. What icshare itself starts it starts as ever.
 
 A node is entered by two descriptors: its network namespace, and a mount namespace in which ``/sys`` shows its links and
-in which the node has its own ``/etc`` and ``/var/lib`` (the machine's, under changes of its own) and ``/run/icshare``. The
-rest of ``/run`` is shared, so sockets and pid files of daemons need names of their own.
+in which the node has its own ``/etc`` and ``/var/lib`` (the machine's, under changes of its own) and ``/run/icshare``.
+The rest of ``/run`` is shared, so sockets and pid files of daemons need names of their own.
 
 A node ends with all processes in it. Links that stand for hardware (USB, Wi-Fi) go back to where they came from, by the
 kernel; all others are gone.
@@ -26,7 +26,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, TextIO, cast
 
 import msgspec
 from tests.netns import watch
@@ -53,6 +53,7 @@ SECONDS = 60.0
 
 _ETH_P_ALL = 3
 _LOOK_SECONDS = 0.02
+_LINES_TOLD = 20
 
 
 class Daemon:
@@ -77,7 +78,7 @@ class Daemon:
         """Wait until the output has the regular expression *pattern* and return the match (``^`` is a line's start).
 
         Raises:
-            AssertionError: It has ended without, or the time is up; the message has its output.
+            AssertionError: It has ended without, or the time is up; the message has the end of it.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -85,8 +86,9 @@ class Daemon:
             found = re.search(pattern, self.output, re.MULTILINE)
             if found is not None:
                 return found
-            assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{self.output}"
-            assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{self.output}"
+            end = "".join(self.output.splitlines(keepends=True)[-_LINES_TOLD:])
+            assert not ended, f"{self.argv[0]} ended ({self.process.returncode}) without {pattern!r}:\n{end}"
+            assert time.monotonic() < deadline, f"{self.argv[0]} did not say {pattern!r}:\n{end}"
             time.sleep(_LOOK_SECONDS)
 
     def wait(self, *, seconds: float = SECONDS) -> int:
@@ -231,7 +233,7 @@ class Node:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            self._be_child(function, streams, {**command.environment(env), "HOME": "/root"})
+            self._be_child(function, streams, {**command.environment(env), "HOME": os.environ["HOME"]})
         return self._finish(pid, streams, name, seconds)
 
     def _be_child(self, function: Callable[[], None], streams: list[int], env: Mapping[str, str]) -> Never:
@@ -242,9 +244,7 @@ class Node:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for number, stream in enumerate(streams, 1):
                 os.dup2(stream, number)
-            sys.stdin = open(0, closefd=False)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
+            sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
             os.environ.clear()
             os.environ.update(env)
             kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
@@ -350,7 +350,7 @@ class Node:
 
 
 def connect(one: Node, link: str, other: Node, other_link: str) -> None:
-    """Join two nodes by a cable: a pair of virtual Ethernet links of those names, both up and ready to carry packets."""
+    """Join two nodes by a cable: two virtual Ethernet links of those names, both up and ready to carry packets."""
     ends = ["name", link, "netns", one.name, "type", "veth", "peer", "name", other_link, "netns", other.name]
     command.run(["ip", "link", "add", *ends])
     one.ip("link", "set", link, "up")
@@ -392,6 +392,11 @@ def _status_of(function: Callable[[], None]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0
+
+
+def _stream(number: int, mode: str) -> TextIO:
+    """Return standard stream *number* as the interpreter makes it at its start."""
+    return cast("TextIO", os.fdopen(number, mode, encoding="utf-8", closefd=False, buffering=1 if number == 2 else -1))
 
 
 def _content(stream: int) -> str:

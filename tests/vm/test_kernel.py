@@ -1,12 +1,14 @@
 """The virtual machine, and what its kernel has that others lack."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.vm.conftest import MakeNode, Modprobe
+from tests.vm.conftest import Modprobe
 from tests.vm.nodes import LINE, Node, address_line, connect, lease, page
 
+from icshare.host import command
 from icshare.host.nft import Nftables
 from icshare.lab import WEB_ADDRESS, Lab
 
@@ -45,11 +47,41 @@ def test_a_module_that_tests_need_loads(modprobe: Modprobe, module: str) -> None
     assert module.partition(" ")[0] in Path("/proc/modules").read_text()
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "/usr/libexec/bluetooth/bluetoothd --version",
+        "NetworkManager --version",
+        "btvirt --version",
+        "dbus-daemon --version",
+        "ethtool --version",
+        "iw --version",
+        "nmcli --version",
+        "pppd --version",
+        "rfkill --version",
+        "slattach --version",
+        "wg --version",
+        "wpa_supplicant -v",
+    ],
+)
+def test_a_program_that_tests_need_starts(program: str) -> None:
+    """It finds its libraries, though it was only unpacked."""
+    done = command.run(program.split(), timeout=60)
+    assert re.search(r"[0-9]+\.[0-9]+", done.stdout + done.stderr) is not None
+
+
+@pytest.fixture(scope="module")
+def somewhere() -> Iterator[Node]:
+    node = Node("somewhere")
+    yield node
+    node.close()
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir()))
-def test_a_golden_ruleset_loads_and_loads_again(make_node: MakeNode, name: str) -> None:
+def test_a_golden_ruleset_loads_and_loads_again(somewhere: Node, name: str) -> None:
     ruleset = (GOLDEN / name / "ruleset.nft").read_text()
-    with make_node("gw").network(), Nftables() as nft:
-        nft.load(ruleset)
+    with somewhere.network(), Nftables() as nft:
+        nft.load(f"flush ruleset\n{ruleset}")
         first = nft.list_text()
         nft.load(ruleset)
         assert "table inet icshare {" in first
