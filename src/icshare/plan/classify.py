@@ -47,7 +47,7 @@ def _nothing(label: str, *, hidden: bool = False) -> LinkClass:
 _LAN, _TUNNEL, _DIRECT, _PHONE = MediaType.LAN, MediaType.TUNNEL, MediaType.DIRECT, MediaType.PHONE
 
 _FALLBACK_DEVICES = frozenset(
-    {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0", "teql0"}
+    {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0"}
 )
 """Devices that tunnel modules make in every namespace; nobody's connection."""
 
@@ -64,6 +64,7 @@ _BY_TYPE = {
     825: _row("6LoWPAN", _LAN),
     824: _nothing("netlink monitor"),
     826: _nothing("virtual socket monitor"),
+    65535: _nothing("queue over several links (teql)", hidden=True),
 }
 """Hardware types that decide alone, whatever the kind."""
 

@@ -92,6 +92,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         ours = role is Role.PRIVATE or (link.name == BRIDGE_NAME and public is not None)
         flags |= Characteristics.SHARED_PRIVATE if ours else Characteristics.NONE
         flags |= Characteristics.FIREWALLED if link.name in firewalled else Characteristics.NONE
+        as_private = _as_role(link, kind, flags, master, override, public=False, role=role)
+        flags |= Characteristics.HOMENET_CAPABLE if as_private.ok else Characteristics.NONE
         found.append(
             Connection(
                 guid=profile.uuid if profile and _dialled(kind) else known[link.index],
@@ -108,7 +110,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
                 kind=kind.label,
                 sharable=sharable(kind.media, flags),
                 as_public=_as_role(link, kind, flags, master, override, public=True, role=role),
-                as_private=_as_role(link, kind, flags, master, override, public=False, role=role),
+                as_private=as_private,
                 bridgeable=kind.bridgeable,
                 hidden=kind.hidden,
             )
@@ -237,7 +239,7 @@ def _characteristics(
     flags = kind.flags | Characteristics.ALL_USERS
     if not link.flags & IFF_LOOPBACK:
         flags |= Characteristics.ALLOW_RENAME
-    if link.kind and not link.facts.hardware:
+    if link.kind and not link.facts.hardware and not kind.hidden:
         flags |= Characteristics.ALLOW_REMOVAL
     if profile is not None and _dialled(kind):
         flags |= Characteristics.ALLOW_DUPLICATION | Characteristics.ALLOW_REMOVAL
@@ -245,8 +247,6 @@ def _characteristics(
         flags |= Characteristics.BRIDGED
     if default:
         flags |= Characteristics.DEFAULT
-    if kind.private:
-        flags |= Characteristics.HOMENET_CAPABLE
     return flags
 
 
