@@ -59,6 +59,8 @@ def radios(names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         for name in made:
+            # The kernel deletes a radio only where it is, and brings it back from a namespace that ends a little later.
+            wait_for(Path(f"/sys/class/ieee80211/{name}").exists, f"radio {name} is back")
             _ask_hwsim(_DELETE_RADIO, netlink.text(_ATTR_RADIO_NAME, name))
 
 

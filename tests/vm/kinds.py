@@ -174,7 +174,7 @@ KINDS = (*_VIRTUAL, *_BY_PROCESS, *_HARDWARE)
 _MODULES = (
     *("bonding", "team", "batman_adv", "macsec", "vxlan", "geneve", "wireguard", "xfrm_interface", "vcan", "vxcan"),
     *("ip_gre", "ip6_gre", "ipip", "sit", "ip6_tunnel", "ip_vti", "ip6_vti", "fou", "l2tp_eth", "sch_teql"),
-    *("pppoe", "ppp_async", "slip"),
+    *("tun", "pppoe", "ppp_async", "slip"),
     *("usb_f_rndis", "usb_f_ncm", "usb_f_ecm", "rndis_host", "cdc_ncm", "cdc_ether"),
     *("mac802154_hwsim", "ieee802154_6lowpan", "hci_vhci", "bnep"),
 )
@@ -229,6 +229,7 @@ link add bat7 type batadv
 link set bat7p master bat7
 link add wg7 type wireguard
 addr add 192.0.2.1/32 dev lo
+addr add 192.0.2.6/32 dev lo
 addr add 2001:db8::1/128 dev lo
 """
 _STAY_DOWN = {"pair9", "tap9", "station2", "station4", "p2pgo", "p2pcl"}
@@ -249,6 +250,8 @@ def made() -> Iterator[Made]:
     for module in ("mac80211_hwsim radios=0", "dummy_hcd"):
         command.run(["modprobe", *module.split()], timeout=60)
     with contextlib.ExitStack() as all_of_it:
+        # First in, last out: radios come back to the first namespace when the node is closed.
+        all_of_it.enter_context(hardware.radios(tuple(_RADIOS)))
         kinds, far = Node("kinds"), Node("far")
         for node in (far, kinds):
             all_of_it.callback(node.close)
@@ -256,7 +259,7 @@ def made() -> Iterator[Made]:
         all_of_it.enter_context(_held(kinds))
         _start_ppp(kinds, far)
         _make_slip(kinds)
-        all_of_it.enter_context(_radios(kinds))
+        _set_up_radios(kinds)
         all_of_it.enter_context(_usb(kinds))
         all_of_it.enter_context(_bluetooth(kinds))
         all_of_it.enter_context(_wpan())
@@ -327,17 +330,20 @@ def _hold(link: str, mode: int, program: str) -> int:
     ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with contextlib.suppress(BaseException):
+        try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _opened(link, mode, None)
             Path("/proc/self/comm").write_text(program)
             os.write(tell, b"\n")
             signal.pause()
-        os._exit(1)
+        except OSError as error:
+            os.write(tell, str(error).encode())
+        finally:
+            os._exit(1)
     os.close(tell)
-    said = os.read(ready, 1)
+    said = os.read(ready, 4096)
     os.close(ready)
-    assert said == b"\n", link
+    assert said == b"\n", f"{link}: {said.decode()}"
     return pid
 
 
@@ -428,30 +434,27 @@ _RADIOS = {"kinds0": "station", "kinds1": "ap", "kinds2": "mesh", "kinds3": "adh
 _ACCESS_POINT = "interface=ap\ndriver=nl80211\nssid=kinds\nhw_mode=g\nchannel=1\n"
 
 
-@contextlib.contextmanager
-def _radios(kinds: Node) -> Iterator[None]:
-    """Have radios in every mode there is; `_finish_radios` joins their networks."""
-    with hardware.radios(tuple(_RADIOS)):
-        for radio, link in _RADIOS.items():
-            first = hardware.first_link(radio)
-            command.run(["ip", "link", "set", first, "name", link])
-            command.run(["iw", "phy", radio, "set", "netns", "name", kinds.name])
-        for radio, link, *mode in (
-            ("kinds0", "station2", "managed"),
-            ("kinds5", "station4", "managed", "4addr", "on"),
-            ("kinds6", "p2pcl", "__p2pcl"),
-            ("kinds6", "p2pgo", "__p2pgo"),
-        ):
-            kinds.run("iw", "phy", radio, "interface", "add", link, "type", *mode)
-        for link, mode in (("mesh", "mp"), ("adhoc", "ibss"), ("monitor", "monitor")):
-            kinds.run("iw", "dev", link, "set", "type", mode)
-            kinds.ip("link", "set", link, "up")
-        kinds.ip("link", "set", "station", "up")
-        Path("/run/kinds-ap").write_text(_ACCESS_POINT)
-        kinds.start("hostapd", "/run/kinds-ap")
-        kinds.run("iw", "dev", "mesh", "mesh", "join", "kinds-mesh", "freq", "2437")
-        kinds.run("iw", "dev", "adhoc", "ibss", "join", "kinds-adhoc", "2462", "fixed-freq", "02:11:22:33:44:55")
-        yield
+def _set_up_radios(kinds: Node) -> None:
+    """Set the radios to every mode there is; `_finish_radios` waits for the station."""
+    for radio, link in _RADIOS.items():
+        first = hardware.first_link(radio)
+        command.run(["ip", "link", "set", first, "name", link])
+        command.run(["iw", "phy", radio, "set", "netns", "name", kinds.name])
+    for radio, link, *mode in (
+        ("kinds0", "station2", "managed"),
+        ("kinds5", "station4", "managed", "4addr", "on"),
+        ("kinds6", "p2pcl", "__p2pcl"),
+        ("kinds6", "p2pgo", "__p2pgo"),
+    ):
+        kinds.run("iw", "phy", radio, "interface", "add", link, "type", *mode)
+    for link, mode in (("mesh", "mp"), ("adhoc", "ibss"), ("monitor", "monitor")):
+        kinds.run("iw", "dev", link, "set", "type", mode)
+        kinds.ip("link", "set", link, "up")
+    kinds.ip("link", "set", "station", "up")
+    Path("/run/kinds-ap").write_text(_ACCESS_POINT)
+    kinds.start("hostapd", "/run/kinds-ap")
+    kinds.run("iw", "dev", "mesh", "mesh", "join", "kinds-mesh", "freq", "2437")
+    kinds.run("iw", "dev", "adhoc", "ibss", "join", "kinds-adhoc", "2462", "fixed-freq", "02:11:22:33:44:55")
 
 
 def _finish_radios(kinds: Node) -> None:
