@@ -20,6 +20,7 @@ from tests.vm.nodes import Node, connect
 from icshare.host import command
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.sysfs import wireless_interfaces
+from icshare.lab import settle
 
 FIRST = "first"
 """Where the kernel puts hardware: the machine's first namespace."""
@@ -90,7 +91,7 @@ _VIRTUAL = (
     _nothing("vrf7", "routing domain (VRF)", _OWN),
     _software("vrf7p", "virtual Ethernet", bridge=True),
     _software("macvlan7", "macvlan", bridge=True),
-    _software("macvtap7", "macvtap", bridge=True),
+    _software("macvtap7", "macvtap"),
     _software("ipvlan7", "ipvlan"),
     _software("ipvtap7", "ipvtap"),
     _software("macsec7", "MACsec", bridge=True),
@@ -115,7 +116,7 @@ _VIRTUAL = (
     _tunnel("vti7", "IPsec tunnel"),
     _tunnel("ip6vti7", "IPsec tunnel"),
     _tunnel("xfrm7", "IPsec tunnel"),
-    _tunnel("l2tp7", "L2TP tunnel", bridge=True),
+    Kind(link="l2tpeth7", label="L2TP tunnel", media="TUNNEL", bridge=True),
     _tunnel("bat7", "B.A.T.M.A.N. mesh", bridge=True),
     _port("bat7p", "port-of-master"),
     _tunnel("wg7", "WireGuard tunnel"),
@@ -185,6 +186,7 @@ link add pair8 type veth peer name far8 netns {far}
 link add pair9 type veth peer name far9 netns {far}
 link add pair10 type veth peer name far10 netns {far}
 link add pair11 type veth peer name far11 netns {far}
+link add pair12 type veth peer name far12 netns {far}
 link add bond7p type veth peer name fbond7 netns {far}
 link add team7p type veth peer name fteam7 netns {far}
 link add br7p type veth peer name fbr7 netns {far}
@@ -195,12 +197,12 @@ link add bond7 type bond mode active-backup
 link set bond7p master bond7
 link add team7 type team
 link set team7p master team7
-link add br7 type bridge
+link add br7 type bridge forward_delay 0
 link set br7p master br7
 link add vrf7 type vrf table 77
 link set vrf7p master vrf7
-link add link pair7 name macvlan7 type macvlan mode bridge
-link add link pair7 name macvtap7 type macvtap mode bridge
+link add link pair12 name macvlan7 type macvlan mode bridge
+link add link pair12 name macvtap7 type macvtap mode bridge
 link add link pair10 name ipvlan7 type ipvlan mode l2
 link add link pair10 name ipvtap7 type ipvtap mode l2
 link add link pair11 name macsec7 type macsec
@@ -265,7 +267,8 @@ def made() -> Iterator[Made]:
         all_of_it.enter_context(_wpan())
         _finish_radios(kinds)
         _finish_ppp(kinds)
-        _batch(kinds, "".join(f"link set {one} up\n" for one in _links_to_raise(kinds)))
+        batch(kinds, *(f"link set {one} up" for one in _links_to_raise(kinds)))
+        _settle(kinds)
         yield Made(kinds=kinds, far=far)
 
 
@@ -275,20 +278,28 @@ def _links_to_raise(kinds: Node) -> list[str]:
         return [one.name for one in kernel.links() if not one.up and one.name not in _STAY_DOWN | hidden]
 
 
-def _batch(node: Node, lines: str) -> None:
-    command.run(["ip", "-n", node.name, "-batch", "-"], input=lines, timeout=60)
+def _settle(kinds: Node) -> None:
+    """Have the kernel act on the carriers of the cables, which it does in its own time."""
+    with kinds.network():
+        for link in ("pair7", "br7p", "bond7p", "team7p", "vrf7p", "bat7p", "bond7", "team7", "br7", "pair7.5"):
+            hardware.wait_for(lambda name=link: settle.has_carrier(name), f"{link} has a carrier")  # type: ignore[misc]
+
+
+def batch(node: Node, *lines: str) -> None:
+    """Run many commands of ``ip`` in a node, by one process."""
+    command.run(["ip", "-n", node.name, "-batch", "-"], input="\n".join((*lines, "")), timeout=60)
 
 
 def _make_virtual(kinds: Node, far: Node) -> None:
-    _batch(kinds, _LINKS.format(far=far.name))
+    batch(kinds, _LINKS.format(far=far.name))
     # Ends whose other side is up have a carrier. Of pair8 it is the cable that is missing, of pair9 it is not up itself.
-    ends = ("far7", "far10", "far11", "fbond7", "fteam7", "fbr7", "fvrf7", "fbat7", "fvxcan7")
-    _batch(far, "".join(f"link set {one} up\n" for one in ends))
+    ends = ("far7", "far10", "far11", "far12", "fbond7", "fteam7", "fbr7", "fvrf7", "fbat7", "fvxcan7")
+    batch(far, *(f"link set {one} up" for one in ends))
     l2tp = ["ip", "-n", kinds.name, "l2tp", "add"]
     numbers = ["tunnel_id", "7", "peer_tunnel_id", "7"]
     command.run([*l2tp, "tunnel", *numbers, "encap", "ip", "local", "192.0.2.1", "remote", "192.0.2.6"])
     session = ["session_id", "7", "peer_session_id", "7"]
-    command.run([*l2tp, "session", "name", "l2tp7", "tunnel_id", "7", *session])
+    command.run([*l2tp, "session", "name", "l2tpeth7", "tunnel_id", "7", *session])
 
 
 # ----------------------------------------------------------------------------------------------- by their process
