@@ -179,7 +179,10 @@ def test_a_gadget_is_told_from_an_ethernet_card_by_its_bus_where_sysfs_is_of_ano
     """It was called Ethernet there: only sysfs has the device type, but rtnetlink has the bus."""
     (message,) = Case("usb_gadget").payloads("link.hex")
     (link,) = with_facts(
-        [parse_link(message)], root=tmp_path / "nowhere", radios=list, driver=lambda _: DriverInfo(driver="g_ether", bus="gadget")
+        [parse_link(message)],
+        root=tmp_path / "nowhere",
+        radios=list,
+        driver=lambda _: DriverInfo(driver="g_ether", bus="gadget"),
     )
     assert classify(link).label == "USB gadget"
     assert link.facts.hardware

@@ -21,7 +21,7 @@ from icshare.host import command
 from icshare.host.netlink import NetlinkSocket
 from icshare.wire import netlink, nl80211
 
-SECONDS = 30.0
+SECONDS = 60.0
 _LINE = 0.05
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -127,17 +127,19 @@ def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[
         }
     finally:
         (gadget / "UDC").write_text("\n")
-        for function, place in places.items():
+        for place in places.values():
             (gadget / "configs/c.1" / place.name).unlink()
-            places[function].rmdir()
+            place.rmdir()
         for directory in ("configs/c.1", "strings/0x409", ""):
             (gadget / directory).rmdir()
 
 
 def _host_sides(serial: str) -> list[str]:
     """Return the links of the device with that serial number, in the order of its interfaces."""
-    devices = [path.parent for path in Path("/sys/bus/usb/devices").glob("*/serial") if path.read_text().strip() == serial]
-    return [link.name for device in devices for link in sorted(device.glob("*:*/net/*"), key=lambda one: str(one))]
+    devices = [
+        path.parent for path in Path("/sys/bus/usb/devices").glob("*/serial") if path.read_text().strip() == serial
+    ]
+    return [link.name for device in devices for link in sorted(device.glob("*:*/net/*"), key=str)]
 
 
 # ---------------------------------------------------------------------------------------------------- Bluetooth

@@ -156,7 +156,14 @@ _HARDWARE = (
     Kind(link="mesh", label="Wi-Fi mesh", bridge=True),
     Kind(link="adhoc", label="Wi-Fi ad-hoc"),
     _nothing("monitor", "Wi-Fi monitor"),
-    Kind(link="p2pgo", label="Wi-Fi Direct group owner", status=_DOWN, flags=("WIFI_DIRECT",), public="not-as-public", bridge=True),
+    Kind(
+        link="p2pgo",
+        label="Wi-Fi Direct group owner",
+        status=_DOWN,
+        flags=("WIFI_DIRECT",),
+        public="not-as-public",
+        bridge=True,
+    ),
     Kind(link="p2pcl", label="Wi-Fi Direct client", status=_DOWN, flags=("WIFI_DIRECT",), private="not-as-private"),
     Kind(link="rndis-host", label="USB tether", bridge=True),
     Kind(link="rndis-gadget", label="USB gadget", bridge=True),
@@ -165,7 +172,15 @@ _HARDWARE = (
     Kind(link="ecm-host", label="USB Ethernet", bridge=True),
     Kind(link="ecm-gadget", label="USB gadget", bridge=True),
     Kind(link="panu", label="Bluetooth network", bridge=True),
-    Kind(link="nap", label="Bluetooth network", flags=("BRIDGED",), public="bridge-member", private="bridge-member", bridge=True, where=FIRST),
+    Kind(
+        link="nap",
+        label="Bluetooth network",
+        flags=("BRIDGED",),
+        public="bridge-member",
+        private="bridge-member",
+        bridge=True,
+        where=FIRST,
+    ),
     _nothing("wpan0", "IEEE 802.15.4 radio", where=FIRST),
     _software("lowpan7", "6LoWPAN", where=FIRST),
 )
@@ -285,14 +300,15 @@ def _settle(kinds: Node) -> None:
             hardware.wait_for(lambda name=link: settle.has_carrier(name), f"{link} has a carrier")  # type: ignore[misc]
 
 
-def batch(node: Node, *lines: str) -> None:
-    """Run many commands of ``ip`` in a node, by one process."""
-    command.run(["ip", "-n", node.name, "-batch", "-"], input="\n".join((*lines, "")), timeout=60)
+def batch(node: Node, *lines: str, check: bool = True) -> None:
+    """Run many commands of ``ip`` in a node, by one process; without *check* also those after one that failed."""
+    on = [] if check else ["-force"]
+    command.run(["ip", "-n", node.name, *on, "-batch", "-"], input="\n".join((*lines, "")), check=check, timeout=60)
 
 
 def _make_virtual(kinds: Node, far: Node) -> None:
     batch(kinds, _LINKS.format(far=far.name))
-    # Ends whose other side is up have a carrier. Of pair8 it is the cable that is missing, of pair9 it is not up itself.
+    # Ends whose other side is up have a carrier. Of pair8 the other side is down, and pair9 is down itself.
     ends = ("far7", "far10", "far11", "far12", "fbond7", "fteam7", "fbr7", "fvrf7", "fbat7", "fvxcan7")
     batch(far, *(f"link set {one} up" for one in ends))
     l2tp = ["ip", "-n", kinds.name, "l2tp", "add"]
@@ -313,7 +329,11 @@ def _held(kinds: Node) -> Iterator[None]:
     """Have programs of certain names hold links open, and links of hardware that this machine has not."""
     holders = []
     with kinds.network():
-        holders += [_hold("tun7", _TUN, "openvpn"), _hold("tap7", _TAP, "openvpn"), _hold("tap8", _TAP, "qemu-system-x86")]
+        holders += [
+            _hold("tun7", _TUN, "openvpn"),
+            _hold("tap7", _TAP, "openvpn"),
+            _hold("tap8", _TAP, "qemu-system-x86"),
+        ]
         held = [_opened(f"type{number}", _TUN, number) for number in (24, 32, 519, 256, 783, 280, 805)]
         nobody = _opened("tap9", _TAP, None)
         fcntl.ioctl(nobody, _TUNSETPERSIST, 1)
@@ -384,8 +404,9 @@ def _start_ppp(kinds: Node, far: Node) -> None:
 
 
 def _start_modem(kinds: Node, far: Node) -> None:
-    answer = r'chat -t 30 ATZ "OK\r\c" ATDT5550100 "CONNECT\r\c"'
-    call = 'chat -t 30 "" ATZ OK ATDT5550100 CONNECT ""'
+    answer = r'chat -t 60 ATZ "OK\r\c" ATDT5550100 "CONNECT\r\c"'
+    # What is said before the other end listens is lost, as on any line: so it is said again.
+    call = 'chat -t 5 "" ATZ OK-ATZ-OK-ATZ-OK-ATZ-OK-ATZ-OK-ATZ-OK ATDT5550100 CONNECT ""'
     ends = "198.51.100.129:198.51.100.130"
     far.start("pppd", "/run/far-modem", *_TERMINAL, *_PLAIN, "local", ends, "ifname", "fppp-modem", "connect", answer)
     kinds.start("pppd", "/run/kinds-modem", *_TERMINAL, *_PLAIN, "noipdefault", "ifname", "ppp-modem", "connect", call)
@@ -405,7 +426,10 @@ def _start_answering(kinds: Node, far: Node) -> None:
 
 def _start_cable(kinds: Node, far: Node) -> None:
     """Join two computers as Windows joins them."""
-    host, guest = 'chat -t 30 CLIENT "CLIENTSERVER\\c"', r'chat -t 30 "" "CLIENT\c" CLIENTSERVER "\c"'
+    host = r'chat -t 60 CLIENT "CLIENTSERVER\c"'
+    guest = (
+        r'chat -t 5 "" "CLIENT\c" CLIENTSERVER-CLIENT\c-CLIENTSERVER-CLIENT\c-CLIENTSERVER-CLIENT\c-CLIENTSERVER "\c"'
+    )
     line = (*_TERMINAL, *_PLAIN, "local")
     far.start("pppd", "/run/far-cable", *line, "198.51.100.225:198.51.100.226", "ifname", "fppp-cable", "connect", host)
     kinds.start("pppd", "/run/kinds-cable", *line, "noipdefault", "ifname", "ppp-cable", "connect", guest)
@@ -434,7 +458,15 @@ def _make_slip(kinds: Node) -> None:
 
 # ------------------------------------------------------------------------------------------------------- hardware
 
-_RADIOS = {"kinds0": "station", "kinds1": "ap", "kinds2": "mesh", "kinds3": "adhoc", "kinds4": "monitor", "kinds5": "spare5", "kinds6": "spare6"}
+_RADIOS = {
+    "kinds0": "station",
+    "kinds1": "ap",
+    "kinds2": "mesh",
+    "kinds3": "adhoc",
+    "kinds4": "monitor",
+    "kinds5": "spare5",
+    "kinds6": "spare6",
+}
 _ACCESS_POINT = "interface=ap\ndriver=nl80211\nssid=kinds\nhw_mode=g\nchannel=1\n"
 
 
@@ -501,7 +533,11 @@ def _bluetooth(kinds: Node) -> Iterator[None]:
 
 def _controllers() -> set[int]:
     known = Path("/sys/class/bluetooth")
-    return {int(one.name.removeprefix("hci")) for one in known.iterdir() if ":" not in one.name} if known.exists() else set()
+    return (
+        {int(one.name.removeprefix("hci")) for one in known.iterdir() if ":" not in one.name}
+        if known.exists()
+        else set()
+    )
 
 
 @contextlib.contextmanager

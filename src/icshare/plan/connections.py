@@ -38,6 +38,9 @@ _RT_MAIN = 254
 _RTN_UNICAST = 1
 _IFA_LINK_LOCAL = IPv4Network("169.254.0.0/16")
 
+_TAKING_ALL = frozenset({"macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"})
+"""Kinds that take over what the link below them receives, as a bridge would: the kernel refuses the second."""
+
 _OPERSTATE_NOTPRESENT, _OPERSTATE_DOWN, _OPERSTATE_LOWERLAYERDOWN, _OPERSTATE_DORMANT, _OPERSTATE_UP = 1, 2, 3, 5, 6
 
 
@@ -80,6 +83,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
     by_index = {link.index: link for link in links}
     best = best_default(routes, links)
     known = identities(links)
+    taken = {link.lower for link in links if link.kind in _TAKING_ALL}
     found = []
     for link in links:
         override = (overrides or {}).get(link.name)
@@ -111,7 +115,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
                 sharable=sharable(kind.media, flags),
                 as_public=_as_role(link, kind, flags, master, override, public=True, role=role),
                 as_private=as_private,
-                bridgeable=kind.bridgeable,
+                bridgeable=kind.bridgeable and link.index not in taken,
                 hidden=kind.hidden,
             )
         )

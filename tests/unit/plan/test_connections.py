@@ -187,6 +187,13 @@ def test_the_best_default_route_is_of_ipv4_and_the_smallest_metric(routes: list[
     assert best_default(routes, [link("eth0", 2), link("eth1", 3)]) == best
 
 
+@pytest.mark.parametrize(("upper", "bridgeable"), [("macvlan", False), ("macsec", False), ("vlan", True)])
+def test_no_bridge_takes_a_link_whose_packets_go_to_another_already(upper: str, *, bridgeable: bool) -> None:
+    """It was planned as a port, and the kernel refused it in the middle of sharing."""
+    card, above = connections([link("eth0", 2), link("up0", 3, kind=upper, lower=IfIndex(2))], (), ())
+    assert (card.bridgeable, above.bridgeable) == (bridgeable, True)
+
+
 # ------------------------------------------------------------------------------------------------ identity, names
 
 
