@@ -204,14 +204,14 @@ def test_the_port_of_an_emulated_machine_is_told_by_its_emulator(made: Made) -> 
 def test_links_with_a_device_keep_their_identity_over_a_rename(made: Made, views: Views) -> None:
     """The last but one: a link has to be down to be renamed, and a station that was down is out of its network."""
     names = ("station", "station2", "ap", "rndis-host", "ncm-host", "ecm-host", "rndis-gadget", "panu")
-    kinds.batch(made.kinds, *(f"link set {name} {what}" for name in names for what in ("down", f"name new-{name}")))
+    kinds.batch(made.kinds, *(f"link set {name} {what}" for name in names for what in ("down", f"name x-{name}")))
     try:
         after = look(made.kinds, sysfs_of=made.kinds).connections
     finally:
-        kinds.batch(made.kinds, *(f"link set new-{name} name {name}" for name in names))
+        kinds.batch(made.kinds, *(f"link set x-{name} name {name}" for name in names))
     before = views.own["kinds"].connections
-    assert {name: after[f"new-{name}"].guid for name in names} == {name: before[name].guid for name in names}
-    assert {name: after[f"new-{name}"].kind for name in names} == {name: before[name].kind for name in names}
+    assert {name: after[f"x-{name}"].guid for name in names} == {name: before[name].guid for name in names}
+    assert {name: after[f"x-{name}"].kind for name in names} == {name: before[name].kind for name in names}
 
 
 def test_programs_are_still_there(made: Made) -> None:

@@ -34,11 +34,12 @@ def inhabited() -> Iterator[Node]:
     """Give a node with the links that golden rulesets name, each of the kind that its name stands for."""
     command.run(["modprobe", "--all", "ppp_generic", "tun", "wireguard", "8021q", "dummy"])
     node = Node("golden")
-    with node.network(), contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held:
         held.callback(node.close)
         unit = os.open("/dev/ppp", os.O_RDWR | os.O_CLOEXEC)
         held.callback(os.close, unit)
-        assert struct.unpack("i", fcntl.ioctl(unit, _PPPIOCNEWUNIT, struct.pack("i", 0))) == (0,)
+        with node.network():
+            assert struct.unpack("i", fcntl.ioctl(unit, _PPPIOCNEWUNIT, struct.pack("i", 0))) == (0,)
         for words in (
             "tun0 type wireguard",
             "wan0 type dummy",
@@ -66,6 +67,16 @@ def test_a_golden_ruleset_loads_beside_links_of_its_names(inhabited: Node, name:
         assert _HANDLE.sub("", nft.list_text()) == _HANDLE.sub("", first)
 
 
+_WIDE = """
+table inet wide {
+    chain input {
+        type filter hook input priority 0;
+        iifname "ppp*" icmp type echo-reply counter
+    }
+}
+"""
+
+
 def test_a_name_that_stands_for_many_matches_packets_of_ppp(make_node: MakeNode, modprobe: Modprobe) -> None:
     """Rules of others match ``ppp*``, as ours match ``ppp0``."""
     modprobe("ppp_async")
@@ -73,10 +84,7 @@ def test_a_name_that_stands_for_many_matches_packets_of_ppp(make_node: MakeNode,
     near.start("socat", "PTY,link=/run/rules-near,raw,echo=0", "PTY,link=/run/rules-far,raw,echo=0")
     hardware.wait_for(Path("/run/rules-far").exists, "there is a line")
     with near.network(), Nftables() as nft:
-        nft.load(
-            "table inet wide { chain input { type filter hook input priority 0;"
-            ' iifname "ppp*" icmp type echo-reply counter; } }'
-        )
+        nft.load(_WIDE)
     line = ("115200", "local", "nocrtscts", "noauth", "nodetach", "noccp", "novj", "nodefaultroute")
     far.start("pppd", "/run/rules-far", *line, "198.51.100.1:198.51.100.2", "silent", "unit", "8")
     near.start("pppd", "/run/rules-near", *line, "noipdefault", until="remote IP address")
@@ -180,9 +188,7 @@ def test_what_may_not_come_in_does_not_beside_a_flowtable(shortcut: Node, client
         echo(connection)
 
 
-def test_nothing_leaves_by_another_link_beside_a_flowtable(
-    shortcut: Node, client: Node, make_node: MakeNode
-) -> None:
+def test_nothing_leaves_by_another_link_beside_a_flowtable(shortcut: Node, client: Node, make_node: MakeNode) -> None:
     """The kernel takes a connection off the short cut when its link goes; then our chains hold it."""
     other = make_node("other")
     connect(other, "line1", shortcut, "eth1")
