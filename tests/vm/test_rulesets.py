@@ -131,6 +131,7 @@ def conversation(client: Node) -> Iterator[socket.socket]:
     with client.network():
         connection = socket.create_connection((str(ECHO_ADDRESS), ECHO_PORT), timeout=_ANSWER_SECONDS)
     with connection:
+        assert connection.recv(64).startswith(f"{LINE.ip} ".encode())  # it says first who we are
         yield connection
 
 
@@ -242,7 +243,9 @@ def test_an_alg_rewrites_what_a_client_says_of_itself(isp: Node, gateway: Node, 
     Connection tracking loads its half of a helper on demand; the half that rewrites is another module, which nothing
     but a rule of iptables asks for. Where both are built in, as in the kernel that the other tests run on, nobody sees.
     """
-    gateway.file("/etc/icshare/icshare.toml").write_text('[sharing]\nhelpers = ["ftp", "tftp", "sip", "pptp"]\n')
+    settings = gateway.file("/etc/icshare/icshare.toml")
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('[sharing]\nhelpers = ["ftp", "tftp", "sip", "pptp"]\n')
     connect(isp, "line0", gateway, "eth0")
     address_line(isp, "line0", gateway, "eth0")
     gateway.document("share", "eth0", "lan0")
