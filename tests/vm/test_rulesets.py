@@ -173,7 +173,8 @@ def _packets(node: Node) -> list[str]:
     return re.findall(r"counter packets \d+ bytes \d+", nft_text.partition("table inet fast")[0])
 
 
-def test_what_may_not_come_in_does_not_beside_a_flowtable(shortcut: Node, client: Node, isp: Node) -> None:
+@pytest.mark.usefixtures("shortcut")
+def test_what_may_not_come_in_does_not_beside_a_flowtable(client: Node, isp: Node) -> None:
     (found,) = client.ip_json("-4", "address", "show", "dev", "eth0")
     address = found["addr_info"][0]["local"]
     with client.network():
@@ -253,9 +254,10 @@ def test_an_alg_rewrites_what_a_client_says_of_itself(isp: Node, gateway: Node, 
     with isp.network():
         server = socket.create_server(("", 21))
     server.settimeout(_ANSWER_SECONDS)
-    with server, client.network():
-        caller = socket.create_connection((str(LINE_ROUTER), 21), timeout=_ANSWER_SECONDS)
-    called, _ = server.accept()
+    with server:
+        with client.network():
+            caller = socket.create_connection((str(LINE_ROUTER), 21), timeout=_ANSWER_SECONDS)
+        called, _ = server.accept()
     with caller, called:
         called.settimeout(_ANSWER_SECONDS)
         called.sendall(b"220 ready\r\n")
