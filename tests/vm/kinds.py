@@ -254,15 +254,24 @@ _STAY_DOWN = {"pair9", "tap9", "station2", "station4", "p2pgo", "p2pcl"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The namespaces of the links."""
+    """The namespaces of the links.
+
+    Attributes:
+        kinds: Where they are.
+        far: Where their other ends are.
+        strange: Links of the first namespace that others made, before.
+    """
 
     kinds: Node
     far: Node
+    strange: frozenset[str]
 
 
 @contextlib.contextmanager
 def made() -> Iterator[Made]:
     """Make every link of `KINDS`, for the block."""
+    with NetlinkSocket() as kernel:
+        strange = frozenset(link.name for link in kernel.links())
     command.run(["modprobe", "--all", *_MODULES], timeout=60)
     for module in ("mac80211_hwsim radios=0", "dummy_hcd"):
         command.run(["modprobe", *module.split()], timeout=60)
@@ -284,7 +293,7 @@ def made() -> Iterator[Made]:
         _finish_ppp(kinds)
         batch(kinds, *(f"link set {one} up" for one in _links_to_raise(kinds)))
         _settle(kinds)
-        yield Made(kinds=kinds, far=far)
+        yield Made(kinds=kinds, far=far, strange=strange)
 
 
 def _links_to_raise(kinds: Node) -> list[str]:
@@ -476,13 +485,13 @@ def _set_up_radios(kinds: Node) -> None:
         first = hardware.first_link(radio)
         command.run(["ip", "link", "set", first, "name", link])
         command.run(["iw", "phy", radio, "set", "netns", "name", kinds.name])
-    for radio, link, *mode in (
+    for radio, link, mode in (
         ("kinds0", "station2", "managed"),
-        ("kinds5", "station4", "managed", "4addr", "on"),
+        ("kinds5", "station4", "managed 4addr on"),
         ("kinds6", "p2pcl", "__p2pcl"),
         ("kinds6", "p2pgo", "__p2pgo"),
     ):
-        kinds.run("iw", "phy", radio, "interface", "add", link, "type", *mode)
+        kinds.run("iw", "phy", radio, "interface", "add", link, "type", *mode.split())
     for link, mode in (("mesh", "mp"), ("adhoc", "ibss"), ("monitor", "monitor")):
         kinds.run("iw", "dev", link, "set", "type", mode)
         kinds.ip("link", "set", link, "up")

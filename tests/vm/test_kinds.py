@@ -8,10 +8,10 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from tests.vm import kernelcalls, kinds
+from tests.vm import hardware, kernelcalls, kinds
 from tests.vm.kinds import FIRST, KINDS, Kind, Made
 from tests.vm.nodes import Node
 
@@ -19,6 +19,8 @@ from icshare.host import command, links
 from icshare.model.connection import Characteristics, Connection
 from icshare.model.link import Link
 from icshare.plan.connections import connections
+
+T = TypeVar("T")
 
 _COMMON = Characteristics.ALL_USERS | Characteristics.ALLOW_RENAME
 
@@ -73,14 +75,14 @@ def _view() -> View:
     return View(connections={one.interface: one for one in found}, links={one.name: one for one in seen.links})
 
 
-def _in_network(node: Node | None, function: Callable[[], Any]) -> Any:
+def _in_network(node: Node | None, function: Callable[[], T]) -> T:
     if node is None:
         return function()
     with node.network():
         return function()
 
 
-def _in_child(function: Callable[[], Any]) -> Any:
+def _in_child(function: Callable[[], T]) -> T:
     """Return what *function* returns in a child of this process, which may change what it likes."""
     read, write = os.pipe()
     pid = os.fork()
@@ -96,7 +98,7 @@ def _in_child(function: Callable[[], Any]) -> Any:
     with os.fdopen(read, "rb") as pipe:
         answer = pipe.read()
     os.waitpid(pid, 0)
-    found = pickle.loads(answer)  # our own child's
+    found: T | BaseException = pickle.loads(answer)  # our own child's
     if isinstance(found, BaseException):
         raise found
     return found
@@ -146,10 +148,10 @@ def test_a_link_is_recognised_by_who_sees_the_sysfs_of_another_namespace(kind: K
     assert foreign.guid == own.guid
 
 
-def test_there_is_no_link_that_the_table_does_not_know(views: Views) -> None:
+def test_there_is_no_link_that_the_table_does_not_know(made: Made, views: Views) -> None:
     """But those that stand below or beside one of it."""
     beside = {"pair10", "pair11", "pair12", "dsl", "subscribers", "spare5", "spare6", "nap-bridge", "hwsim0", "wpan1"}
-    known = {one.link for one in KINDS} | beside
+    known = {one.link for one in KINDS} | beside | made.strange
     assert {name for view in views.own.values() for name in view.connections} - known == set()
 
 
@@ -196,7 +198,7 @@ def test_the_port_of_an_emulated_machine_is_told_by_its_emulator(made: Made) -> 
     machine = ("qemu-system-x86_64", "-M", "none", "-nodefaults", "-display", "none", "-S")
     port = "tap,id=port,ifname=machine7,script=no,downscript=no"
     made.kinds.start(*machine, "-netdev", port)
-    kinds.hardware.wait_for(lambda: "machine7" in made.kinds.ip("link"), "the machine has its port")
+    hardware.wait_for(lambda: "machine7" in made.kinds.ip("link"), "the machine has its port")
     seen = look(made.kinds, sysfs_of=made.kinds).connections["machine7"]
     assert (seen.kind, seen.media.name, seen.bridgeable) == ("virtual machine's port (tap)", "LAN", True)
 
