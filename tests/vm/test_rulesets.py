@@ -262,6 +262,8 @@ def test_an_alg_rewrites_what_a_client_says_of_itself(isp: Node, gateway: Node, 
         called.settimeout(_ANSWER_SECONDS)
         called.sendall(b"220 ready\r\n")
         caller.recv(64)
+        caller.sendall(b"USER anonymous\r\n")  # connection tracking looks at what begins after the end of a line
+        called.recv(64)
         caller.sendall(f"PORT {str(own).replace('.', ',')},200,1\r\n".encode())
         assert called.recv(64).startswith(f"PORT {str(LINE.ip).replace('.', ',')},".encode())
 
