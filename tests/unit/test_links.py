@@ -175,14 +175,15 @@ def test_the_link_of_another_namespace_under_the_same_name_is_not_believed(tmp_p
     assert (link.facts.devtype, link.facts.driver, link.facts.hardware) == ("gadget", "", True)  # by rtnetlink's bus
 
 
-def test_a_gadget_is_told_from_an_ethernet_card_by_its_bus_where_sysfs_is_of_another_namespace(tmp_path: Path) -> None:
-    """It was called Ethernet there: only sysfs has the device type, but rtnetlink has the bus."""
-    (message,) = Case("usb_gadget").payloads("link.hex")
-    (link,) = with_facts(
-        [parse_link(message)],
-        root=tmp_path / "nowhere",
-        radios=list,
-        driver=lambda _: DriverInfo(driver="g_ether", bus="gadget"),
-    )
-    assert classify(link).label == "USB gadget"
-    assert link.facts.hardware
+@pytest.mark.parametrize(
+    ("name", "driver", "label"),
+    [("usb_gadget", "g_ether", "USB gadget"), ("bluetooth_network", "", "Bluetooth network"), ("bridge", "", "bridge")],
+)
+def test_a_parent_tells_the_kind_where_sysfs_is_of_another_namespace(
+    name: str, driver: str, label: str, tmp_path: Path
+) -> None:
+    """Gadgets and Bluetooth networks were called Ethernet there: only sysfs has the device type."""
+    (message,) = Case(name).payloads("link.hex")
+    (link,) = with_facts([parse_link(message)], root=tmp_path, radios=list, driver=lambda _: DriverInfo(driver=driver))
+    assert classify(link).label == label
+    assert link.facts.hardware == (name != "bridge")
