@@ -14,6 +14,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -51,6 +52,7 @@ from icshare.plan.transition import in_force, rewind
 from icshare.ports import Record
 
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
+    from icshare.control.dialling import Dialling
     from icshare.control.events import Events
     from icshare.control.mappings import PortMappings
     from icshare.control.roles import Roles
@@ -58,6 +60,7 @@ if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and i
     from icshare.host.linux import LinuxHost
     from icshare.machine import Machine
     from icshare.model.client import Client
+    from icshare.plan.dialling import OnDemand
 
 _MAX_ALIAS = 255
 
@@ -147,6 +150,13 @@ class SharingManager:
             settings=self._settings,
         )
 
+    @cached_property
+    def _dialling(self) -> "Dialling":
+        from icshare.control.dialling import Dialling
+        from icshare.host.dialer import Dialer
+
+        return Dialling(Dialer(self._directory), lambda: links.look(self._directory))
+
     def connections(self) -> tuple[Connection, ...]:
         """Return every connection of the host with its part in sharing; needs no privilege.
 
@@ -158,7 +168,7 @@ class SharingManager:
             HostError: The host, the journal or the state file could not be read.
         """
         record, state = self._journal.load(), self._store.load()
-        found = self._judged(links.look(), record, state)
+        found = self._judged(links.look(self._directory), record, state)
         return (*found, *absent(state, {one.guid for one in found}))
 
     def connection(self, guid: UUID) -> Connection | None:
@@ -168,7 +178,7 @@ class SharingManager:
             HostError: The host, the journal or the state file could not be read.
         """
         record, state = self._journal.load(), self._store.load()
-        found = self._judged(links.look(guid), record, state)
+        found = self._judged(links.look(self._directory, guid), record, state)
         return next((one for one in found if one.guid == guid), None) or absent_one(state, guid)
 
     def role(self, guid: UUID) -> Role | None:
@@ -181,7 +191,7 @@ class SharingManager:
         here = links.interfaces()
         if guid not in here:
             gone = absent_one(state, guid)
-            return gone.role if gone else None
+            return gone.role if gone else Role.NONE if guid in links.dialable() else None
         return parts(record.wanted if record else Wanted(), state.designation, here).role(here[guid])
 
     def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
@@ -205,17 +215,20 @@ class SharingManager:
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
+        dial_on_demand: bool | None = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
 
-        The firewall of a connection that was public before stays on, as in Windows; `stop` takes it back.
+        What has to be dialled is dialled first, and hung up when the sharing ends. The firewall of a connection that
+        was public before stays on, as in Windows; `stop` takes it back.
 
         Args:
-            public: Interface name of the public connection, or `AUTO`.
-            privates: Interface names of the private connections.
+            public: Interface name of the public connection or name of a pppd peer, or `AUTO`.
+            privates: Likewise of the private connections.
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
+            dial_on_demand: Dial when there is traffic, None for the setting; of no consequence for what is connected.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -228,10 +241,13 @@ class SharingManager:
         """
         from icshare.engine import silent
 
-        places.require_net_admin()
-        sharing = self._sharing(public, privates, subnet)
+        self._roles.authorize()
+        progress = progress or silent
         on = self._settings.firewall if firewall is None else firewall
-        return self._roles.share(sharing, firewall=on, progress=progress or silent)
+        with self._dialled([public, *(privates := tuple(privates))], self._on_demand(wanted=dial_on_demand), progress):
+            outcome = self._roles.share(self._sharing(public, privates, subnet), firewall=on, progress=progress)
+        self._release(progress)
+        return outcome
 
     def propose(self, wanted: Wanted) -> "Proposal":
         """Return what bringing *wanted* into force would change, without changing it.
@@ -254,8 +270,34 @@ class SharingManager:
         on = self._settings.firewall if firewall is None else firewall
         return self._roles.wanted(self._sharing(public, privates, subnet), firewall=on)
 
+    @contextmanager
+    def _dialled(self, names: Sequence[str], on_demand: "OnDemand | None", progress: "Progress") -> Iterator[None]:
+        """Have those of *names* dialled that have to be, unless something speaks against another of them."""
+        known = self._machine.connections()
+        found = [called(known, name) for name in names if name != AUTO]
+        usable = [one for place, one in enumerate(found) if one and (one.as_private if place else one.as_public).ok]
+        if len(usable) < len(found):  # which will be told of when the sharing is made
+            yield
+            return
+        with self._dialling.held(usable, on_demand, progress):
+            yield
+
+    def _on_demand(self, *, wanted: bool | None = None) -> "OnDemand | None":
+        from icshare.plan.dialling import OnDemand
+
+        on = self._settings.dial.on_demand if wanted is None else wanted
+        return OnDemand(idle_seconds=self._settings.dial.idle_seconds) if on else None
+
+    def _release(self, progress: "Progress") -> int:
+        """Hang up what was dialled for a sharing that does not need it any more."""
+        designation = self._store.load().designation
+        public = [designation.public] if designation.public else []
+        return self._dialling.release([*public, *designation.privates], progress)
+
     def _sharing(self, public: str, privates: Iterable[str], subnet: IPv4Network | None) -> Sharing:
-        privates = tuple(privates)
+        known = self._machine.connections()
+        public = public if public == AUTO else _interface(known, public)
+        privates = tuple(_interface(known, name) for name in privates)
         unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
         if unusable:
             raise RefusedError(
@@ -285,23 +327,79 @@ class SharingManager:
             nothing = state.designation == Designation() and not state.firewalls
         except IcshareError:  # of which `Roles.stop` tells when all is taken back
             nothing = False
+        progress = progress or silent
         if nothing and self._journal.load() is None and not self._journal.is_locked_or_left():
-            return 0
+            return self._dialling.release((), progress)
         places.require_net_admin()
         self._machine.dismiss()
-        return self._roles.stop(progress or silent)
+        count = 0
+        try:
+            count = self._roles.stop(progress)
+        finally:
+            count += self._dialling.release((), progress)
+        return count
 
     def set_public(self, guid: UUID) -> None:
-        """Designate the public connection; see `Roles.set_public`."""
-        self._roles.set_public(guid)
+        """Designate the public connection; see `Roles.set_public`.
+
+        One that has to be dialled waits for `connect`, or for traffic if the settings want it dialled on demand.
+        """
+        self._roles.authorize()
+        one = next((one for one in self._machine.connections() if one.guid == guid), None)
+        on_demand = self._on_demand()
+        dialled = [one] if one is not None and one.as_public.ok and on_demand is not None else []
+        with self._dialling.held(dialled, on_demand, _silent):
+            self._roles.set_public(guid)
+        self._release(_silent)
 
     def add_private(self, guid: UUID) -> None:
         """Designate a private connection; see `Roles.add_private`."""
         self._roles.add_private(guid)
+        self._release(_silent)
 
     def unshare(self, guid: UUID) -> None:
         """Take a connection's part away; see `Roles.unshare`."""
         self._roles.unshare(guid)
+        self._release(_silent)
+
+    def connect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+        """Connect a connection: dial it, or bring its link up. What waited for it comes into force.
+
+        Returns when it is connected, and at once if it is.
+
+        Raises:
+            GoneError: There is no such connection.
+            ConflictError: It is being dialled already.
+            NotSupportedError: pppd is not installed.
+            HostError: It cannot be connected; nothing is left of the attempt.
+            PrivilegeError: CAP_NET_ADMIN is missing.
+        """
+        places.require_net_admin()
+        one = self.connection(guid)
+        if one is None or not one.peer:
+            self._host.set_up(self._index(guid), up=True)
+            return
+        self._dialling.connect(one.peer, progress or _silent)
+        try:
+            self._roles.resume(guid)
+        except IcshareError as error:
+            error.add_note(f"{one.peer} is connected; what waited for it is not in force")
+            raise
+
+    def disconnect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+        """Disconnect a connection: hang it up, or bring its link down. Its part in sharing stays, and waits.
+
+        Raises:
+            GoneError: There is no such connection.
+            HostError: It cannot be disconnected.
+            PrivilegeError: CAP_NET_ADMIN is missing.
+        """
+        places.require_net_admin()
+        one = self.connection(guid)
+        if one is None or not one.peer:
+            self._host.set_up(self._index(guid), up=False)
+        else:
+            self._dialling.disconnect(one.peer, progress or _silent)
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Switch a connection's firewall on or off; see `Roles.set_firewall`."""
@@ -340,33 +438,25 @@ class SharingManager:
 
         return preflight.installed()
 
-    def set_up(self, guid: UUID, up: bool) -> None:  # noqa: FBT001 (as the switch that it is)
-        """Bring a connection's link up or down, as its administrator would.
-
-        Raises:
-            GoneError: There is no such connection.
-            HostError: The kernel refused.
-            PrivilegeError: CAP_NET_ADMIN is missing.
-        """
-        self._host.set_up(self._index(guid), up=up)
-
     def rename(self, guid: UUID, name: str) -> None:
-        """Give a connection a name for people: its link's alias; "" takes it away. Errors as in `set_up`.
+        """Give a connection a name for people: its link's alias; "" takes it away. Errors as in `disconnect`.
 
         Raises:
             InvalidRequestError: Longer than 255 bytes, or with a control character.
         """
         if len(name.encode()) > _MAX_ALIAS or not name.isprintable():
             raise InvalidRequestError(f"{name!r:.80} is no name for a connection (up to 255 printable bytes)")
+        self._refuse_peer(guid, "renamed: its name is that of its file in /etc/ppp/peers")
         self._host.set_alias(self._index(guid), name)
 
     def delete(self, guid: UUID) -> None:
-        """Delete a virtual connection. Errors as in `set_up`.
+        """Delete a virtual connection. Errors as in `disconnect`.
 
         Raises:
             NotSupportedError: It is hardware.
         """
         places.require_net_admin()
+        self._refuse_peer(guid, "deleted: it is there as long as its file in /etc/ppp/peers is")
         connection = self.connection(guid)
         if connection is not None and not connection.characteristics & Characteristics.ALLOW_REMOVAL:
             raise NotSupportedError(f"{connection.interface} is a device, which cannot be deleted")
@@ -394,6 +484,11 @@ class SharingManager:
             self._store.append(
                 *(Named(connection=guid, name=name) for guid, name in names.items() if guid not in given)
             )
+
+    def _refuse_peer(self, guid: UUID, why: str) -> None:
+        one = self.connection(guid)
+        if one is not None and one.peer:
+            raise NotSupportedError(f"{one.peer} cannot be {why}")
 
     def _authorize(self) -> None:
         """Check privilege and policy for a change of mappings."""
@@ -488,6 +583,24 @@ class SharingManager:
                 hint="name the public connection, or connect one to the Internet first",
             )
         return interface_name(link.name)
+
+
+def called(connections: Iterable[Connection], name: str) -> Connection | None:
+    """Return the connection that *name* calls: the one with that interface, else the pppd peer; None without."""
+    known = list(connections)
+    return next(
+        (one for key in ("interface", "peer") for one in known if getattr(one, key) == name),
+        None,
+    )
+
+
+def _interface(connections: Iterable[Connection], name: str) -> str:
+    found = called(connections, name)
+    return name if found is None else found.interface
+
+
+def _silent(_: str) -> None:
+    """Report nothing."""
 
 
 __all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]

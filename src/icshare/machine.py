@@ -27,6 +27,7 @@ class Machine:
         self._host = host
         self._journal = journal
         self._settings = settings
+        self._directory = run_directory
         self._follower = FollowerService(run_directory)
 
     def require_admin(self) -> None:
@@ -39,7 +40,7 @@ class Machine:
 
     def connections(self) -> tuple[Connection, ...]:
         """Return the connections as they would be without us."""
-        snapshot = look()
+        snapshot = look(self._directory)
         record = self._journal.load()
         return self.judge(rewind(snapshot, [one.step for one in record.entries]) if record else snapshot)
 

@@ -65,7 +65,7 @@ class FakeHost:
         files = ServiceFiles(
             pid="/run/icshare/dnsmasq.pid",
             leases="/run/icshare/dnsmasq.leases",
-            resolv="/etc/resolv.conf",
+            resolv=("/etc/resolv.conf",),
             direct=self.direct,
         )
         return Environment(files=files, user="dnsmasq", account=self.account)

@@ -18,14 +18,15 @@ _FEW = 10
 
 
 def connection_named(connections: "Sequence[Connection]", name: str) -> "Connection":
-    """Return the connection with interface *name*; of two, the one that is present.
+    """Return the connection with interface *name*, of two the one that is present; else the pppd peer *name*.
 
     Raises:
         InvalidRequestError: There is none.
     """
-    found = [one for one in connections if one.interface == name]
-    if not found:
-        close = get_close_matches(name, [one.interface for one in connections], n=1)
+    found = [one for one in connections if one.interface == name] or [one for one in connections if one.peer == name]
+    if not found or not name:
+        names = [*(one.interface for one in connections), *(one.peer for one in connections if one.peer)]
+        close = get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]}?" if close else "icshare list --all shows them all"
         raise InvalidRequestError(f"there is no connection {name!r:.80}", hint=hint)
     return next((one for one in found if one.status.name != "HARDWARE_NOT_PRESENT"), found[0])

@@ -27,6 +27,16 @@ def list_document(connections: "Iterable[Connection]", windows_names: Mapping[UU
     )
 
 
+def dial_document(connection: "Connection") -> schema.DialDocument:
+    """Return what ``icshare connect`` and ``icshare disconnect`` print."""
+    return schema.DialDocument(
+        guid=connection.guid,
+        interface=_text(connection.interface),
+        name=_text(connection.name),
+        status=connection.status.name.lower(),
+    )
+
+
 def share_document(outcome: "Outcome") -> schema.ShareDocument:
     """Return what ``icshare share`` prints."""
     return _share(outcome, dry_run=False, checks=_checks(outcome.health), ruleset=None)
@@ -196,6 +206,7 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
             members=segment.members,
             network=str(segment.network),
             gateway=str(segment.gateway),
+            beyond=tuple(map(str, segment.beyond)),
             bridged=segment.bridged,
             dhcp=sharing.dhcp.enabled and segment.ethernet,
         )

@@ -31,7 +31,10 @@ and what follows a mapping's host to its next address. All that was changed is o
 machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in
 force again by itself.
 
-A connection is called by the name of its interface, as 'icshare list' shows it.
+A connection is called by the name of its interface, as 'icshare list' shows it. What pppd can dial, the files in
+/etc/ppp/peers, are connections too: PPPoE, modem or cable, as their options say. They can be called by their own names;
+'icshare connect' dials one and 'icshare disconnect' hangs it up. Sharing one that is not connected dials it, or lets
+the first packet of a client do that.
 """
 
 _EXIT = (
@@ -48,6 +51,7 @@ _FILES = (
         "/var/lib/icshare/",
         "What was asked for, also after a reboot: who is public and who private, firewalls, port mappings, names.",
     ),
+    ("/etc/ppp/peers/", "What pppd can dial."),
     ("/run/icshare/", "The record of what was changed, and the files of the DHCP and DNS server."),
     (
         "/var/log/icshare/pfirewall.log",
@@ -65,6 +69,11 @@ _ENVIRONMENT = (
 _EXAMPLES = (
     ("icshare list", "Show the connections, and what each can be."),
     ("sudo icshare share wlan0 eth0", "Share the Wi-Fi connection with what is plugged into eth0."),
+    ("sudo icshare connect provider", "Dial the pppd peer of that name."),
+    (
+        "sudo icshare share --dial-on-demand provider eth0",
+        "Share it with eth0; the first packet of a client dials it, and it is hung up when nobody needs it.",
+    ),
     (
         "sudo icshare share auto eth0 eth1",
         "Share the one with the best default route; eth0 and eth1 are bridged.",
@@ -102,6 +111,21 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "sharing.subnet": ("CIDR", "Subnet of the private network. Default: 192.168.137.0/24, or the first that is free."),
     "sharing.firewall": ("boolean", "Protect the public connection itself. Default: true."),
     "sharing.helpers": ("list", "Protocols to help through NAT: any of ftp, tftp, sip and pptp. Default: none."),
+    "sharing.bridge": (
+        "boolean",
+        (
+            "Make the bridge ics-br0 for a single private connection too, for ports that others add to it: Bluetooth, "
+            "hypervisors, containers. Default: false."
+        ),
+    ),
+    "sharing.dial_on_demand": (
+        "boolean",
+        "Dial a pppd peer that is shared when a client needs it, and hang up when it is idle. Default: false.",
+    ),
+    "sharing.idle_seconds": (
+        "integer",
+        "On demand, hang up after so many seconds in which nothing left; 0 never does. Default: 600.",
+    ),
     "dhcp.enabled": ("boolean", "Give clients their settings by DHCP. Default: true."),
     "dhcp.first": ("address", "First address to lease. Default: the first after the gateway's."),
     "dhcp.last": ("address", "Last address to lease, inclusive. Default: the last of the subnet."),

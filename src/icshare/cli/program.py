@@ -28,6 +28,8 @@ COMMANDS = {
     "share": Lazy(module="icshare.cli.sharing", name="share"),
     "status": Lazy(module="icshare.cli.status", name="status"),
     "stop": Lazy(module="icshare.cli.stop", name="stop"),
+    "connect": Lazy(module="icshare.cli.dialling", name="connect"),
+    "disconnect": Lazy(module="icshare.cli.dialling", name="disconnect"),
     "clients": Lazy(module="icshare.cli.clients", name="clients"),
     "map": Lazy(module="icshare.cli.map", name="app"),
     "firewall": Lazy(module="icshare.cli.firewall", name="app"),

@@ -58,12 +58,22 @@ class ListDocument(Document, frozen=True):
     connections: Annotated[tuple[ConnectionDocument, ...], Meta(description="By interface index.")]
 
 
+class DialDocument(Document, frozen=True):
+    """Printed by `icshare connect --json` and `icshare disconnect --json`."""
+
+    guid: Annotated[UUID, Meta(description="As in `icshare list --json`.")]
+    interface: Annotated[str, Meta(description="Name of its interface, also of one that has to be dialled to have it.")]
+    name: Annotated[str, Meta(description="Name for people.")]
+    status: Annotated[str, Meta(description="NETCON_STATUS in lower case, as it is now.")]
+
+
 class SegmentDocument(Document, frozen=True):
     """A private segment."""
 
     interface: Annotated[str, Meta(description="The link with the gateway's address: a private, or our bridge.")]
     members: Annotated[tuple[str, ...], Meta(description="Its private connections.")]
     network: Annotated[str, Meta(description="Its subnet in CIDR notation.")]
+    beyond: Annotated[tuple[str, ...], Meta(description="Further networks that are routed to clients of it.")]
     gateway: Annotated[str, Meta(description="Our address on it: the clients' gateway and DNS server.")]
     bridged: Annotated[bool, Meta(description="Its interface is a bridge that icshare made.")]
     dhcp: Annotated[bool, Meta(description="Clients can take their settings by DHCP.")]
@@ -234,6 +244,7 @@ class ErrorDocument(Document, frozen=True):
 
 DOCUMENTS: tuple[type[Document], ...] = (
     ListDocument,
+    DialDocument,
     ShareDocument,
     StatusDocument,
     StopDocument,

@@ -107,9 +107,18 @@ class Manager(Protocol):
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
+        dial_on_demand: bool | None = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share, and prove that it works."""
+        ...
+
+    def connect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+        """Dial a connection, or set its link up."""
+        ...
+
+    def disconnect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+        """Hang a connection up, or set its link down."""
         ...
 
     def stop(self, progress: "Progress | None" = None) -> int:

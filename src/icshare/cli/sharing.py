@@ -37,7 +37,7 @@ def _complete_private(context: typer.Context, incomplete: str) -> list[tuple[str
     return [one for one in candidates(session_of(context), incomplete, public=False) if one[0] not in given]
 
 
-def share(
+def share(  # noqa: PLR0917 (the options of one command)
     context: typer.Context,
     public: Annotated[
         str,
@@ -45,7 +45,7 @@ def share(
             metavar="PUBLIC",
             show_default=False,
             autocompletion=_complete_public,
-            help="The connection to share, or 'auto' for the one with the best default route.",
+            help="The connection to share: its interface, a pppd peer, or 'auto' for the best default route.",
         ),
     ],
     privates: Annotated[
@@ -65,12 +65,21 @@ def share(
     no_firewall: Annotated[
         bool, typer.Option("--no-firewall", help="Leave the public connection itself unprotected.")
     ] = False,
+    dial_on_demand: Annotated[
+        bool | None,
+        typer.Option(
+            "--dial-on-demand/--dial-now",
+            show_default=False,
+            help="Dial PUBLIC when a client needs it and hang up when it is idle, or dial it at once.",
+        ),
+    ] = None,
     json: Json = False,
     _verbose: Verbose = 0,
 ) -> None:
     """Share a connection with the networks behind others.
 
     They get addresses, names and Internet access through it, and are protected from the outside.
+    A pppd peer that is not connected is dialled for it, and hung up when sharing stops.
     What is shared already is moved to the new state; clients that stay notice nothing.
     """
     from icshare.model.names import subnet as parse_subnet
@@ -88,7 +97,9 @@ def share(
         else:
             _print_proposal(session.out, proposal)
         return
-    outcome = _share(session, public, privates, subnet=network, firewall=firewall, quiet=json)
+    outcome = _share(
+        session, public, privates, subnet=network, firewall=firewall, dial_on_demand=dial_on_demand, quiet=json
+    )
     if json:
         from icshare.cli.documents import share_document
 
@@ -104,12 +115,20 @@ def _share(
     *,
     subnet: "IPv4Network | None",
     firewall: bool | None,
+    dial_on_demand: bool | None,
     quiet: bool,
 ) -> "Outcome":
     with session.progress("looking at the connections", quiet=quiet) as progress:
         try:
             with interruptible():
-                return session.manager.share(public, privates, subnet=subnet, firewall=firewall, progress=progress)
+                return session.manager.share(
+                    public,
+                    privates,
+                    subnet=subnet,
+                    firewall=firewall,
+                    dial_on_demand=dial_on_demand,
+                    progress=progress,
+                )
         except Interrupted as interruption:
             error = CancelledError(f"interrupted; {_present(session)}", interruption.number)
             for note in getattr(interruption, "__notes__", ()):

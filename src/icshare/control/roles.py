@@ -206,6 +206,18 @@ class Roles:
             else:
                 self._mappings.disable_all(guid)
 
+    def resume(self, guid: UUID) -> None:
+        """Bring into force what waited for a connection that has just come: its part in sharing, its firewall.
+
+        Raises:
+            IcshareError: As `Engine.apply`; everything was put back.
+        """
+        with self._store.lock():
+            state = self._load()
+            parts = {state.designation.public, *state.designation.privates, *state.firewalls}
+            if guid in parts and (self._settings.policy.sharing or state.designation == Designation()):
+                self._bring(state.designation, state.firewalls)
+
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Switch a connection's firewall on with *options*, or off with None; once more mends what is not so.
 

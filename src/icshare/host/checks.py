@@ -6,7 +6,7 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
@@ -21,8 +21,9 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
+from icshare.plan.peers import undialled
 from icshare.plan.planner import PINNED_TABLE
-from icshare.plan.questions import detours, may_ask_here
+from icshare.plan.questions import detours, may_ask_here, tells_name_servers
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.render.firewall import FIREWALL_TABLE
@@ -108,9 +109,8 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
     if link is None:
         remedy = _AGAIN if segment.bridged else "stop, then share with a connection that is there"
         return _failed("segment", f"{segment.interface} is gone", remedy)
-    wanted = IPv4Interface((segment.gateway, segment.network.prefixlen))
-    if not any(one.index == link.index and one.interface == wanted for one in snapshot.addresses):
-        return _failed("segment", f"{segment.interface} has lost the gateway's address {wanted}", _AGAIN)
+    if not any(one.index == link.index and one.interface.ip == segment.gateway for one in snapshot.addresses):
+        return _failed("segment", f"{segment.interface} has lost the gateway's address {segment.gateway}", _AGAIN)
     if not link.up:
         return _failed("segment", f"{segment.interface} is down", f"ip link set {segment.interface} up")
     gone = [name for name in segment.members if snapshot.link(name) is None]
@@ -121,10 +121,13 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
         astray = [one.name for one in members if one.master != link.index]
         if astray:
             return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
+    networks = ", ".join(map(str, segment.networks))
     unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
     if unplugged:
         return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
-    return _ok("segment", f"{segment.interface} serves {segment.network} as {segment.gateway}")
+    foreign = [one.name for one in snapshot.links if one.master == link.index and one.name not in segment.members]
+    also = f", also behind {', '.join(foreign)}, which others have added" if segment.bridged and foreign else ""
+    return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}{also}")
 
 
 def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:
@@ -220,8 +223,17 @@ def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
         packet
         for segment in segments
         for packet in (
-            *forwarded_packets(segment.interface, sharing.public, segment.network),
-            *service_packets(segment.interface, segment.network),
+            *(
+                packet
+                for network in segment.networks
+                for packet in forwarded_packets(segment.interface, sharing.public, network)
+            ),
+            *service_packets(
+                segment.interface,
+                segment.network,
+                gateway=IPv4Network(segment.gateway) if segment.numbered else None,
+                dhcp=segment.ethernet and sharing.dhcp.enabled,
+            ),
             *(bridged_packets(segment.interface, segment.network, ip_rules=ip_rules) if segment.bridged else ()),
         )
     ]
@@ -234,6 +246,9 @@ def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
 
 def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
     link = snapshot.link(sharing.public)
+    if link is None and (peer := _peer(snapshot, sharing.public)):
+        text = f"{sharing.public} is not connected; clients are cut off until it is"
+        return _warning("public", text, f"icshare connect {peer}")
     if link is None:
         return _warning(
             "public", f"{sharing.public} is gone; clients are cut off until it is back", "share again when it is"
@@ -248,7 +263,18 @@ def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
         )
     if own is None and not _best(snapshot, link):
         return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
+    if link.facts.ppp is not None and link.facts.ppp.waiting:
+        why = next((one.why for one in snapshot.peers if one.name == link.facts.ppp.peer), "")
+        if why:
+            return _warning("public", f"{sharing.public} could not be dialled the last time: {why}")
+        return _ok("public", f"{sharing.public} is not connected, and dials when there is traffic")
     return _ok("public", f"{sharing.public} is connected")
+
+
+def _peer(snapshot: Snapshot, interface: str) -> str:
+    """Return the pppd peer that would be dialled with *interface*, "" for none."""
+    waiting = undialled(snapshot.links, snapshot.peers)
+    return next((one.facts.ppp.peer for one in waiting if one.name == interface and one.facts.ppp), "")
 
 
 def _carries(link: Link) -> bool:
@@ -267,6 +293,8 @@ def _resolvers(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]
     here = link is None or may_ask_here(link, pinned=way_out(snapshot, link) is not None)
     direct = service.files.direct
     servers = sharing.dns.servers or snapshot.resolvers
+    if link is not None and tells_name_servers(link):
+        return  # the other end's own, by the other end
     if not here and direct is not None and not sharing.dns.servers:
         servers = tuple(one for one in name_servers(Path(direct)) if isinstance(one, IPv4Address))
     if link is not None and servers and service.account is not None:

@@ -7,24 +7,28 @@ Source:
     proc(5); pppd(8), "Files"; ``tun_chr_show_fdinfo()`` of the kernel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
+from icshare.host.pppoptions import filled
 from icshare.model.link import PppFacts
-from icshare.plan.dialup import option_words, ppp_facts
+from icshare.plan.dialup import called_peer, option_values, ppp_facts
 
-_NESTING = 4  # an options file names another: deeper than this it goes in circles
 _ANCESTORS = 8
+_PPP_DEVICE = "/dev/ppp"
+_CONNECTED = 2
+"""How often a pppd has `_PPP_DEVICE` open: once for the interface, once for the line that it is connected to."""
 
 
 class LinkOwners:
     """The processes of one moment; each question is looked up once, when it is first asked."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        """Look below *root*, which is not ``/`` for a recorded tree."""
+    def __init__(self, root: Path = Path("/"), links: Collection[str] = ()) -> None:
+        """Look below *root*, which is not ``/`` for a recorded tree; *links* are the names of all links."""
         self._root = root
+        self._links = frozenset(links)
         self._proc = root / "proc"
 
     def ppp(self, name: str) -> PppFacts:
@@ -32,9 +36,16 @@ class LinkOwners:
         sessions = len(_read(self._proc / "net" / "pppoe").splitlines()) > 1
         pid = self._pppd(name)
         if pid is not None:
-            return ppp_facts(self._options(pid), self._ancestors(pid), sessions=sessions)
+            words = self._words(pid)
+            found = ppp_facts(filled(words, self._root), self._ancestors(pid), sessions=sessions)
+            waiting = found.demand and not self._is_connected(pid, pppoe=found.transport == "pppoe", sessions=sessions)
+            return replace(found, peer="" if found.server else called_peer(words), waiting=waiting)
         holders = [comm for comm in self._commands.values() if comm == "accel-pppd"]
         return ppp_facts((), holders, sessions=sessions)
+
+    def called(self) -> frozenset[str]:
+        """Return the peers that a pppd is dialling or has dialled."""
+        return frozenset(called_peer(self._words(pid)) for pid in self._daemons) - {""}
 
     def slip(self) -> PppFacts:
         """Return how the SLIP links of this namespace came about: sliplogin answers, everything else calls."""
@@ -68,33 +79,42 @@ class LinkOwners:
                         found[line.removeprefix("iff:").strip()] = command
         return found
 
+    @cached_property
+    def _daemons(self) -> list[int]:
+        return [pid for pid, command in self._commands.items() if command == "pppd"]
+
+    @cached_property
+    def _claims(self) -> dict[str, int]:
+        """The process of each interface that pid files tell of; those of links that are gone or renamed as well."""
+        found = {}
+        for directory in ("run/pppd", "var/run", "run"):
+            for path in sorted((self._root / directory).glob("*.pid")):
+                text = _read(path).split("\n", 1)[0].strip()
+                if text.isascii() and text.isdigit() and int(text) in self._daemons:
+                    found[path.stem] = int(text)
+        return found
+
     def _pppd(self, name: str) -> int | None:
-        daemons = [pid for pid, command in self._commands.items() if command == "pppd"]
-        for directory in ("run", "var/run", "run/pppd"):
-            text = _read(self._root / directory / f"{name}.pid").strip()
-            if text.isascii() and text.isdigit() and int(text) in daemons:
-                return int(text)
-        for pid in daemons:
-            words = self._words(pid)
-            if ("ifname", name) in pairwise(words):
+        """Return the pppd of an interface: by its pid file, by its options, or as the only one that has no other."""
+        if name in self._claims:
+            return self._claims[name]
+        for pid in self._daemons:
+            if option_values(self._words(pid)).get("ifname") == name:
                 return pid
-        return daemons[0] if len(daemons) == 1 else None
+        others = {pid for interface, pid in self._claims.items() if interface in self._links}
+        left = [pid for pid in self._daemons if pid not in others]
+        return left[0] if len(left) == 1 else None
+
+    def _is_connected(self, pid: int, *, pppoe: bool, sessions: bool) -> bool:
+        """Tell whether a pppd whose link stands on demand is connected; who may not see into it takes it to be so."""
+        descriptors = self._proc / str(pid) / "fd"
+        held = [_readlink(descriptors / str(number)) for number in _numbers(descriptors)]
+        if held:
+            return held.count(_PPP_DEVICE) >= _CONNECTED
+        return sessions or not pppoe
 
     def _words(self, pid: int) -> list[str]:
         return _read(self._proc / str(pid) / "cmdline").rstrip("\0").split("\0")[1:]
-
-    def _options(self, pid: int) -> list[str]:
-        return list(self._filled(self._words(pid), _NESTING))
-
-    def _filled(self, words: list[str], nesting: int) -> Iterator[str]:
-        """Yield *words*, and after ``file`` or ``call`` and its value the words of that file."""
-        for place, word in enumerate(words):
-            yield word
-            keyword = words[place - 1] if place else ""
-            if not nesting or keyword not in {"file", "call"}:
-                continue
-            path = word if keyword == "file" else f"etc/ppp/peers/{word}"
-            yield from self._filled(option_words(_read(self._root / path.lstrip("/"))), nesting - 1)
 
     def _ancestors(self, pid: int) -> list[str]:
         found = []

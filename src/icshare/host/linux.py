@@ -13,6 +13,8 @@ from pathlib import Path
 from icshare.errors import HostError, PrivilegeError
 from icshare.host import checks, doctor, ruleset, sysctl
 from icshare.host.dhcp_probe import send_probe
+from icshare.host.linkowners import LinkOwners
+from icshare.host.links import peers
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.preflight import preflight
@@ -21,7 +23,7 @@ from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
-from icshare.model.link import NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
+from icshare.model.link import IFF_RUNNING, NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
 from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -34,12 +36,15 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.wire import rtchange
 from icshare.wire.netlink import Request
 
+_OWN_LABEL = "icshare"
+
 
 class LinuxHost:
     """This machine, in the network namespace of this process."""
 
     def __init__(self, run_directory: Path) -> None:
         """Take the directory for dnsmasq's files; nothing is read or made yet."""
+        self._directory = run_directory
         self._service = Service(run_directory)
         self._log = LogService(run_directory)
 
@@ -60,9 +65,12 @@ class LinuxHost:
             HostError: It could not be read.
         """
         with NetlinkSocket() as kernel:
-            links = with_facts(kernel.links())
+            bare = kernel.links()
+            owners = LinkOwners(links=[one.name for one in bare])
+            links = with_facts(bare, owners=owners)
             return Snapshot(
                 links=links,
+                peers=peers(self._directory, owners),
                 addresses=kernel.addresses(),
                 routes=kernel.routes(),
                 rules=kernel.rules(),
@@ -130,13 +138,20 @@ class LinuxHost:
         except OSError:
             leases = ()
         with NetlinkSocket() as kernel:
-            indices = {link.index for link in kernel.links() if link.name in {one.interface for one in segments}}
+            links = {link.name: link for link in kernel.links()}
+            indices = {links[one.interface].index for one in segments if one.interface in links}
             neighbours = [one for one in kernel.neighbours() if one.index in indices]
         try:
             traffic = ruleset.client_traffic()
         except PrivilegeError:
             traffic = {}
-        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds)
+        peers = {
+            one.network.network_address
+            for one in segments
+            if one.numbered and one.network.prefixlen == one.network.max_prefixlen
+            if one.interface in links and _is_connected(links[one.interface])
+        }
+        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds, peers=peers)
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -192,6 +207,10 @@ class LinuxHost:
             case _:
                 with NetlinkSocket() as kernel:
                     _Links(kernel).run(step)
+
+
+# PPP; SLIP and what it was called in its variants.
+_ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
 
 
 class _Links:
@@ -269,14 +288,18 @@ class _Links:
         link = self._find(step.link)
         if link is None:
             return
+        if step.holds_routes:  # pppd and its like take and give the address that has the link's name as its label
+            request = rtchange.add_address(link.index, step.address, label=_OWN_LABEL, host_scope=True)
+            self._request(request, errno.EEXIST)
+            return
         if not step.raw:
             self._request(rtchange.add_address(link.index, step.address), errno.EEXIST)
             return
         elapsed = int(time.clock_gettime(time.CLOCK_BOOTTIME) - step.taken)
         address = Address(index=link.index, interface=step.address, raw=step.raw)
-        request = rtchange.restore_address(address, elapsed_seconds=max(elapsed, 0))
-        if request is not None:
-            self._request(request, errno.EEXIST)
+        restored = rtchange.restore_address(address, elapsed_seconds=max(elapsed, 0))
+        if restored is not None:
+            self._request(restored, errno.EEXIST)
 
     def _remove_address(self, step: s.RemoveAddress) -> None:
         link = self._find(step.link)
@@ -328,6 +351,11 @@ class _Links:
             self._request(rtchange.restore_neighbour(neighbour), errno.EEXIST)
         else:
             self._request(rtchange.delete_neighbour(neighbour), errno.ENOENT)
+
+
+def _is_connected(link: Link) -> bool:
+    """Tell whether somebody is at the other end; of WireGuard and the like the kernel does not know."""
+    return bool(link.flags & IFF_RUNNING) and link.type in _ARPHRD_LINES
 
 
 def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Request:

@@ -107,6 +107,27 @@ def terminate(process: Process, *, timeout_seconds: float) -> None:
     raise HostError(f"process {process.pid} ({process.argv[0]}) survived SIGKILL: it hangs in the kernel")
 
 
+def send_signal(process: Process, number: signal.Signals) -> None:
+    """Send a signal to *process*; one that is gone already is no error.
+
+    Raises:
+        PrivilegeError: It belongs to somebody else.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if is_alive(process):  # as in `terminate`
+            signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise PrivilegeError(f"process {process.pid} ({process.argv[0]}) is not ours", hint="run it as root") from error
+    finally:
+        os.close(descriptor)
+
+
 def read_state(pid: int, proc: Path = PROC) -> ProcessState | None:
     """Read the state of a process, None when there is none.
 

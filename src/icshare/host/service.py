@@ -46,7 +46,7 @@ class Service:
         return ServiceFiles(
             pid=str(self._directory / "dnsmasq.pid"),
             leases=str(self.leases),
-            resolv=str(RESOLV_CONF),
+            resolv=(str(RESOLV_CONF),),
             direct=str(direct) if direct else None,
         )
 

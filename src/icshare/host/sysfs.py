@@ -39,19 +39,21 @@ def with_facts(
     root: Path = Path("/"),
     radios: Callable[[], Sequence[WirelessInterface]] | None = None,
     driver: Callable[[str], DriverInfo] = driver_info,
+    owners: LinkOwners | None = None,
 ) -> tuple[Link, ...]:
     """Return *links* with their facts filled in.
 
     Args:
-        links: All links of the network namespace, as rtnetlink gave them.
+        links: All links of the network namespace, as rtnetlink gave them; or some, with the *owners* of all.
         root: Where ``sys``, ``proc``, ``run`` and ``etc`` are; not ``/`` for a recorded tree.
         radios: Lists the Wi-Fi interfaces; asked only if a link may be one. None asks the kernel.
         driver: Asks a driver by ioctl; only for links that sysfs does not show.
+        owners: Tells of the processes behind links; None looks anew.
 
     Raises:
         HostError: The kernel answered nonsense. What merely cannot be read is left out.
     """
-    owners = LinkOwners(root)
+    owners = owners or LinkOwners(root, [link.name for link in links])
     shown = [_facts_by_sysfs(link, root) for link in links]
     asked = any(
         _may_be_wireless(link) if facts is None else facts.wireless for link, facts in zip(links, shown, strict=True)
@@ -129,9 +131,20 @@ def _devtype_by_parent(link: Link) -> str:
     return "bluetooth" if not link.kind and _BLUETOOTH_DEVICE.fullmatch(link.parent_device) else ""
 
 
+def with_dialled(links: Sequence[Link], owners: LinkOwners) -> tuple[Link, ...]:
+    """Return *links* with the facts that tell who was dialled, for those that were: what identifies them."""
+    return tuple(
+        replace(link, facts=replace(link.facts, ppp=owners.ppp(link.name))) if _is_ppp(link) else link for link in links
+    )
+
+
+def _is_ppp(link: Link) -> bool:
+    return link.type == _ARPHRD_PPP or link.kind == "ppp"
+
+
 def _with_procfs(link: Link, facts: LinkFacts, root: Path, owners: LinkOwners) -> LinkFacts:
     """Add what only processes and their files tell, for the few kinds of link that they tell about."""
-    if link.type == _ARPHRD_PPP or link.kind == "ppp":
+    if _is_ppp(link):
         return replace(facts, ppp=owners.ppp(link.name))
     if link.type in _ARPHRD_SLIP:
         return replace(facts, ppp=owners.slip())

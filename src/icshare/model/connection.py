@@ -171,6 +171,8 @@ class Connection:
         as_private: May be given as a private connection.
         bridgeable: The kernel takes it as a bridge port.
         hidden: Listed only on request.
+        peer: Name of the pppd peer that it is, or was dialled by; "" for none.
+        there: It has a link; one that has to be dialled first has none, and is called by the name that it will get.
     """
 
     guid: UUID
@@ -187,3 +189,5 @@ class Connection:
     as_private: Verdict
     bridgeable: bool
     hidden: bool = False
+    peer: str = ""
+    there: bool = True

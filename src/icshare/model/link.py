@@ -6,7 +6,7 @@ not.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
 from typing import NewType
 
 from icshare.model.names import MacAddress
@@ -66,10 +66,18 @@ class PppFacts:
         transport: ``pppoe``, ``modem`` (a chat script dials), ``serial`` (local cable), ``isdn``, ``vpn``, ``atm`` or
             ``""``.
         server: This end answers calls (pppoe-server, xl2tpd LNS, mgetty, ...).
+        peer: Name of the file in ``/etc/ppp/peers`` that it was dialled by, "" for none.
+        asks_dns: pppd asks the other end for name servers (``usepeerdns``).
+        demand: The link stands, and dials when there is traffic (``demand``).
+        waiting: It stands on demand and is hung up at the moment.
     """
 
     transport: str = ""
     server: bool = False
+    peer: str = ""
+    asks_dns: bool = False
+    demand: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +134,24 @@ class Address:
 
     Attributes:
         index: Interface index of the link.
-        interface: Address with prefix length.
+        interface: Our address, with the prefix length that the kernel keeps with it.
+        peer: Address of the other end of a point-to-point link, which the prefix length then belongs to; None without.
         secondary: The kernel deletes it with its primary (IFA_F_SECONDARY, IPv4 only).
         raw: Payload of the RTM_NEWADDR message, for exact replay; b"" for an address that we are about to add.
     """
 
     index: IfIndex
     interface: IPv4Interface | IPv6Interface
+    peer: IPv4Address | IPv6Address | None = None
     secondary: bool = False
     raw: bytes = field(default=b"", compare=False)
+
+    @property
+    def connected(self) -> IPv4Network | IPv6Network:
+        """The network that the kernel reaches by this address: the peer's if there is one."""
+        if self.peer is None:
+            return self.interface.network
+        return ip_network((self.peer, self.interface.network.prefixlen), strict=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

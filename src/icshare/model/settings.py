@@ -20,6 +20,7 @@ from icshare.model.sharing import DEFAULT_DOMAIN, DhcpSettings, DnsSettings, Hel
 VERSION = 1
 
 _Lease = Annotated[int, msgspec.Meta(ge=120, le=4_294_967_294)]
+_Idle = Annotated[int, msgspec.Meta(ge=0, le=2_147_483)]  # pppd counts in milliseconds, in an int
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _Domain = Annotated[str, msgspec.Meta(pattern=rf"\A{_LABEL}(\.{_LABEL})*\Z", max_length=200)]
 
@@ -43,6 +44,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialSettings:
+    """How a sharing dials its public connection.
+
+    Attributes:
+        on_demand: When there is traffic, not when sharing begins.
+        idle_seconds: On demand, hang up after so many seconds without traffic; 0 never does.
+    """
+
+    on_demand: bool = False
+    idle_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the administrator has set.
 
@@ -50,8 +64,10 @@ class Settings:
         subnet: The segment's subnet, None to choose one.
         firewall: Protect the public connection.
         helpers: Application layer gateways to attach.
+        bridge: Make the bridge for a single private connection too.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
+        dial: How the public connection is dialled.
         policy: What is allowed at all.
         links: What the administrator says of single links, by interface name.
     """
@@ -59,8 +75,10 @@ class Settings:
     subnet: IPv4Network | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    dial: DialSettings = field(default_factory=DialSettings)
     policy: Policy = field(default_factory=Policy)
     links: Mapping[str, LinkOverride] = field(default_factory=dict)
 
@@ -73,6 +91,9 @@ class _Sharing(_Table, frozen=True):
     subnet: str | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
+    dial_on_demand: bool = DialSettings().on_demand
+    idle_seconds: _Idle = DialSettings().idle_seconds
 
 
 class _Reservation(_Table, frozen=True):
@@ -145,10 +166,13 @@ def parse_settings(text: str, name: str) -> Settings:
 
 
 def _settings(file: _File) -> Settings:
+    if file.sharing.bridge and not file.policy.allow_bridge:
+        raise InvalidRequestError("bridge under [sharing] asks for what allow_bridge under [policy] forbids")
     return Settings(
         subnet=subnet(file.sharing.subnet) if file.sharing.subnet is not None else None,
         firewall=file.sharing.firewall,
         helpers=tuple(dict.fromkeys(file.sharing.helpers)),
+        bridge=file.sharing.bridge,
         dhcp=DhcpSettings(
             enabled=file.dhcp.enabled,
             pool_first=_optional_address(file.dhcp.first),
@@ -157,6 +181,7 @@ def _settings(file: _File) -> Settings:
             reservations=tuple(_reservation(one) for one in file.dhcp.reservations),
         ),
         dns=DnsSettings(domain=file.dns.domain, servers=tuple(_address(one) for one in file.dns.servers)),
+        dial=DialSettings(on_demand=file.sharing.dial_on_demand, idle_seconds=file.sharing.idle_seconds),
         policy=Policy(
             sharing=file.policy.allow_sharing, bridge=file.policy.allow_bridge, firewall=file.policy.allow_firewall
         ),

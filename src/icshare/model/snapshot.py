@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from icshare.model.link import Address, IfIndex, Link, Neighbour, Route, Rule
+from icshare.model.peer import Peer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,7 @@ class Snapshot:
 
     Attributes:
         links: All links, by index.
+        peers: What pppd can dial, by name, whether or not there is a link of it.
         addresses: All addresses, in the kernel's order.
         routes: All routes of all tables.
         rules: All policy routing rules.
@@ -27,6 +29,7 @@ class Snapshot:
     """
 
     links: tuple[Link, ...] = ()
+    peers: tuple[Peer, ...] = ()
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()

@@ -80,34 +80,33 @@ class INetConnection:
         return f"<INetConnection {braced(self._guid)}>"
 
     def Connect(self) -> int:
-        """Set the connection up.
+        """Connect: dial what has to be dialled, set the link up of anything else. Returns when it is connected.
 
         Raises:
             E_UNEXPECTED: It no longer exists.
             E_ACCESSDENIED: A privilege is missing.
-            E_NOTIMPL: It cannot be set up from here.
-            E_FAIL: The machine refused it.
+            E_NOTIMPL: What it takes is not installed.
+            E_FAIL: It cannot be connected; the message has the reason.
         """
         self._session.connection(self._guid)
         with translated():
-            self._session.system.set_up(self._guid, True)  # noqa: FBT003 (the api's signature)
+            self._session.system.connect(self._guid)
         return S_OK
 
     def Disconnect(self) -> int:
-        """Set the connection down.
+        """Disconnect: hang up what was dialled, set the link down of anything else.
 
         Returns:
             `S_OK`, or `S_OBJECT_NO_LONGER_VALID` when it no longer exists.
 
         Raises:
             E_ACCESSDENIED: A privilege is missing.
-            E_NOTIMPL: It cannot be set down from here.
             E_FAIL: The machine refused it.
         """
         if self._session.find(self._guid) is None:
             return S_OBJECT_NO_LONGER_VALID
         with translated():
-            self._session.system.set_up(self._guid, False)  # noqa: FBT003 (likewise)
+            self._session.system.disconnect(self._guid)
         return S_OK
 
     def Delete(self) -> int:

@@ -106,8 +106,11 @@ class System(Protocol):
     def set_firewall(self, guid: UUID, options: FirewallOptions | None, /) -> None:
         """Switch the firewall of a connection on or off."""
 
-    def set_up(self, guid: UUID, up: bool, /) -> None:  # noqa: FBT001 (the api's signature)
-        """Set a connection up or down."""
+    def connect(self, guid: UUID, /) -> None:
+        """Dial a connection, or set its link up."""
+
+    def disconnect(self, guid: UUID, /) -> None:
+        """Hang a connection up, or set its link down."""
 
     def rename(self, guid: UUID, name: str, /) -> None:
         """Give a connection another name."""

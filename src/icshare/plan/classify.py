@@ -137,6 +137,7 @@ _PPP = {
     "isdn": _row("ISDN", MediaType.ISDN, private=False, flags=_OUT),
     "vpn": _row("VPN", _TUNNEL, private=False, flags=_OUT),
     "serial": _row("serial cable (PPP)", _DIRECT),
+    "unreadable": _nothing("dial-up, of a kind that only root can read"),
 }
 """By the way a PPP link came about; an unknown way counts as a modem, the oldest."""
 

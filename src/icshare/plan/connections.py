@@ -22,7 +22,7 @@ from icshare.model.connection import (
     Status,
     Verdict,
 )
-from icshare.model.link import IFF_LOOPBACK, IFF_RUNNING, Address, IfIndex, Link, Route
+from icshare.model.link import IFF_LOOPBACK, IFF_RUNNING, Address, IfIndex, Link, PppFacts, Route
 from icshare.model.names import is_interface_name
 from icshare.model.sharing import BRIDGE_NAME
 from icshare.plan.classify import classify
@@ -33,6 +33,9 @@ NAMESPACE = UUID("6b1f0f0e-9b3c-5c55-8a55-3d1c3e0a7a10")
 SHARABLE_MEDIA = frozenset(
     {MediaType.DIRECT, MediaType.ISDN, MediaType.LAN, MediaType.PHONE, MediaType.TUNNEL, MediaType.PPPOE}
 )
+
+NOT_THERE = 0
+"""Index of the highest link that is none: of what has to be dialled first. The kernel's begin with 1."""
 
 _RT_MAIN = 254
 _RTN_UNICAST = 1
@@ -81,6 +84,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         profiles: A connection manager's knowledge, by interface name.
     """
     by_index = {link.index: link for link in links}
+    named = {link.name: Profile(uuid=peer_guid(name), name=name) for link in links if (name := _ppp(link).peer)}
+    profiles = {**named, **(profiles or {})}
     best = best_default(routes, links)
     known = identities(links)
     taken = {link.lower for link in links if link.kind in _TAKING_ALL}
@@ -89,7 +94,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         override = (overrides or {}).get(link.name)
         kind = classify(link, override)
         master = by_index.get(link.master) if link.master is not None else None
-        profile = (profiles or {}).get(link.name)
+        profile = profiles.get(link.name)
+        peer = _ppp(link).peer
         flags = _characteristics(link, kind, master, default=link.index == best, profile=profile)
         role = Role.PUBLIC if link.name == public else Role.PRIVATE if link.name in privates else Role.NONE
         flags |= Characteristics.SHARED if role is Role.PUBLIC else Characteristics.NONE
@@ -100,7 +106,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         flags |= Characteristics.HOMENET_CAPABLE if as_private.ok else Characteristics.NONE
         found.append(
             Connection(
-                guid=profile.uuid if profile and _dialled(kind) else known[link.index],
+                guid=profile.uuid if profile and (peer or _dialled(kind)) else known[link.index],
                 name=(override.name if override else "")
                 or (profile.name if profile else "")
                 or link.alias
@@ -117,6 +123,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
                 as_private=as_private,
                 bridgeable=kind.bridgeable and link.index not in taken,
                 hidden=kind.hidden,
+                peer=peer,
+                there=link.index > NOT_THERE,
             )
         )
     return tuple(found)
@@ -184,16 +192,24 @@ def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | No
 def guid(link: Link) -> UUID:
     """Return the identity of a link: the same after a reboot, and after a rename if the device has one of its own.
 
-    It is made of the permanent hardware address, else of the place on its bus, else of the name. What the kernel calls
-    the permanent address of a link that is made by software is none: that of the link below (ipvlan, macsec), another
-    one at each making (ip6tnl, vti6), or the tunnel's own end (gre, ipip).
+    What was dialled is the peer, whatever its link is called. Any other identity is made of the permanent hardware
+    address, else of the place on its bus, else of the name. What the kernel calls the permanent address of a link that
+    is made by software is none: that of the link below (ipvlan, macsec), another one at each making (ip6tnl, vti6), or
+    the tunnel's own end (gre, ipip).
     """
+    if peer := _ppp(link).peer:
+        return peer_guid(peer)
     software = link.kind and not link.parent_device
     if not software and set(link.permanent_address) - set("0:"):
         return uuid5(NAMESPACE, f"permaddr:{link.permanent_address.lower()}")
     if link.parent_device:
         return uuid5(NAMESPACE, f"path:{link.parent_bus}:{link.parent_device}")
     return uuid5(NAMESPACE, f"name:{link.name}")
+
+
+def peer_guid(name: str) -> UUID:
+    """Return the identity of what the pppd peer *name* dials."""
+    return uuid5(NAMESPACE, f"peer:{name}")
 
 
 def identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
@@ -209,6 +225,10 @@ def identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
     return found
 
 
+def _ppp(link: Link) -> PppFacts:
+    return link.facts.ppp or PppFacts()
+
+
 def _dialled(kind: LinkClass) -> bool:
     """Tell whether a connection is its profile, as a VPN is, and not its device, as a network card is."""
     return kind.media in {MediaType.DIRECT, MediaType.ISDN, MediaType.PHONE, MediaType.TUNNEL, MediaType.PPPOE}
@@ -222,6 +242,11 @@ def _device(link: Link, kind: LinkClass) -> str:
 def _status(link: Link, addresses: Sequence[Address]) -> Status:
     if link.operstate == _OPERSTATE_NOTPRESENT:
         return Status.HARDWARE_NOT_PRESENT
+    ppp = _ppp(link)
+    if link.index <= NOT_THERE or ppp.waiting:
+        return Status.DISCONNECTED
+    if ppp.peer and not link.up:  # its pppd has it from the first packet on, and sets it up when both ends agree
+        return Status.CONNECTING
     if not link.up:
         return Status.HARDWARE_DISABLED if link.facts.hardware or link.facts.wireless else Status.DISCONNECTED
     if link.operstate == _OPERSTATE_DORMANT:
@@ -241,11 +266,12 @@ def _characteristics(
     link: Link, kind: LinkClass, master: Link | None, *, default: bool, profile: Profile | None
 ) -> Characteristics:
     flags = kind.flags | Characteristics.ALL_USERS
-    if not link.flags & IFF_LOOPBACK:
+    peer = _ppp(link).peer  # whose file is its administrator's, under the name that it has
+    if not link.flags & IFF_LOOPBACK and not peer:
         flags |= Characteristics.ALLOW_RENAME
-    if link.kind and not link.facts.hardware and not kind.hidden:
+    if link.kind and not link.facts.hardware and not kind.hidden and not peer:
         flags |= Characteristics.ALLOW_REMOVAL
-    if profile is not None and _dialled(kind):
+    if profile is not None and _dialled(kind) and not peer:
         flags |= Characteristics.ALLOW_DUPLICATION | Characteristics.ALLOW_REMOVAL
     if master is not None and _is_bridge(master):
         flags |= Characteristics.BRIDGED

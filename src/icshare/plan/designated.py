@@ -12,6 +12,7 @@ from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
 from icshare.plan.connections import connections, firewallable
+from icshare.plan.peers import undialled, with_dial_status
 
 Login = Callable[[str], int | None]
 """Tells the port of the administrator's own login through a link, None when there is none."""
@@ -34,9 +35,9 @@ def sharing_of(designation: Designation, present: Mapping[UUID, Connection], set
     privates = tuple(
         interface_name(one.interface)
         for one in (present.get(guid) for guid in designation.privates)
-        if one is not None and one.as_private.ok
+        if one is not None and one.there and one.as_private.ok
     )
-    if public is None or not public.as_public.ok or not privates:
+    if public is None or not public.there or not public.as_public.ok or not privates:
         return None
     return make_sharing(
         interface_name(public.interface),
@@ -52,6 +53,7 @@ def make_sharing(public: InterfaceName, privates: tuple[InterfaceName, ...], set
         privates=privates,
         subnet=settings.subnet,
         helpers=settings.helpers,
+        bridge=settings.bridge,
         dhcp=settings.dhcp,
         dns=settings.dns,
     )
@@ -118,8 +120,8 @@ NOBODY = Parts()
 
 def judge(snapshot: Snapshot, settings: Settings, parts: Parts = NOBODY) -> tuple[Connection, ...]:
     """Return the connections of *snapshot* with their *parts*, under the administrator's settings."""
-    return connections(
-        snapshot.links,
+    found = connections(
+        (*snapshot.links, *undialled(snapshot.links, snapshot.peers)),
         snapshot.addresses,
         snapshot.routes,
         public=parts.public,
@@ -127,6 +129,7 @@ def judge(snapshot: Snapshot, settings: Settings, parts: Parts = NOBODY) -> tupl
         firewalled=parts.firewalled,
         overrides=settings.links,
     )
+    return tuple(one if one.there else with_dial_status(one, snapshot.peers) for one in found)
 
 
 def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str]) -> Parts:

@@ -1,4 +1,4 @@
-"""How a PPP link came about, judged by the command line of its pppd and who started it.
+"""How a PPP link came about, judged by the command line of its pppd and who started it; and what a peer's file says.
 
 Neither rtnetlink nor sysfs tells PPP over Ethernet from a null-modem cable, or a caller from the called.
 
@@ -8,9 +8,12 @@ Source:
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from icshare.model.link import PppFacts
+from icshare.model.names import is_interface_name
+from icshare.model.peer import Peer, PeerName, is_peer_name
 
 _SERVERS = {
     "pppoe-server": "pppoe",
@@ -42,6 +45,12 @@ _PTY_PROGRAMS = {"pppoe": "pppoe", "pptp": "vpn", "sstpc": "vpn", "openfortivpn"
 _MODEM_TTY = re.compile(r"tty(USB|ACM|HS|XRUSB)\d+|rfcomm\d+|cdc-wdm\d+|wwan\d+at\d+")
 _ISDN_TTY = re.compile(r"ttyI\d+|capi(/\d+|\d+)?")
 _TTY = re.compile(r"/dev/\S+|tty\S+|/run/\S+|/tmp/\S+")
+# Debian ships peers to begin from; whoever has not put his own name in has no such connection.
+_TEMPLATE_USERS = frozenset({"myusername@realm"})
+UNREADABLE = "unreadable"
+"""Transport of a peer whose options we may not read."""
+
+_VALUED = frozenset({"active-filter", "call", "connect", "file", "ifname", "linkname", "plugin", "pty", "user"})
 _BOTH_ENDS = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+\.\d+\.\d+\.\d+")
 
 
@@ -64,7 +73,52 @@ def ppp_facts(words: Sequence[str], starters: Sequence[str], *, sessions: bool) 
     called = "xl2tpd" in starters and any(_BOTH_ENDS.fullmatch(word) for word in words)
     # getty programs turn into pppd; what remains of them is that callers log in with accounts of the host.
     answered = "login" in words or (bool(_ANSWERING.intersection(starters)) and "connect" not in words)
-    return PppFacts(transport=transport, server=called or (answered and transport in {"modem", "serial", "isdn"}))
+    return PppFacts(
+        transport=transport,
+        server=called or (answered and transport in {"modem", "serial", "isdn"}),
+        asks_dns="usepeerdns" in words,
+        demand="demand" in words,
+    )
+
+
+def called_peer(words: Sequence[str]) -> str:
+    """Return the peer that the command line *words* of a pppd dials, "" for none."""
+    name = option_values(words).get("call", "")
+    return name if is_peer_name(name) else ""
+
+
+def option_values(words: Sequence[str]) -> dict[str, str]:
+    """Return the options among *words*, each with its value, "" for all that have none or tell us nothing by it.
+
+    A value is never taken for the next option: a peer may well be called ``call``. The last of several counts.
+    """
+    found: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        found[word] = next(rest, "") if word in _VALUED else ""
+    return found
+
+
+def peer_of(name: PeerName, words: Sequence[str] | None) -> Peer | None:
+    """Return the peer *name* by the options of its file, None if that is a template that nobody has filled in.
+
+    Args:
+        name: Its name.
+        words: The options, those of other files filled in; None if they cannot be read.
+    """
+    if words is None:
+        return Peer(name=name, facts=PppFacts(transport=UNREADABLE, peer=name), readable=False)
+    values = option_values(words)
+    if values.get("user") in _TEMPLATE_USERS:
+        return None
+    wanted = values.get("ifname", "")
+    return Peer(
+        name=name,
+        facts=replace(ppp_facts(words, (), sessions=False), peer=name),
+        interface=wanted if is_interface_name(wanted) else "",
+        persists="persist" in values,
+        filters="active-filter" in values,
+    )
 
 
 def _transport(words: Sequence[str], starters: Sequence[str]) -> str:

@@ -24,15 +24,15 @@ from icshare.model.connection import Connection, Status
 from icshare.model.firewall import Firewall
 from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
+from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoint
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
-from icshare.plan.questions import may_ask_here
+from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
-from icshare.plan.wayout import DEFAULT, WIDEST, way_out
+from icshare.plan.wayout import DEFAULT, WIDEST, is_wide, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
 from icshare.render.logsettings import LogSettings, log_configuration
@@ -44,10 +44,14 @@ PINNED_TABLE = 13_700
 RULE_PRIORITY = 13_700
 """Priority of our first policy rule; before main (32766), after local (0)."""
 
-_LARGEST_OWN_PREFIX = 30
+_PAIR = 31  # two addresses: ours and one peer's (RFC 3021)
+NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
+"""Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
+
 _ARPHRD_ETHER = 1
 _RT_MAIN = 254
 _RT_LOCAL = 255
+_RTN_UNICAST = 1
 _RTPROT_KERNEL = 2
 
 
@@ -59,11 +63,13 @@ class Environment:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as when it has none of its own.
         account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
+        dialled: File in which pppd writes the name servers that the other end tells of.
     """
 
     files: ServiceFiles
     user: str
     account: int | None = None
+    dialled: str = "/etc/ppp/resolv.conf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +152,7 @@ def make_plan(
     questions = None if environment.account is None else Questions(account=environment.account, here=here)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments, questions)),
+        s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
@@ -189,27 +195,36 @@ def _segments(
     bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
     routed = [name for name in sharing.privates if not known[name].bridgeable]
     ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
-    numbered = {name: own for name in routed if not ethernet[name] and (own := _own_network(baseline, name))}
+    numbered = {name: own for name in routed if not ethernet[name] and (own := _own_segment(baseline, name))}
     occupied = occupied_networks(baseline, ignore=[name for name in sharing.privates if name not in numbered])
     wanted = sharing.subnet  # for the main segment, the first
     segments: list[Segment] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
-        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept else bridgeable[0]
+        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept or sharing.bridge else bridgeable[0]
         segments.append(_segment(interface, bridgeable, choose_subnet(wanted, occupied), notes))
         occupied.append(Occupied(network=segments[-1].network, by="the main segment"))
         wanted = None
     for name in sorted(routed, key=lambda name: not ethernet[name]):
         if own := numbered.get(name):
-            segments.append(
-                Segment(interface=name, members=(name,), network=own.network, gateway=own.ip, ethernet=False)
-            )
+            segments.append(own)
+            notes += [
+                f"{network} behind {name} takes no part: {taken.network} ({taken.by}) lies in it"
+                for network, taken in _led_to(baseline, _link(baseline, name))
+                if taken is not None
+            ]
             continue
         segments.append(_segment(name, (name,), choose_subnet(wanted, occupied), notes, ethernet=ethernet[name]))
         occupied.append(Occupied(network=segments[-1].network, by=f"the segment of {name}"))
         wanted = None
     if wanted is not None:
         notes.append(f"subnet {wanted} is not used: {', '.join(numbered)} keeps the network that it has")
+    notes += [
+        f"nobody gives addresses on {one.interface}: set one of {one.network} at the other end, and {one.gateway} as "
+        "its gateway and name server"
+        for one in segments
+        if not one.ethernet and not one.numbered
+    ]
     return tuple(segments)
 
 
@@ -232,17 +247,49 @@ def _segment(
     )
 
 
-def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
-    """Return the address of a routed private whose peers are numbered already (a VPN server's tunnel), None without."""
+def _own_segment(baseline: Snapshot, name: InterfaceName) -> Segment | None:
+    """Return the segment of a routed private whose other end is numbered already, None when nobody is.
+
+    A VPN server numbers its clients, and the two ends of a PPP or SLIP line have agreed on an address for each. To
+    number them anew would only cut them off: they do not ask a DHCP server. So our address there stays, and the clients
+    are whom the kernel reaches through the link: the networks of its addresses (with a peer, that peer), and those that
+    routes of the main table lead to. An address of one host without a peer or route reaches nobody.
+    """
     link = _link(baseline, name)
-    for address in baseline.addresses:
-        if (
-            address.index == link.index
-            and isinstance(address.interface, IPv4Interface)
-            and address.interface.network.prefixlen <= _LARGEST_OWN_PREFIX
-        ):
-            return address.interface
-    return None
+    own = [one for one in baseline.addresses if one.index == link.index and isinstance(one.interface, IPv4Interface)]
+    reached = [one.connected for one in own if one.peer is not None or one.interface.network.prefixlen <= _PAIR]
+    reached += [network for network, taken in _led_to(baseline, link) if taken is None]
+    networks = disjoint(one for one in reached if isinstance(one, IPv4Network))
+    if not own or not networks:
+        return None
+    gateway = own[0].interface.ip
+    assert isinstance(gateway, IPv4Address)
+    return Segment(
+        interface=name,
+        members=(name,),
+        network=networks[0],
+        beyond=networks[1:],
+        gateway=gateway,
+        ethernet=False,
+        numbered=True,
+    )
+
+
+def _led_to(baseline: Snapshot, link: Link) -> list[tuple[IPv4Network, Occupied | None]]:
+    """Return the networks that routes lead to through *link*, each with what of another link lies in it, if anything.
+
+    A route for the Internet at large leads to no clients. One with a network of another link in it does not tell who is
+    behind this link: to take all of it for clients' would keep the host from that network.
+    """
+    others = occupied_networks(baseline, ignore=[link.name])
+    return [
+        (network, next((one for one in others if one.network.subnet_of(network)), None))
+        for route in baseline.routes
+        if route.index == link.index
+        and (route.table, route.type) == (_RT_MAIN, _RTN_UNICAST)
+        and isinstance(network := route.destination, IPv4Network)
+        and not is_wide(network)
+    ]
 
 
 def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
@@ -274,7 +321,9 @@ def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> It
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
     """Tell whether the segment's link has the gateway's address already; a bridge of ours is yet to be made."""
     link = baseline.link(segment.interface)
-    return link is not None and any(
+    if link is None:
+        return False
+    return segment.numbered or any(
         address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses
     )
 
@@ -304,7 +353,11 @@ def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
     for address in reversed([one for one in baseline.addresses if one.index == link.index]):
         if isinstance(address.interface, IPv4Interface):
             yield s.RemoveAddress(
-                link=_ref(link), address=address.interface, raw=address.raw, taken=baseline.boot_seconds
+                link=_ref(link),
+                address=address.interface,
+                peer=address.peer if isinstance(address.peer, IPv4Address) else None,
+                raw=address.raw,
+                taken=baseline.boot_seconds,
             )
 
 
@@ -342,6 +395,10 @@ def _pin(
     for link, user in whose:
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
+    if _on_demand(public):
+        # Each time it dials, pppd takes its address away and gives it the new one; with the last address of a link go
+        # all routes through it, ours too.
+        yield s.AddAddress(link=_ref(public), address=NOBODYS_ADDRESS, holds_routes=True)
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for link, user in whose:
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
@@ -350,6 +407,10 @@ def _pin(
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
     if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
         yield s.SetSysctl(link=_ref(public), setting="ipv4/rp_filter", value="2", previous=previous)
+
+
+def _on_demand(public: Link) -> bool:
+    return public.facts.ppp is not None and public.facts.ppp.demand
 
 
 def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
@@ -373,11 +434,23 @@ def _services(
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
-    files = environment.files
-    if not here and files.direct is not None:
-        files = replace(files, resolv=files.direct)
+    files = replace(environment.files, resolv=_resolvers(public, environment, here=here))
     text = configuration(sharing, segments, files, user=environment.user, mtus=mtus)
     yield s.StartService(text=text)
+
+
+def _resolvers(public: Link, environment: Environment, *, here: bool) -> tuple[str, ...]:
+    """Return the files whose name servers clients are answered by; of several the one that was written last counts.
+
+    The provider's, if it tells of any. While a link waits for its first traffic nobody has told yet, so the host's own
+    have to do: what asks them dials.
+    """
+    own = environment.files.resolv
+    if not here and environment.files.direct is not None:
+        own = (environment.files.direct,)
+    if not tells_name_servers(public):
+        return own
+    return (environment.dialled, *(own if _on_demand(public) else ()))
 
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:

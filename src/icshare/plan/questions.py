@@ -22,6 +22,11 @@ def may_ask_here(public: Link, *, pinned: bool) -> bool:
     return not pinned and classify(public).media is not MediaType.TUNNEL
 
 
+def tells_name_servers(public: Link) -> bool:
+    """Tell whether the other end of a public connection tells pppd whom to ask."""
+    return public.facts.ppp is not None and public.facts.ppp.asks_dns and not public.facts.ppp.server
+
+
 def detours(
     snapshot: Snapshot, public: Link, segments: Sequence[Segment], servers: Sequence[IPv4Address], *, here: bool
 ) -> dict[IPv4Address, str]:

@@ -20,6 +20,7 @@ class Problem(StrEnum):
     UNKNOWN = "unknown-connection"
     NO_PRIVATE = "no-private"
     TWICE = "given-twice"
+    NOT_DIALLED = "not-dialled"
     BRIDGE_TAKEN = "bridge-name-taken"
     POOL = "dhcp-pool"
     RESERVATION = "reservation"
@@ -37,6 +38,8 @@ def validate(sharing: Sharing, connections: Sequence[Connection], baseline: Snap
         RefusedError: It may not; carries every problem.
     """
     problems = list(_problems(sharing, {connection.interface: connection for connection in connections}, baseline))
+    # Only what could be dialled is worth to be: with other problems it would be for nothing.
+    problems = [one for one in problems if one[0] != Problem.NOT_DIALLED] or problems
     if problems:
         raise RefusedError(problems, hint="icshare list shows each connection and why it can or cannot be shared")
 
@@ -70,6 +73,8 @@ def _connection(name: str, known: Mapping[str, Connection], role: str) -> Iterat
     verdict: Verdict = connection.as_public if role == "public" else connection.as_private
     if not verdict.ok:
         yield str(verdict.reason), f"{name} cannot be the {role} connection: {verdict.text}"
+    elif not connection.there:
+        yield Problem.NOT_DIALLED, f"{connection.name} has to be dialled first: icshare connect {connection.name}"
 
 
 def _has_ethernet(sharing: Sharing, baseline: Snapshot) -> bool:

@@ -18,8 +18,8 @@ _RTN_UNICAST = 1
 def way_out(baseline: Snapshot, public: Link) -> Route | None:
     """Return the default route that clients need to leave by *public*, None when it is the host's own way out.
 
-    None too for a link that is down, and for one that is no tunnel and has no gateway: nothing leads anywhere, and the
-    kill switch keeps clients from taking another way.
+    A tunnel leads there, whether or not the host itself goes by it. None too for a link that is down, and for one that
+    is no tunnel and has no gateway: nothing leads anywhere, and the kill switch keeps clients from taking another way.
     """
     ways = sorted(
         (route for route in baseline.routes if _is_way_out(route)),
@@ -30,7 +30,7 @@ def way_out(baseline: Snapshot, public: Link) -> Route | None:
         best.setdefault(route.destination, route)
     longest = max((destination.prefixlen for destination in best), default=0)
     leading = [route for destination, route in best.items() if destination.prefixlen == longest]
-    if not public.up or all(route.index == public.index for route in leading):
+    if not public.up or (leading and all(route.index == public.index for route in leading)):
         return None
     own = [route for route in ways if route.index == public.index]
     if own:

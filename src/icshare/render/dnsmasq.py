@@ -29,13 +29,13 @@ class ServiceFiles:
     Attributes:
         pid: Its own number.
         leases: What it has leased.
-        resolv: The host's name servers, as in resolv.conf(5).
+        resolv: The name servers to ask, as in resolv.conf(5); of several files the one that was written last counts.
         direct: When those are a program on this host: whom that program asks, None when nobody says.
     """
 
     pid: str
     leases: str
-    resolv: str
+    resolv: tuple[str, ...]
     direct: str | None = None
 
 
@@ -79,7 +79,8 @@ def _lines(
         for server in sharing.dns.servers:
             yield f"server={server}"
     else:
-        yield f"resolv-file={files.resolv}"
+        for path in files.resolv:
+            yield f"resolv-file={path}"
     yield f"domain={domain}"
     yield f"local=/{domain}/"
     for segment in segments:

@@ -36,6 +36,12 @@ Chains in packet order:
 * ``egress`` (postrouting, last): a packet that still bears a segment's address, as source or destination, does not
   leave through anything but a segment.
 
+A public connection that is dialled on demand stands, with an address, before it is dialled, and has another after.
+What set the dialling off was translated to the address before, and the kernel forgets that translation too late: it
+looks for it by the address of the other end (``masq_inet_event()``), which is not the one on a point-to-point link. So
+connections that nobody has answered yet are forgotten after a second or three, in which no client gives up; its own
+next try is translated anew. And nothing leaves by such a link with an address that is not the host's any more.
+
 The kill switch comes before the acceptance of established connections: a connection whose route moved away from the
 public link is rejected too, not carried on elsewhere.
 
@@ -46,11 +52,11 @@ Interfaces are matched by name: links come and go. The public connection's own f
 (`icshare.render.firewall`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import Helper, Segment, Sharing
+from icshare.model.sharing import Helper, Segment, Sharing, disjoint
 from icshare.render.text import block, chain, drop_chains, names, one_of, rule
 
 TABLE = "icshare"
@@ -66,6 +72,10 @@ CUT_SECONDS = 86_400
 
 CLIENT_DAYS = 3_650
 """How long the kernel remembers a client. Never refreshed: what is left of it tells when the client was first seen."""
+
+_PATIENCE = (("tcp", "syn_sent", 1), ("udp", "unreplied", 3))
+"""Seconds after which connections that nobody has answered are forgotten, on demand. A client's second try at TCP comes
+after one second and the third after two more (RFC 6298), one at DNS after five."""
 
 _HELPER_PORTS = {
     Helper.FTP: ("tcp", 21),
@@ -88,14 +98,18 @@ class Questions:
     here: bool
 
 
-def ruleset(sharing: Sharing, segments: Sequence[Segment], questions: Questions | None = None) -> str:
+def ruleset(
+    sharing: Sharing, segments: Sequence[Segment], questions: Questions | None = None, *, on_demand: bool = False
+) -> str:
     """Return the text of the whole table for *sharing* on *segments*; deterministic, and harmless to load twice.
 
     Args:
         sharing: What is wanted.
         segments: Its segments.
         questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
+        on_demand: The public connection is dialled by traffic, and has another address each time.
     """
+    egress = [*_egress(segments), *(_former_addresses(sharing, segments) if on_demand else ())]
     chains = [
         chain("guard", "type filter hook prerouting priority raw; policy accept;", _guard(segments)),
         chain("dstnat", "type nat hook prerouting priority dstnat; policy accept;", _dstnat(sharing, segments)),
@@ -103,14 +117,18 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment], questions: Questions 
         chain("mapped", "", _mapped()),
         *_with_helpers(sharing, segments),
         chain("mss", "type filter hook forward priority mangle; policy accept;", _mss(sharing, segments)),
-        chain("forward", "type filter hook forward priority filter; policy accept;", _forward(sharing, segments)),
+        chain(
+            "forward",
+            "type filter hook forward priority filter; policy accept;",
+            _forward(sharing, segments, on_demand=on_demand),
+        ),
         *([chain("questions", _QUESTIONS_HOOK, _questions(questions, sharing, segments))] if questions else []),
         chain("input", "type filter hook input priority filter; policy accept;", _input(segments)),
         chain("input_segment", "", _input_segment()),
         chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", _srcnat(sharing, segments)),
-        chain("egress", "type filter hook postrouting priority srcnat + 10; policy accept;", _egress(segments)),
+        chain("egress", "type filter hook postrouting priority srcnat + 10; policy accept;", egress),
     ]
-    sets = "\n\n".join(block(head, body) for head, body in _sets(sharing))
+    sets = "\n\n".join(block(head, body) for head, body in [*_sets(sharing), *(_patience() if on_demand else ())])
     body = "\n\n".join([sets, *chains])
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
     unused = {"helpers": not sharing.helpers, "questions": questions is None}
@@ -138,10 +156,27 @@ def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
         yield f"ct helper {helper}", [f'type "{helper}" protocol {_HELPER_PORTS[helper][0]}']
 
 
+def _networks(segments: Iterable[Segment]) -> str:
+    """Return the addresses of all clients; those of a peer may lie in the network of another segment."""
+    return one_of(map(str, disjoint(network for segment in segments for network in segment.networks)))
+
+
+def _patience() -> Iterator[tuple[str, list[str]]]:
+    for protocol, state, seconds in _PATIENCE:
+        yield (
+            f"ct timeout unanswered_{protocol}",
+            [
+                f"protocol {protocol}",
+                "l3proto ip",
+                f"policy = {{ {state} : {seconds} }}",
+            ],
+        )
+
+
 def _guard(segments: Sequence[Segment]) -> Iterator[str]:
     inside = names(segment.interface for segment in segments)
     outside = names([*(segment.interface for segment in segments), InterfaceName("lo")])
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     ethernet = [segment for segment in segments if segment.ethernet]
     # While a change is under way, a link that is to become a port is still a link of its own, with clients that may
     # bear addresses of the subnet before.
@@ -158,9 +193,8 @@ def _guard(segments: Sequence[Segment]) -> Iterator[str]:
             "a client without address",
         )
     for segment in segments:
-        yield rule(
-            f'iifname "{segment.interface}" ip saddr != {segment.network} counter drop', "spoofed source from a client"
-        )
+        own = one_of(map(str, segment.networks))
+        yield rule(f'iifname "{segment.interface}" ip saddr != {own} counter drop', "spoofed source from a client")
     yield rule(f"iifname {inside} icmpv6 type nd-router-advert counter drop", "clients are no routers")
     yield rule(f"iifname != {outside} ip saddr {networks} counter drop", "segment's address from elsewhere")
     yield rule(f"iifname != {outside} ip daddr {networks} counter drop", "un-translated towards the segment")
@@ -202,9 +236,11 @@ def _mss(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     clamp = "tcp flags syn / syn,rst tcp option maxseg size set rt mtu"
     yield rule(f"iifname {inside} oifname {public} {clamp}", "MSS towards the Internet")
     yield rule(f"iifname {public} oifname {inside} {clamp}", "MSS towards the segment")
+    if len(segments) > 1:  # a tunnel's MTU is smaller than a cable's, and that of a serial line smaller yet
+        yield rule(f"iifname {inside} oifname {inside} {clamp}", "MSS between segments")
 
 
-def _forward(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) -> Iterator[str]:
     inside = names(segment.interface for segment in segments)
     allowed = names([sharing.public, *(segment.interface for segment in segments)])
     public = f'"{sharing.public}"'
@@ -215,6 +251,9 @@ def _forward(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield rule("ct state invalid counter drop", "never un-translated")
     stray = "tcp flags & (fin | syn | rst | ack) != syn ct state new ip saddr . meta l4proto . th sport @cut"
     yield rule(f"iifname {inside} oifname {public} {stray} reject with tcp reset", "its mapping was taken away")
+    for protocol, _, _ in _PATIENCE if on_demand else ():
+        unanswered = f'meta l4proto {protocol} ct timeout set "unanswered_{protocol}"'
+        yield rule(f"iifname {inside} oifname {public} ct state new {unanswered}", "it may have to dial first")
     yield rule(f"iifname {inside} oifname {public} add @sent {{ ip saddr }} accept", "to the Internet")
     mapped = f"iifname {public} oifname {inside} ct direction original ct status"
     for protocol in ("tcp", "udp"):
@@ -248,7 +287,7 @@ def _input_segment() -> Iterator[str]:
 
 
 def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     inside = names(segment.interface for segment in segments)
     public = f'oifname "{sharing.public}"'
     learnt = "meta nfproto ipv4 fib saddr . oif type local update @public_addresses { ip saddr }"
@@ -263,7 +302,13 @@ def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
 
 def _egress(segments: Sequence[Segment]) -> Iterator[str]:
     outside = names([*(segment.interface for segment in segments), InterfaceName("lo")])
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     yield rule(f"oifname != {outside} ip saddr {networks} counter drop", "a segment's address never leaves")
     # Answers under way when a stop takes the segment's route away would go by the default route: back, un-translated.
     yield rule(f"oifname != {outside} ip daddr {networks} counter drop", "neither do answers to it")
+
+
+def _former_addresses(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+    networks = one_of(str(segment.network) for segment in segments)
+    former = f'oifname "{sharing.public}" ct original ip saddr {networks} fib saddr type != local'
+    yield rule(f"{former} counter drop", "of the last call: no answer would come")

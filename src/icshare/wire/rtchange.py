@@ -82,9 +82,20 @@ def set_mtu(index: IfIndex, mtu: int) -> Request:
     return Request(type=rt.RTM_NEWLINK, payload=payload, purpose=f"set the MTU of link {index} to {mtu}")
 
 
-def add_address(index: IfIndex, interface: IPv4Interface | IPv6Interface) -> Request:
-    """Add an address to a link; an IPv4 one gets its subnet's broadcast address. EEXIST if it is there."""
-    payload = _address_header(index, interface)
+def add_address(
+    index: IfIndex, interface: IPv4Interface | IPv6Interface, *, label: str = "", host_scope: bool = False
+) -> Request:
+    """Add an address to a link; an IPv4 one gets its subnet's broadcast address. EEXIST if it is there.
+
+    Args:
+        index: The link.
+        interface: The address.
+        label: Name by which ioctls find it, "" for the link's own.
+        host_scope: It is never chosen as a source of what leaves the host.
+    """
+    payload = _address_header(index, interface, RT_SCOPE_HOST if host_scope else None)
+    if label:
+        payload += text(rt.IFA_LABEL, label)
     if isinstance(interface, IPv4Interface) and interface.network.prefixlen < 31:
         payload += attribute(rt.IFA_BROADCAST, interface.network.broadcast_address.packed)
     return Request(type=rt.RTM_NEWADDR, flags=_CREATE, payload=payload, purpose=f"add {interface} to link {index}")
@@ -255,9 +266,10 @@ def restore_neighbour(neighbour: Neighbour) -> Request:
     return Request(type=rt.RTM_NEWNEIGH, flags=_CREATE, payload=payload, purpose=purpose)
 
 
-def _address_header(index: IfIndex, interface: IPv4Interface | IPv6Interface) -> bytes:
+def _address_header(index: IfIndex, interface: IPv4Interface | IPv6Interface, scope: int | None = None) -> bytes:
     family = rt.AF_INET if interface.version == 4 else rt.AF_INET6
-    scope = RT_SCOPE_LINK if interface.ip.is_link_local else RT_SCOPE_UNIVERSE
+    if scope is None:
+        scope = RT_SCOPE_LINK if interface.ip.is_link_local else RT_SCOPE_UNIVERSE
     header = rt.IFADDR.pack(family, interface.network.prefixlen, 0, scope, index)
     return header + attribute(rt.IFA_LOCAL, interface.ip.packed) + attribute(rt.IFA_ADDRESS, interface.ip.packed)
 

@@ -159,6 +159,7 @@ def parse_address(payload: bytes) -> Address | None:
     found = attributes(payload, IFADDR.size)
     # IFA_ADDRESS is the peer's on a point-to-point link; IFA_LOCAL is then ours. IPv6 sends IFA_LOCAL only with a peer.
     value = found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b""))
+    other = found.get(IFA_ADDRESS, value)
     if family not in {AF_INET, AF_INET6}:
         return None
     if IFA_FLAGS in found:
@@ -166,6 +167,7 @@ def parse_address(payload: bytes) -> Address | None:
     return Address(
         index=IfIndex(index),
         interface=_interface(family, value, prefix),
+        peer=_address(family, other) if other != value else None,
         secondary=family == AF_INET and bool(flags & IFA_F_SECONDARY),
         raw=payload,
     )

@@ -168,6 +168,9 @@ class FakeManager:
         firewalls: How the firewalls that are on are set.
         forgets_firewalls: Something else on the machine takes firewalls out of force.
         has_lost_table: Something else has deleted the firewalls' table.
+        on_demand: What the last sharing said of dialling.
+        dialled: What was connected and disconnected.
+        refusal: What connecting raises, None for nothing.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -181,6 +184,9 @@ class FakeManager:
     firewalls: dict[UUID, FirewallOptions] = field(default_factory=dict)
     forgets_firewalls: bool = False
     has_lost_table: bool = False
+    on_demand: bool | None = None
+    dialled: list[tuple[str, UUID]] = field(default_factory=list)
+    refusal: Exception | None = None
 
     def __post_init__(self) -> None:
         """Make the mappings of this machine."""
@@ -257,15 +263,32 @@ class FakeManager:
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
+        dial_on_demand: bool | None = None,
         progress: Progress | None = None,
     ) -> Outcome:
         """Let the engine share."""
+        self.on_demand = dial_on_demand
         engine = self.engine
         assert progress is not None
         outcome = engine.apply(self.request(public, privates, subnet=subnet, firewall=firewall), progress)
         for one in outcome.plan.firewalls:
             self._set(self.guid(one.interface), one.options)
         return outcome
+
+    def connect(self, guid: UUID, progress: Progress | None = None) -> None:
+        """Note it."""
+        self.engine.record()
+        assert progress is not None
+        progress("dialling")
+        if self.refusal is not None:
+            raise self.refusal
+        self.dialled.append(("connect", guid))
+
+    def disconnect(self, guid: UUID, progress: Progress | None = None) -> None:
+        """Note it."""
+        self.engine.record()
+        assert progress is not None
+        self.dialled.append(("disconnect", guid))
 
     def stop(self, progress: Progress | None = None) -> int:
         """Let the engine stop."""

@@ -184,7 +184,13 @@ class FakeSystem:
         self._may_be(firewallable(self._present(self.links[guid]), private=self.roles.get(guid) is Role.PRIVATE))
         self.firewalls[guid] = options
 
-    def set_up(self, guid: UUID, up: bool, /) -> None:
+    def connect(self, guid: UUID, /) -> None:
+        self._set_up(guid, up=True)
+
+    def disconnect(self, guid: UUID, /) -> None:
+        self._set_up(guid, up=False)
+
+    def _set_up(self, guid: UUID, *, up: bool) -> None:
         self.may_write(guid)
         self.links[guid] = replace(self.links[guid], status=Status.CONNECTED if up else Status.HARDWARE_DISABLED)
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icshare.model.link import PppFacts
-from icshare.plan.dialup import option_words, ppp_facts
+from icshare.model.peer import Peer, peer_name
+from icshare.plan.dialup import UNREADABLE, called_peer, option_words, peer_of, ppp_facts
 
 CALLERS = {
     "rp-pppoe of Debian": ("pppd plugin rp-pppoe.so nic-eth0 user u", "pppoe"),
@@ -112,3 +113,42 @@ def test_any_command_line_is_told_of(words: list[str], starters: list[str], sess
 @given(st.text())
 def test_any_options_file_is_split(text: str) -> None:
     assert all(isinstance(word, str) for word in option_words(text))
+
+
+def test_a_link_is_known_by_whom_its_pppd_calls() -> None:
+    assert called_peer(["call", "old", "call", "fibre", "updetach"]) == "fibre"
+    assert called_peer(["call", "call", "ifname", "x"]) == "call"
+    assert called_peer(["nodetach"]) == ""
+    assert called_peer(["call"]) == ""
+    assert called_peer(["call", "../../tmp/x"]) == ""
+
+
+def test_a_peer_is_what_its_options_say() -> None:
+    words = option_words(
+        'plugin rp-pppoe.so\nnic-eth0\nuser "me"\npersist\nusepeerdns\ndemand\n'
+        "ifname wan-dsl\nactive-filter 'not icmp'\n"
+    )
+    peer = peer_of(peer_name("fibre"), words)
+    assert peer == Peer(
+        name=peer_name("fibre"),
+        facts=PppFacts(transport="pppoe", peer="fibre", asks_dns=True, demand=True),
+        interface="wan-dsl",
+        persists=True,
+        filters=True,
+    )
+
+
+def test_no_peer_wants_a_name_that_no_rule_can_hold() -> None:
+    peer = peer_of(peer_name("fibre"), ["ifname", 'a"b'])
+    assert peer is not None
+    assert peer.interface == ""
+
+
+def test_a_template_that_nobody_has_filled_in_is_no_peer() -> None:
+    assert peer_of(peer_name("provider"), ["user", "myusername@realm", "/dev/modem"]) is None
+
+
+def test_a_peer_that_cannot_be_read_is_of_no_known_kind() -> None:
+    peer = peer_of(peer_name("secret"), None)
+    assert peer is not None
+    assert (peer.facts.transport, peer.readable) == (UNREADABLE, False)

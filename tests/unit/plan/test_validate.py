@@ -9,8 +9,12 @@ from tests.hosts import connections_of, snapshot
 from tests.scenarios import Machine
 
 from icshare.errors import RefusedError
+from icshare.model.link import PppFacts
 from icshare.model.names import HostName, InterfaceName, MacAddress
+from icshare.model.peer import Peer, peer_name
+from icshare.model.settings import Settings
 from icshare.model.sharing import BRIDGE_NAME, DhcpSettings, Reservation, Sharing, Wanted
+from icshare.plan.designated import judge
 from icshare.plan.validate import validate
 from icshare.testing import FakeHost, FakeJournal
 
@@ -219,3 +223,16 @@ def test_every_problem_is_named_at_once() -> None:
         "reservation",
         "reservation",
     ]
+
+
+def test_what_has_to_be_dialled_is_dialled_first() -> None:
+    """Only if nothing else speaks against it: nobody is to dial for nothing."""
+    fibre = Peer(name=peer_name("fibre"), facts=PppFacts(transport="pppoe", peer="fibre"))
+    host = replace(HOST, peers=(fibre,))
+    known = judge(host, Settings())
+    ppp = InterfaceName("ppp-fibre")
+    with pytest.raises(RefusedError, match=r"^fibre has to be dialled first: icshare connect fibre$"):
+        validate(Sharing(public=ppp, privates=(LAN0,)), known, host)
+    with pytest.raises(RefusedError) as caught:
+        validate(Sharing(public=ppp, privates=(PORT,)), known, host)
+    assert [reason for reason, _ in caught.value.problems] == ["bridge-member"]

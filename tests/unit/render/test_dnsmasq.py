@@ -9,7 +9,7 @@ from icshare.model.names import InterfaceName
 from icshare.model.sharing import DhcpSettings, Segment, Sharing
 from icshare.render.dnsmasq import ServiceFiles, configuration
 
-FILES = ServiceFiles(pid="/run/x/pid", leases="/run/x/leases", resolv="/etc/resolv.conf")
+FILES = ServiceFiles(pid="/run/x/pid", leases="/run/x/leases", resolv=("/etc/resolv.conf",))
 names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}", fullmatch=True).map(InterfaceName)
 
 

@@ -114,6 +114,12 @@ def test_the_scope_of_an_address_is_its_own() -> None:
         assert rtchange.add_address(SEVEN, ip_interface(text)).payload[3] == scope
 
 
+def test_an_address_can_be_kept_from_being_used() -> None:
+    request = rtchange.add_address(SEVEN, ip_interface("192.0.0.8/32"), label="icshare", host_scope=True)
+    assert request.payload[3] == 254
+    assert attributes(request.payload, rt.IFADDR)[rt.IFA_LABEL] == b"icshare\0"
+
+
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_an_address_comes_back_as_it_was_shown(name: str) -> None:
     shown = addresses()[name]

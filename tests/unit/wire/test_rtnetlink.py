@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -90,20 +90,22 @@ def test_every_recorded_link_is_read_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "interface", "secondary"),
+    ("name", "interface", "peer", "secondary"),
     [
-        ("plain", IPv4Interface("192.0.2.1/24"), False),
-        ("with a peer", IPv4Interface("10.0.0.1/32"), False),
-        ("secondary, one hour", IPv4Interface("192.0.2.2/24"), True),
-        ("IPv6, one hour", IPv6Interface("2001:db8::1/64"), False),
-        ("IPv6 with a peer", IPv6Interface("2001:db8:1::1/128"), False),
+        ("plain", IPv4Interface("192.0.2.1/24"), None, False),
+        ("with a peer", IPv4Interface("10.0.0.1/32"), "10.0.0.2", False),
+        ("secondary, one hour", IPv4Interface("192.0.2.2/24"), None, True),
+        ("IPv6, one hour", IPv6Interface("2001:db8::1/64"), None, False),
+        ("IPv6 with a peer", IPv6Interface("2001:db8:1::1/128"), "2001:db8:1::2", False),
     ],
 )
-def test_our_own_address_is_read_not_the_peers(
-    name: str, interface: IPv4Interface | IPv6Interface, secondary: bool
+def test_our_own_address_is_told_from_the_peers(
+    name: str, interface: IPv4Interface | IPv6Interface, peer: str | None, secondary: bool
 ) -> None:
     found = parsed_address(name)
     assert (found.index, found.interface, found.secondary) == (3, interface, secondary)
+    assert found.peer == (ip_address(peer) if peer else None)
+    assert found.connected == (ip_network(peer) if peer else interface.network)
     assert found.raw == ADDRESSES[name]
 
 

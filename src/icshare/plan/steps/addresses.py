@@ -20,27 +20,34 @@ class _Address(Step, frozen=True):
     """What adding and removing an address have in common.
 
     Attributes:
+        peer: Address of the other end, None without; see `icshare.model.link.Address`.
         raw: The kernel's own message of an address of the host, b"" for an address of ours.
         taken: Seconds since boot when it was taken away; its lifetimes have run on since.
         served: The address is our gateway's: clients of its network are forgotten with it.
+        holds_routes: The address is for nobody's use, and outlives the others of its link, and with it routes do.
     """
 
     link: LinkRef
     address: IPv4Interface
+    peer: IPv4Address | None = None
     raw: bytes = b""
     taken: _Seconds = 0.0
     served: bool = False
+    holds_routes: bool = False
 
     @property
     def key(self) -> str:
-        return f"address {self.address} on {self.link.key}"
+        return f"address {self} on {self.link.key}"
+
+    def __str__(self) -> str:
+        return f"{self.address} peer {self.peer}" if self.peer else f"{self.address}"
 
 
 class AddAddress(_Address, frozen=True, tag="add-address"):
     """Give a link an address."""
 
     def describe(self) -> str:
-        return f"address {self.address}: add to {self.link}"
+        return f"address {self}: add to {self.link}"
 
     def inverse(self) -> "RemoveAddress":
         return RemoveAddress(**asdict(self))
@@ -50,7 +57,7 @@ class RemoveAddress(_Address, frozen=True, tag="remove-address"):
     """Take an address from a link, with the routes that the kernel made for it."""
 
     def describe(self) -> str:
-        return f"address {self.address}: remove from {self.link}"
+        return f"address {self}: remove from {self.link}"
 
     def inverse(self) -> AddAddress:
         return AddAddress(**asdict(self))

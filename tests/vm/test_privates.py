@@ -1,0 +1,241 @@
+"""Private connections of every kind, with their clients: bridged, or routed where there is no Ethernet."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.vm.conftest import MakeNode, Modprobe
+from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, page
+
+from icshare.host import command
+from icshare.host.nft import Nftables
+from icshare.lab import WEB_ADDRESS
+
+HEADERS = 40
+"""Bytes of IPv4 and TCP headers without options."""
+
+SLIP_MTU = 296
+WIREGUARD_MTU = 1420
+
+SERVER_CHAT = 'TIMEOUT 30 "CLIENT" "CLIENTSERVER\\c"\n'
+CLIENT_CHAT = 'TIMEOUT 30 "" "CLIENT\\c" "CLIENTSERVER" "\\c"\n'
+"""What the two ends of a direct cable connection of Windows say before they speak PPP."""
+
+SECONDS = 30.0
+"""How long the kernel may take to make or lose a link."""
+
+
+@pytest.fixture
+def shared_line(isp: Node, gateway: Node) -> str:
+    """Join the gateway to its provider; return the link."""
+    connect(isp, "line0", gateway, "eth0")
+    address_line(isp, "line0", gateway, "eth0")
+    return "eth0"
+
+
+def state_of(node: Node) -> dict[str, list[str]]:
+    """Return everything of a node that sharing changes, to be compared before and after."""
+    with node.network(), Nftables() as nft:
+        found = {"rules": nft.list_text().splitlines()}
+        settings = Path("/proc/sys/net/ipv4/conf").glob("*/forwarding")
+        found["forwarding"] = [f"{path.parent.name} {path.read_text()}" for path in settings]
+    found["links"] = [
+        f"{one['ifname']} {one.get('master')} {one['mtu']} {'UP' in one['flags']}"
+        for one in node.ip_json("link", "show")
+    ]
+    found["addresses"] = [
+        f"{one['ifname']} {info['local']} {info.get('address')} {info['prefixlen']}"
+        for one in node.ip_json("-4", "address", "show")
+        for info in one["addr_info"]
+    ]
+    found["routes"] = node.ip("-4", "route", "show", "table", "all").splitlines()
+    found["policy"] = node.ip("-4", "rule", "show").splitlines()
+    return {what: sorted(lines) for what, lines in found.items()}
+
+
+def new_link(pattern: str) -> str:
+    """Wait for the one link of the machine's own network whose name is like *pattern*, and return the name."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := list(Path("/sys/class/net").glob(pattern))):
+        assert time.monotonic() < deadline, f"no link {pattern}"
+    (made,) = found
+    return made.name
+
+
+def resolve_by(node: Node, server: str) -> None:
+    """Let a node ask *server* for names."""
+    node.file("/etc/resolv.conf").write_text(f"nameserver {server}\n")
+
+
+def segment_size(client: Node, server: Node, address: str) -> int:
+    """Send 100 KB from *server* to *client* by TCP and return the maximum segment size (bytes) that they agreed on."""
+    content = bytes(range(250)) * 400
+    with server.network():
+        listener = socket.create_server(("0.0.0.0", 0))
+    listener.settimeout(30)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(content)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener:
+        with client.network():
+            reader = socket.socket()
+        with reader:
+            reader.settimeout(60)
+            reader.connect((address, listener.getsockname()[1]))
+            size = reader.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            got = b"".join(iter(lambda: reader.recv(65536), b""))
+        thread.join()
+    assert got == content
+    return size
+
+
+def checks(gateway: Node) -> dict[str, list[str]]:
+    """Return what ``status`` finds fault with: texts by grade."""
+    done = gateway.icshare("status", "--json")
+    document = msgspec.json.decode(done.stdout)
+    found: dict[str, list[str]] = {}
+    for one in document["checks"]:
+        found.setdefault(one["grade"], []).append(one["text"])
+    assert done.returncode == int("failed" in found), done.stdout
+    return found
+
+
+# --------------------------------------------------------------------------------------------------- routed lines
+
+
+class Cable:
+    """A null-modem cable between two nodes: the two ends of a pair of terminals."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.ends = tuple(Path("/run") / f"{node.name}-{name}{end}" for end in "ab")
+        one, other = (f"PTY,link={end},raw,echo=0" for end in self.ends)
+        self.program = node.start("socat", "-d", "-d", one, other, until="starting data transfer loop")
+
+
+def dial_cable(gateway: Node, client: Node, cable: Cable) -> tuple[Daemon, Daemon]:
+    """Let both ends of a cable speak PPP, the gateway as Windows' "direct cable connection" host; return its pppd's."""
+    for node, chat, text in ((gateway, "/etc/host.chat", SERVER_CHAT), (client, "/etc/guest.chat", CLIENT_CHAT)):
+        node.file(chat).write_text(text)
+    words = ("115200", "local", "nocrtscts", "noauth", "nodetach", "noipv6", "nolock")
+    host = gateway.start(
+        "pppd", str(cable.ends[0]), *words, "silent", "passive", "connect", "chat -f /etc/host.chat",
+        "10.77.0.1:10.77.0.2", "ms-dns", "10.77.0.1", "ifname", "ppp-cable",
+    )  # fmt: skip
+    guest = client.start(
+        "pppd", str(cable.ends[1]), *words, "noipdefault", "ipcp-accept-local", "ipcp-accept-remote", "defaultroute",
+        "connect", "chat -f /etc/guest.chat", "ifname", "ppp-host",
+    )  # fmt: skip
+    host.until(r"remote IP address 10\.77\.0\.2")
+    guest.until(r"remote IP address 10\.77\.0\.1")
+    return host, guest
+
+
+def attach_slip(node: Node, other: Node, cable: Cable) -> None:
+    """Make both ends of a cable SLIP lines, with an address each and the default MTU of 296 bytes."""
+    for one, end, link, local, peer in (
+        (node, cable.ends[0], "sl-host", "10.78.0.1", "10.78.0.2"),
+        (other, cable.ends[1], "sl-guest", "10.78.0.2", "10.78.0.1"),
+    ):
+        one.start("slattach", "-L", "-p", "slip", "-s", "38400", str(end))
+        # The kernel makes it in the first network namespace, whoever has the terminal.
+        made = new_link("sl*")
+        command.run(["ip", "link", "set", made, "name", link, "netns", one.name])
+        one.ip("address", "add", local, "peer", peer, "dev", link)
+        one.ip("link", "set", link, "mtu", str(SLIP_MTU), "up")
+    other.ip("route", "add", "default", "dev", "sl-guest")
+
+
+def make_wireguard(gateway: Node, peers: Sequence[Node], outside: str) -> None:
+    """Let *peers* have tunnels to the gateway, which meet it on its public side at *outside*; routes are wg-quick's."""
+    keys = {}
+    for node in (gateway, *peers):
+        node.ip("link", "add", "wg0", "type", "wireguard")
+        private = command.run(["wg", "genkey"]).stdout
+        node.file("/etc/wg.key").write_text(private)
+        keys[node.name] = command.run(["wg", "pubkey"], input=private).stdout.strip()
+    gateway.run("wg", "set", "wg0", "listen-port", "51820", "private-key", "/etc/wg.key")
+    gateway.ip("address", "add", "10.9.0.1/24", "dev", "wg0")
+    for number, node in enumerate(peers, start=2):
+        gateway.run("wg", "set", "wg0", "peer", keys[node.name], "allowed-ips", f"10.9.0.{number}/32")
+        node.run(
+            "wg", "set", "wg0", "private-key", "/etc/wg.key", "peer", keys[gateway.name],
+            "endpoint", f"{outside}:51820", "allowed-ips", "0.0.0.0/0",
+        )  # fmt: skip
+        node.ip("address", "add", f"10.9.0.{number}/24", "dev", "wg0")
+        node.ip("link", "set", "wg0", "up")
+        node.ip("route", "add", "default", "dev", "wg0")
+        resolve_by(node, "10.9.0.1")
+    gateway.ip("link", "set", "wg0", "up")
+
+
+def test_routed_lines_reach_the_internet_the_segment_and_each_other(
+    isp: Node, gateway: Node, client: Node, make_node: MakeNode, modprobe: Modprobe, shared_line: str
+) -> None:
+    modprobe("ppp_async", "slip", "wireguard")
+    serial, slow, near, far = (make_node(name) for name in ("serial", "slow", "near", "far"))
+    cable, slip_cable = Cable(gateway, "cable"), Cable(gateway, "slip")
+    host, guest = dial_cable(gateway, serial, cable)
+    attach_slip(gateway, slow, slip_cable)
+    for number, peer in ((0, near), (2, far)):
+        connect(isp, f"wire{number}", peer, "eth0")
+        isp.ip("address", "add", f"198.51.100.{number}/31", "dev", f"wire{number}")
+        peer.ip("address", "add", f"198.51.100.{number + 1}/31", "dev", "eth0")
+        peer.ip("route", "add", f"{LINE.ip}/32", "via", f"198.51.100.{number}")
+    make_wireguard(gateway, (near, far), str(LINE.ip))
+    resolve_by(serial, "10.77.0.1")
+    resolve_by(slow, "10.78.0.1")
+    before = state_of(gateway)
+    outside = gateway.capture(shared_line)
+
+    made = gateway.document("share", shared_line, "lan0", "ppp-cable", "sl-host", "wg0", "--no-firewall")
+    networks = {one["interface"]: (one["network"], one["gateway"], one["dhcp"]) for one in made["segments"]}
+    assert networks == {
+        "lan0": ("192.168.137.0/24", "192.168.137.1", True),
+        "ppp-cable": ("10.77.0.2/32", "10.77.0.1", False),
+        "sl-host": ("10.78.0.2/32", "10.78.0.1", False),
+        "wg0": ("10.9.0.0/24", "10.9.0.1", False),
+    }
+    lan = lease(client, "eth0")
+    everybody = {lan: client, "10.77.0.2": serial, "10.78.0.2": slow, "10.9.0.2": near, "10.9.0.3": far}
+    for node in everybody.values():  # by name: our address on the line answers for DNS
+        assert page(node) == str(LINE.ip)
+    sizes = {node.name.partition("-")[0]: segment_size(client, node, address) for address, node in everybody.items()}
+    assert sizes["slow"] <= SLIP_MTU - HEADERS
+    assert SLIP_MTU < sizes["near"] <= WIREGUARD_MTU - HEADERS
+    segment_size(near, far, "10.9.0.3")
+    segment_size(slow, serial, "10.77.0.2")
+    assert segment_size(far, slow, "10.78.0.2") <= SLIP_MTU - HEADERS
+    segment_size(serial, near, "10.9.0.2")
+
+    # A peer that uses an address of others is not heard, and no private address is on the line.
+    serial.ip("address", "add", "10.78.0.2/32", "dev", "lo")
+    forged = serial.run("ping", "-c", "1", "-W", "1", "-I", "10.78.0.2", str(WEB_ADDRESS), check=False)
+    assert forged.returncode == 1
+    lines = outside.lines()
+    assert any(f" > {WEB_ADDRESS}:80 tcp" in line for line in lines)
+    assert not [line for line in lines if re.search(r"\b(10|192\.168)\.\d", line)]
+    known = {one["address"] for one in gateway.document("clients")["clients"]}
+    assert set(everybody) <= known
+
+    # The cable is pulled: the others do not notice, and it is said. Plugged in again, it is shared again.
+    guest.end()
+    host.wait()
+    assert page(near) == page(client) == str(LINE.ip)
+    assert "ppp-cable is gone" in checks(gateway)["failed"]
+    dial_cable(gateway, serial, cable)
+    gateway.document("share", shared_line, "lan0", "ppp-cable", "sl-host", "wg0", "--no-firewall")
+    assert page(serial) == page(slow) == str(LINE.ip)
+    assert "failed" not in checks(gateway)
+
+    gateway.document("stop")
+    assert state_of(gateway) == before
