@@ -28,12 +28,16 @@ class FakeHost:
         fail_at: Number of runs, from 1, at which a step fails and changes nothing; 0 never.
         refuses: Tells of a step that it always fails.
         health: What `check` finds.
+        account: User id of dnsmasq, None when it has none of its own.
+        direct: The file that names whom a name server on this host asks, None without one.
     """
 
     def __init__(self, snapshot: Snapshot, *, fail_at: int = 0) -> None:
         self.snapshot = snapshot
         self.ran: list[AnyStep] = []
         self.fail_at = fail_at
+        self.account: int | None = 65_527
+        self.direct: str | None = None
         self.refuses: Callable[[AnyStep], bool] = lambda _: False
         self.health = Health(checks=(Check(name="fake", grade=Grade.OK, text="all is well"),))
 
@@ -59,9 +63,12 @@ class FakeHost:
     def environment(self) -> Environment:
         """Paths that need not exist."""
         files = ServiceFiles(
-            pid="/run/icshare/dnsmasq.pid", leases="/run/icshare/dnsmasq.leases", resolv="/etc/resolv.conf"
+            pid="/run/icshare/dnsmasq.pid",
+            leases="/run/icshare/dnsmasq.leases",
+            resolv="/etc/resolv.conf",
+            direct=self.direct,
         )
-        return Environment(files=files, user="dnsmasq")
+        return Environment(files=files, user="dnsmasq", account=self.account)
 
 
 class FakeJournal:

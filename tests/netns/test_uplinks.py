@@ -1,6 +1,7 @@
 """What clients notice of the public connection: small MTUs, one that is down, one that goes away, one of two."""
 
 import os
+import re
 from collections.abc import Callable
 
 import pytest
@@ -17,12 +18,26 @@ from tests.netns.gateway import (
     udhcpc,
 )
 
-from icshare.lab import ECHO_ADDRESS, FAR_ADDRESS, SECOND_UPLINK, UPLINK, WEB_ADDRESS, Lab
+from icshare.host.privileges import is_mapped
+from icshare.lab import (
+    DNS_ADDRESS,
+    ECHO_ADDRESS,
+    FAR_ADDRESS,
+    SECOND_UPLINK,
+    UPLINK,
+    UPLINK_ROUTER,
+    WEB_ADDRESS,
+    Lab,
+)
 
 pytestmark = pytest.mark.netns
 
 MakeLab = Callable[..., Lab]
 
+OWN_ACCOUNT = pytest.mark.skipif(
+    not is_mapped("uid_map", 65_527), reason="the name server has no account of its own: this user namespace has one"
+)
+TO_RESOLVER = rf"> {DNS_ADDRESS}:53 "
 TO_ECHO = rf"> {ECHO_ADDRESS}[: ]"
 # Silence is proved by what was captured before a packet that was sent later, so no time has to be long enough.
 SOON = ["--max-time", "1"]
@@ -181,6 +196,63 @@ def test_clients_leave_by_the_public_connection_also_when_another_carries_the_de
     assert page(lab, "gw") == str(UPLINK.ip)
     seen = capture.until(rf"> {WEB_ADDRESS}:80 tcp .*F")
     assert [line for line in seen if str(ECHO_ADDRESS) in line or "192.168.137." in line] == []
+
+
+@OWN_ACCOUNT
+def test_names_are_asked_for_by_the_public_connection_alone(make_lab: MakeLab) -> None:
+    """Our name server asked by the host's own default route: whoever provides that saw every name."""
+    lab = make_lab(privates=1, second_uplink=True)
+    share(lab, "wan1", "lan0")
+    udhcpc(lab, "c0")
+    public, other = Capture(lab, "inet", "isp1"), Capture(lab, "inet", "isp0")
+    assert output(lab, "c0", "dig", "+short", "www.example.net") == f"{WEB_ADDRESS}\n"
+    assert output(lab, "c0", "dig", "+short", "+tcp", "+nosearch", "mx", "example.net") == ""
+    assert public.until(TO_RESOLVER)
+    assert page(lab, "gw") == str(UPLINK.ip)
+    asked = [line for line in other.until(rf"> {WEB_ADDRESS}:80 tcp .*F") if re.search(TO_RESOLVER, line)]
+    assert [line for line in asked if not line.startswith(f"{UPLINK.ip}:") or "tcp" in line] == []
+
+    other = Capture(lab, "inet", "isp0")
+    output(lab, "gw", "ip", "link", "set", "wan1", "down")
+    assert re.search("status: (REFUSED|SERVFAIL)", output(lab, "c0", "dig", "+tries=1", "+time=20", "echo.example.net"))
+    output(lab, "gw", "curl", "-sS", f"http://{WEB_ADDRESS}/")
+    seen = other.until(rf"> {WEB_ADDRESS}:80 tcp .*F")
+    assert [line for line in seen if re.search(TO_RESOLVER, line)] == []
+
+
+@OWN_ACCOUNT
+def test_names_are_asked_for_by_no_other_way_when_the_public_connection_goes_away(make_lab: MakeLab) -> None:
+    lab = make_lab(privates=1, second_uplink=True)
+    share(lab, "wan0", "lan0")
+    udhcpc(lab, "c0")
+    lab.unplug_uplink()
+    capture = Capture(lab, "inet", "isp1")
+    assert re.search("status: (REFUSED|SERVFAIL)", output(lab, "c0", "dig", "+tries=1", "+time=20", "echo.example.net"))
+    output(lab, "gw", "curl", "-sS", f"http://{WEB_ADDRESS}/")
+    seen = capture.until(rf"> {WEB_ADDRESS}:80 tcp .*F")
+    assert [line for line in seen if re.search(TO_RESOLVER, line)] == []
+    lab.plug_uplink()
+    assert page(lab, "c0") == str(UPLINK.ip)
+
+
+@OWN_ACCOUNT
+def test_status_tells_when_no_name_server_is_behind_the_public_connection(make_lab: MakeLab) -> None:
+    lab = make_lab(privates=1, second_uplink=True)
+    resolv = lab.path("gw", "/etc/resolv.conf")
+    before = resolv.read_text()
+    resolv.write_text(f"nameserver {UPLINK_ROUTER}\nnameserver 127.0.0.1\n")
+    share(lab, "wan1", "lan0")
+    told = [one["text"] for one in document(lab, "status")["checks"] if one["name"] == "resolvers"]
+    assert told == [
+        (
+            f"clients resolve only each other's names: {UPLINK_ROUTER} is behind wan0, not behind wan1; "
+            "127.0.0.1 is a program on this host, which may ask by another connection"
+        )
+    ]
+    resolv.write_text(before)
+    udhcpc(lab, "c0")
+    assert page(lab, "c0") == str(SECOND_UPLINK.ip)
+    assert [one for one in document(lab, "status")["checks"] if one["name"] == "resolvers"] == []
 
 
 def test_status_tells_when_a_public_connection_beside_the_default_route_has_come_back(make_lab: MakeLab) -> None:

@@ -1,5 +1,6 @@
 """What the tests in the virtual machine share. They run only there: ``make test-vm``."""
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -14,6 +15,9 @@ from tests.vm.nodes import LINE, Node, connect
 
 from icshare.host import command
 from icshare.lab import DNS_ADDRESS, INTERNET, Lab, LabPlan, lab_name
+
+# Looking for garbage among what pytest and icshare have imported takes time, here 20 times as long.
+gc.set_threshold(100_000)
 
 INSIDE = os.environ.get("ICSHARE_VM") == "1"
 COLLECTING = os.environ.get("ICSHARE_VM") == "collect"
@@ -71,15 +75,30 @@ def warm() -> None:
     importlib.import_module("icshare.machine")
 
 
-@pytest.fixture(scope="session")
-def modprobe() -> Modprobe:
-    """Give a function that loads modules of the kernel: names, or ``name option=value`` as one text."""
+@pytest.fixture
+def modprobe() -> Iterator[Modprobe]:
+    """Give a function that loads modules of the kernel: names, or ``"name option=value"``.
+
+    A module with options is the test's own: it must not be loaded yet, and goes with the test.
+    """
+    own = []
 
     def load(*modules: str) -> None:
         for module in modules:
-            command.run(["modprobe", *module.split()], timeout=60)
+            name, *options = module.split()
+            if options:
+                assert not is_loaded(name), f"{name} is loaded already: options would say nothing to it"
+                own.append(name)
+            command.run(["modprobe", name, *options], timeout=60)
 
-    return load
+    yield load
+    for name in reversed(own):
+        command.run(["modprobe", "--remove", name], timeout=60)
+
+
+def is_loaded(module: str) -> bool:
+    """Tell whether the kernel has loaded *module*."""
+    return Path("/sys/module", module, "initstate").exists()
 
 
 @pytest.fixture

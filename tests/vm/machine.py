@@ -31,6 +31,7 @@ from tests.vm.image import NoMachineError
 
 QEMU = "qemu-system-x86_64"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOME = "/run/home"  # what is in /root an ordinary user may not look at, and then root in here may not either
 MEMORY_MEGABYTES = 2048
 
 _KERNEL_ARGUMENTS = (
@@ -59,8 +60,7 @@ mount -t 9p -o ro,$nine root /lower &&
 mount -t 9p -o ro,$nine tree /tree &&
 mount -t tmpfs -o size=75% upper /upper && mkdir /upper/changes /upper/work &&
 mount -t overlay -o lowerdir=/tree:/lower,upperdir=/upper/changes,workdir=/upper/work root /new || poweroff -f
-mount -t tmpfs -o mode=755 run /new/run && mkdir -m 1777 /new/run/lock && cp /job /new/run/job
-mount -t tmpfs -o mode=1777 tmp /new/tmp
+mount -t tmpfs -o mode=755 run /new/run && mkdir -m 1777 /new/run/lock && mkdir /new/run/home && cp /job /new/run/job
 for place in dev proc sys; do mount --move /$place /new/$place; done
 mkdir /new/dev/pts /new/dev/shm
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 pts /new/dev/pts
@@ -161,12 +161,13 @@ def _escaped(path: Path) -> str:
 
 def _job(program: Program) -> str:
     """Return the script that runs *program* and powers off: the first process of the root file system."""
-    variables = {"PATH": PATH, "HOME": "/root", **program.env}
+    variables = {"PATH": PATH, "HOME": HOME, **program.env}
     environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     size = shutil.get_terminal_size()
     terminal = f"sane rows {size.lines} cols {size.columns}" if program.interactive else "raw -echo"
-    streams = "<>/dev/hvc0 >&0 2>&1" if program.interactive else "</dev/null >/dev/hvc0 2>&1"
+    stdin = "/dev/hvc0" if program.interactive else "/dev/null"
     return f"""#!/bin/sh
+exec >/dev/hvc0 2>&1
 export {environment}
 for link in fd:/proc/self/fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "${{link#*:}}" "/dev/${{link%%:*}}"; done
 mount --make-rshared /
@@ -175,7 +176,7 @@ rm -f /etc/resolv.conf && : >/etc/resolv.conf  # it may be a link into a /run th
 ip link set lo up
 stty {terminal} </dev/hvc0
 cd {shlex.quote(str(program.directory))} &&
-setsid {"--ctty " if program.interactive else ""}--wait {shlex.join(program.argv)} {streams}
+setsid {"--ctty " if program.interactive else ""}--wait {shlex.join(program.argv)} <{stdin}
 echo $? >/dev/hvc1
 exec busybox poweroff -f
 """

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-Starting an interpreter takes half a second here and importing icshare two more, so icshare is not started. This process
+Starting icshare takes two seconds here, nearly all of it for imports. So icshare is not started: this process
 has imported all of it; `Node.icshare` forks, and the child enters the node and runs the command line as the program
 does: its arguments, its environment, its streams, its exit status. What icshare itself starts it starts as ever.
 
@@ -233,7 +233,7 @@ class Node:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            self._be_child(function, streams, {**command.environment(env), "HOME": "/root"})
+            self._be_child(function, streams, {**command.environment(env), "HOME": os.environ["HOME"]})
         return self._finish(pid, streams, name, seconds)
 
     def _be_child(self, function: Callable[[], None], streams: list[int], env: Mapping[str, str]) -> Never:

@@ -1,11 +1,12 @@
 """The virtual machine, and what its kernel has that others lack."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.vm.conftest import Modprobe
+from tests.vm.conftest import Modprobe, is_loaded
 from tests.vm.nodes import LINE, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -44,7 +45,21 @@ def test_it_is_a_machine_of_its_own() -> None:
 )
 def test_a_module_that_tests_need_loads(modprobe: Modprobe, module: str) -> None:
     modprobe(module)
-    assert module.partition(" ")[0] in Path("/proc/modules").read_text()
+    assert is_loaded(module.partition(" ")[0])
+
+
+def test_hardware_comes_back_from_a_node_that_ends(modprobe: Modprobe) -> None:
+    modprobe("mac80211_hwsim radios=1")
+    (radio,) = (entry.name for entry in Path("/sys/class/ieee80211").iterdir())
+    node = Node("station")
+    command.run(["iw", "phy", radio, "set", "netns", "name", node.name])
+    assert node.ip_json("link", "show", "dev", "wlan0")
+    assert not Path("/sys/class/ieee80211", radio).exists()
+    node.close()
+    deadline = time.monotonic() + 10
+    while not Path("/sys/class/ieee80211", radio).exists():  # the kernel takes a namespace down in its own time
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

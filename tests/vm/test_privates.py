@@ -14,7 +14,7 @@ from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, pag
 
 from icshare.host import command
 from icshare.host.nft import Nftables
-from icshare.lab import WEB_ADDRESS, Lab
+from icshare.lab import WEB_ADDRESS
 
 HEADERS = 40
 """Bytes of IPv4 and TCP headers without options."""
@@ -179,7 +179,7 @@ def make_wireguard(gateway: Node, peers: Sequence[Node], outside: str) -> None:
 
 
 def test_routed_lines_reach_the_internet_the_segment_and_each_other(
-    isp: Node, gateway: Node, client: Node, make_node: MakeNode, internet: Lab, modprobe: Modprobe, shared_line: str
+    isp: Node, gateway: Node, client: Node, make_node: MakeNode, modprobe: Modprobe, shared_line: str
 ) -> None:
     modprobe("ppp_async", "slip", "wireguard")
     serial, slow, near, far = (make_node(name) for name in ("serial", "slow", "near", "far"))

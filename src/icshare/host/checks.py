@@ -6,10 +6,12 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
 from icshare.host import dns_check, ruleset
+from icshare.host.resolvers import name_servers
 from icshare.host.service import Service
 from icshare.host.sockets import port_owners
 from icshare.model.firewall import Firewall
@@ -20,6 +22,7 @@ from icshare.model.status import Check, Grade, Health
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.planner import PINNED_TABLE
+from icshare.plan.questions import detours, may_ask_here
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.render.firewall import FIREWALL_TABLE
@@ -58,7 +61,7 @@ def _sharing(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], 
         *_dhcp(sharing, segments, service),
         *_foreign(sharing, segments),
         _public(snapshot, sharing),
-        *_resolvers(snapshot, sharing),
+        *_resolvers(snapshot, sharing, segments, service),
     )
 
 
@@ -259,7 +262,21 @@ def _best(snapshot: Snapshot, link: Link) -> bool:
     )
 
 
-def _resolvers(snapshot: Snapshot, sharing: Sharing) -> Iterator[Check]:
+def _resolvers(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
+    link = snapshot.link(sharing.public)
+    here = link is None or may_ask_here(link, pinned=way_out(snapshot, link) is not None)
+    direct = service.files.direct
+    servers = sharing.dns.servers or snapshot.resolvers
+    if not here and direct is not None and not sharing.dns.servers:
+        servers = tuple(one for one in name_servers(Path(direct)) if isinstance(one, IPv4Address))
+    if link is not None and servers and service.account is not None:
+        barred = detours(snapshot, link, segments, servers, here=here)
+        if len(barred) == len(servers):
+            yield _warning(
+                "resolvers",
+                f"clients resolve only each other's names: {'; '.join(barred.values())}",
+                f"set servers under [dns] in icshare.toml that {sharing.public} leads to",
+            )
     if not snapshot.resolvers and not sharing.dns.servers:
         yield _warning(
             "resolvers",

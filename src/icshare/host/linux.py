@@ -51,7 +51,7 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account())
+        return Environment(files=self._service.files, user=account(), account=self._service.account)
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -332,5 +332,10 @@ class _Links:
 
 def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Request:
     return build(
-        4, priority=step.priority, iif=step.link, table=step.table, suppress_prefixlength=step.suppress_prefixlength
+        4,
+        priority=step.priority,
+        iif=step.link,
+        account=step.account,
+        table=step.table,
+        suppress_prefixlength=step.suppress_prefixlength,
     )

@@ -38,7 +38,7 @@ def unprivileged() -> tuple[int, int]:
         entry = pwd.getpwnam(_ACCOUNT)
     except KeyError:
         return os.geteuid(), os.getegid()
-    if _is_mapped("uid_map", entry.pw_uid) and _is_mapped("gid_map", entry.pw_gid):
+    if is_mapped("uid_map", entry.pw_uid) and is_mapped("gid_map", entry.pw_gid):
         return entry.pw_uid, entry.pw_gid
     return os.geteuid(), os.getegid()
 
@@ -93,6 +93,7 @@ def _check(result: int) -> None:
         raise HostError(f"cannot give up capabilities: {os.strerror(ctypes.get_errno())}")
 
 
-def _is_mapped(name: str, number: int) -> bool:
+def is_mapped(name: str, number: int) -> bool:
+    """Tell whether our user namespace has *number*; *name* is ``uid_map`` or ``gid_map``."""
     lines = Path("/proc/self", name).read_text(encoding="ascii").splitlines()
     return any(first <= number < first + count for first, _, count in (map(int, line.split()) for line in lines))

@@ -2,15 +2,22 @@
 
 The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds
 our server, knows which configuration it serves, and never takes another dnsmasq for ours.
+
+It runs as a user of its own: a number that no account has. So the ruleset and policy routing can tell its questions
+from those of every other program, another dnsmasq included, and keep them on the public connection. What it needs of
+root's powers it is given, and dnsmasq, not being root, asks for no more (ADR 0023).
 """
 
 import os
 import pwd
+import stat
 from pathlib import Path
 
 from icshare.errors import HostError, IcshareError
 from icshare.host import command
+from icshare.host.privileges import is_mapped
 from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.resolvers import RESOLV_CONF, direct_file
 from icshare.host.sockets import port_owners
 from icshare.plan.steps import digest
 from icshare.render.dnsmasq import ServiceFiles
@@ -18,6 +25,11 @@ from icshare.render.dnsmasq import ServiceFiles
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _ACCOUNTS = ("dnsmasq", "nobody")
+_OWN_ACCOUNT = 65_527
+"""Debian reserves 65000 to 65533 and gives them to nobody; systemd's dynamic users end at 65519; and a container with
+users of its own, which commonly has 65536 of them, has it too."""
+# To bind ports 53 and 67, also on links that come later; to put clients without address into the neighbour table.
+_CAPABILITIES = ("net_admin", "net_bind_service")
 
 
 class Service:
@@ -30,9 +42,23 @@ class Service:
     @property
     def files(self) -> ServiceFiles:
         """Where it keeps its files."""
+        direct = direct_file()
         return ServiceFiles(
-            pid=str(self._directory / "dnsmasq.pid"), leases=str(self.leases), resolv=str(Path("/etc/resolv.conf"))
+            pid=str(self._directory / "dnsmasq.pid"),
+            leases=str(self.leases),
+            resolv=str(RESOLV_CONF),
+            direct=str(direct) if direct else None,
         )
+
+    @property
+    def account(self) -> int | None:
+        """The user that dnsmasq runs as, and no other program; None where it cannot have one of its own.
+
+        That is in a user namespace that has no such user, and in a directory that others may not enter.
+        """
+        mapped = is_mapped("uid_map", _OWN_ACCOUNT) and is_mapped("gid_map", _OWN_ACCOUNT)
+        above = self._directory.absolute().parents
+        return _OWN_ACCOUNT if mapped and all(one.stat().st_mode & stat.S_IXOTH for one in above) else None
 
     @property
     def leases(self) -> Path:
@@ -63,9 +89,12 @@ class Service:
         self._end()
         temporary = path.with_suffix(".new")
         temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o644)  # whatever the umask: dnsmasq reads it as its own user
         temporary.replace(path)
+        account = self.account
+        argv = [] if account is None else self._become(account)
         try:
-            command.run(["dnsmasq", f"--conf-file={path}"], timeout=_START_SECONDS)
+            command.run([*argv, "dnsmasq", f"--conf-file={path}"], timeout=_START_SECONDS)
         except command.CommandError as error:
             path.unlink(missing_ok=True)
             raise HostError(f"dnsmasq does not start: {_reason(error)}", hint=_owners_hint(error)) from error
@@ -78,6 +107,24 @@ class Service:
         self._end()
         for path in (self.leases, self._directory / "dnsmasq.pid"):
             path.unlink(missing_ok=True)
+
+    def _become(self, account: int) -> list[str]:
+        """Give what dnsmasq writes to *account*, and return what to put before a command so that it runs as that."""
+        self.leases.touch()
+        os.chown(self.leases, account, account)
+        for name in ("dnsmasq", "setpriv"):
+            command.find_program(name)
+        powers = ",".join(["-all", *(f"+{name}" for name in _CAPABILITIES)])
+        return [
+            "setpriv",
+            f"--reuid={account}",
+            f"--regid={account}",
+            "--clear-groups",
+            "--no-new-privs",
+            f"--inh-caps={powers}",
+            f"--ambient-caps={powers}",
+            f"--bounding-set={powers}",
+        ]
 
     def _end(self) -> None:
         for process in self.processes():
@@ -97,15 +144,12 @@ def account() -> str:
 
     In a user namespace that maps one account only there is no other to become.
     """
-    mapped = [
-        tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
-    ]
     for name in _ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        if any(first <= entry.pw_uid < first + count for first, _, count in mapped):
+        if is_mapped("uid_map", entry.pw_uid):
             return name
     return pwd.getpwuid(os.geteuid()).pw_name
 

@@ -181,12 +181,14 @@ class Rule:
         family: 4 or 6.
         priority: Smaller is asked first.
         iif: Name of the incoming link that it is for, "" for any.
+        accounts: First and last of the users whose sockets it is for, None for all.
         raw: Payload of the RTM_NEWRULE message.
     """
 
     family: int
     priority: int
     iif: str = ""
+    accounts: tuple[int, int] | None = None
     raw: bytes = field(default=b"", compare=False)
 
 

@@ -16,7 +16,7 @@ a port (as Windows keeps its bridge).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
@@ -27,13 +27,8 @@ from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoint
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
-from icshare.plan.addressing import (
-    Occupied,
-    SubnetChoice,
-    choose_subnet,
-    gateway_address,
-    occupied_networks,
-)
+from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
+from icshare.plan.questions import may_ask_here
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
@@ -41,7 +36,7 @@ from icshare.plan.wayout import DEFAULT, WIDEST, is_wide, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
 from icshare.render.logsettings import LogSettings, log_configuration
-from icshare.render.nft import ruleset
+from icshare.render.nft import Questions, ruleset
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -63,11 +58,13 @@ class Environment:
 
     Attributes:
         files: Paths for dnsmasq.
-        user: Account that dnsmasq runs as.
+        user: Account that dnsmasq runs as when it has none of its own.
+        account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
     """
 
     files: ServiceFiles
     user: str
+    account: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,17 +143,23 @@ def make_plan(
     public = _link(baseline, sharing.public)
     notes += _notes(sharing, known[sharing.public])
     pinned = way_out(baseline, public)
+    here = may_ask_here(public, pinned=pinned is not None)
+    questions = None if environment.account is None else Questions(account=environment.account, here=here)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments)),
+        s.LoadRuleset(text=ruleset(sharing, segments, questions)),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
-        *(_pin(baseline, public, segments, pinned) if pinned else ()),
+        *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
-        *_services(sharing, segments, public, baseline, environment),
+        *_services(sharing, segments, public, baseline, environment, here=here),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
+    if not here and questions is None:
+        notes.append(
+            f"the name server has no account of its own here, so its questions are not kept on {sharing.public}"
+        )
     notes += _open_logins(wanted.firewalls)
     return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes))
 
@@ -368,15 +371,19 @@ def _sysctl(snapshot: Snapshot, link: str, setting: str, otherwise: str) -> str:
     return snapshot.sysctls.get(sysctl_key(link, setting), inherited)
 
 
-def _pin(baseline: Snapshot, public: Link, segments: Sequence[Segment], route: Route) -> Iterator[AnyStep]:
-    """Lead the segments' packets out of the public link and nowhere else, unreachable first."""
-    for segment in segments:
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 2)
+def _pin(
+    baseline: Snapshot, public: Link, segments: Sequence[Segment], account: int | None, route: Route
+) -> Iterator[AnyStep]:
+    """Lead the segments' packets, and our name server's, out of the public link and nowhere else, unreachable first."""
+    whose: list[tuple[InterfaceName | None, int | None]] = [(segment.interface, None) for segment in segments]
+    whose += [(None, account)] if account is not None else []
+    for link, user in whose:
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 2)
     gateway = route.gateway if isinstance(route.gateway, IPv4Address) else None
     yield s.AddRoute(link=_ref(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
-    for segment in segments:
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
-        yield s.AddRule(link=segment.interface, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
+    for link, user in whose:
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
     previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}
     if strict and previous != "2":  # answers come in by a link that the main table would not answer to: loose mode
@@ -391,14 +398,23 @@ def _gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
 
 
 def _services(
-    sharing: Sharing, segments: Sequence[Segment], public: Link, baseline: Snapshot, environment: Environment
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    public: Link,
+    baseline: Snapshot,
+    environment: Environment,
+    *,
+    here: bool,
 ) -> Iterator[AnyStep]:
     if sharing.dhcp.enabled:
         for segment in segments:
             if segment.ethernet:
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
-    text = configuration(sharing, segments, environment.files, user=environment.user, mtus=mtus)
+    files = environment.files
+    if not here and files.direct is not None:
+        files = replace(files, resolv=files.direct)
+    text = configuration(sharing, segments, files, user=environment.user, mtus=mtus)
     yield s.StartService(text=text)
 
 

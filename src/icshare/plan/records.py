@@ -238,7 +238,7 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
         case CreateBridge(name=name) | DeleteBridge(name=name):
             yield name
         case AddRule(link=name) | RemoveRule(link=name):
-            yield name
+            yield from () if name is None else (name,)
         case ProbeDhcp(link=name, members=members) | ForgetProbe(link=name, members=members):
             yield from (name, *members)
         case SetMaster(link=link, master=master, previous=previous):

@@ -231,7 +231,8 @@ def _displaces(new: Route, old: Route) -> bool:
 
 
 def _change_rule(snapshot: Snapshot, step: s.AddRule | s.RemoveRule) -> Snapshot:
-    rule = Rule(family=4, priority=step.priority, iif=step.link)
+    accounts = None if step.account is None else (step.account, step.account)
+    rule = Rule(family=4, priority=step.priority, iif=step.link or "", accounts=accounts)
     if isinstance(step, s.RemoveRule):
         kept = tuple(one for one in snapshot.rules if one != rule)
         return _changed(snapshot, rules=kept)

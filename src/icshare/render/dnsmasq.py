@@ -24,11 +24,19 @@ _OPTION_MTU = "option:mtu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFiles:
-    """Paths that dnsmasq uses; all inside our run directory but the resolvers' file."""
+    """Paths that dnsmasq uses; all inside our run directory but the resolvers' files.
+
+    Attributes:
+        pid: Its own number.
+        leases: What it has leased.
+        resolv: The host's name servers, as in resolv.conf(5).
+        direct: When those are a program on this host: whom that program asks, None when nobody says.
+    """
 
     pid: str
     leases: str
     resolv: str
+    direct: str | None = None
 
 
 def configuration(

@@ -25,6 +25,9 @@ Chains in packet order:
   what was mapped: by an element that is still there, to the target that it names. Neither a mapping taken away nor
   another program's DNAT opens the segment. A TCP connection whose mapping was taken away is reset, instead of being
   picked up in its middle.
+* ``questions`` (output): what our name server asks, told by the account that nobody else has, leaves by the public
+  connection or to a segment, and else by nothing: the kill switch for names. Through a tunnel it may not ask a program
+  on this host either, because that would ask in its place, by any way that the host has.
 * ``input``: the segment reaches the gateway; while a foreign DHCP server is about, ours is not asked.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else. What a mapped socket sends
   keeps the external port (endpoint-independent mapping, RFC 4787), and whoever else happens to send from that port gets
@@ -44,6 +47,7 @@ Interfaces are matched by name: links come and go. The public connection's own f
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Helper, Segment, Sharing, disjoint
@@ -71,8 +75,27 @@ _HELPER_PORTS = {
 }
 
 
-def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
-    """Return the text of the whole table for *sharing* on *segments*; deterministic, and harmless to load twice."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """How to know our name server's own questions, and whom they may go to.
+
+    Attributes:
+        account: User id of our name server, and of nobody else.
+        here: They may go to a program on this host.
+    """
+
+    account: int
+    here: bool
+
+
+def ruleset(sharing: Sharing, segments: Sequence[Segment], questions: Questions | None = None) -> str:
+    """Return the text of the whole table for *sharing* on *segments*; deterministic, and harmless to load twice.
+
+    Args:
+        sharing: What is wanted.
+        segments: Its segments.
+        questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
+    """
     chains = [
         chain("guard", "type filter hook prerouting priority raw; policy accept;", _guard(segments)),
         chain("dstnat", "type nat hook prerouting priority dstnat; policy accept;", _dstnat(sharing, segments)),
@@ -81,6 +104,7 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
         *_with_helpers(sharing, segments),
         chain("mss", "type filter hook forward priority mangle; policy accept;", _mss(sharing, segments)),
         chain("forward", "type filter hook forward priority filter; policy accept;", _forward(sharing, segments)),
+        *([chain("questions", _QUESTIONS_HOOK, _questions(questions, sharing, segments))] if questions else []),
         chain("input", "type filter hook input priority filter; policy accept;", _input(segments)),
         chain("input_segment", "", _input_segment()),
         chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", _srcnat(sharing, segments)),
@@ -89,7 +113,8 @@ def ruleset(sharing: Sharing, segments: Sequence[Segment]) -> str:
     sets = "\n\n".join(block(head, body) for head, body in _sets(sharing))
     body = "\n\n".join([sets, *chains])
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
-    head += drop_chains(TABLE, [] if sharing.helpers else ["helpers"])
+    unused = {"helpers": not sharing.helpers, "questions": questions is None}
+    head += drop_chains(TABLE, [name for name, without in unused.items() if without])
     return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
 
@@ -204,6 +229,18 @@ def _forward(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield rule(f"{mapped} & (dnat | expected) == dnat counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield rule("counter drop", "nothing else gets in")
+
+
+_QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
+
+
+def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+    allowed = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
+    reject = "counter reject with icmpx admin-prohibited"
+    yield rule(f"meta skuid != {questions.account} return", "not our name server")
+    if not questions.here:
+        yield rule(f'oifname "lo" meta l4proto {{ tcp, udp }} th dport 53 {reject}', "who knows by which way that asks")
+    yield rule(f"oifname != {allowed} {reject}", "kill switch for names")
 
 
 def _input(segments: Sequence[Segment]) -> Iterator[str]:

@@ -165,6 +165,7 @@ def add_rule(
     *,
     priority: int,
     iif: InterfaceName | None = None,
+    account: int | None = None,
     table: int | None = None,
     suppress_prefixlength: int | None = None,
     protocol: int = 4,
@@ -175,12 +176,19 @@ def add_rule(
         family: 4 or 6.
         priority: Smaller is asked first.
         iif: Only packets that came in by this link; None for all, our own included.
+        account: Only packets of this user's sockets.
         table: Routing table to look up; None answers "unreachable".
         suppress_prefixlength: Ignore routes of the table with a prefix this long or shorter; 0 ignores its defaults.
         protocol: RTPROT number that marks whose rule it is; 4 is static.
     """
     payload = _rule(
-        family, priority=priority, iif=iif, table=table, suppress_prefixlength=suppress_prefixlength, protocol=protocol
+        family,
+        priority=priority,
+        iif=iif,
+        account=account,
+        table=table,
+        suppress_prefixlength=suppress_prefixlength,
+        protocol=protocol,
     )
     return Request(type=rt.RTM_NEWRULE, flags=_CREATE, payload=payload, purpose=f"add rule {priority} (IPv{family})")
 
@@ -190,13 +198,20 @@ def delete_rule(
     *,
     priority: int,
     iif: InterfaceName | None = None,
+    account: int | None = None,
     table: int | None = None,
     suppress_prefixlength: int | None = None,
     protocol: int = 4,
 ) -> Request:
     """Delete the rule that `add_rule` adds with the same arguments; ENOENT if it is gone."""
     payload = _rule(
-        family, priority=priority, iif=iif, table=table, suppress_prefixlength=suppress_prefixlength, protocol=protocol
+        family,
+        priority=priority,
+        iif=iif,
+        account=account,
+        table=table,
+        suppress_prefixlength=suppress_prefixlength,
+        protocol=protocol,
     )
     return Request(type=rt.RTM_DELRULE, payload=payload, purpose=f"delete rule {priority} (IPv{family})")
 
@@ -282,6 +297,7 @@ def _rule(
     *,
     priority: int,
     iif: InterfaceName | None,
+    account: int | None,
     table: int | None,
     suppress_prefixlength: int | None,
     protocol: int,
@@ -292,6 +308,8 @@ def _rule(
     payload += u32(rt.FRA_PRIORITY, priority) + u8(rt.FRA_PROTOCOL, protocol)
     if iif is not None:
         payload += text(rt.FRA_IIFNAME, iif)
+    if account is not None:
+        payload += attribute(rt.FRA_UID_RANGE, rt.UID_RANGE.pack(account, account))
     if table is not None:
         payload += u32(rt.FRA_TABLE, table)
     if suppress_prefixlength is not None:

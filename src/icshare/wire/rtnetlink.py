@@ -32,6 +32,7 @@ IFADDR = Struct("=BBBBI")
 RTMSG = Struct("=BBBBBBBBI")
 """family, destination length, source length, tos, table, protocol, scope, type, flags"""
 FIB_RULE = Struct("=BBBBBBBBI")
+UID_RANGE = Struct("=II")
 """family, destination length, source length, tos, table, reserved, reserved, action, flags"""
 NDMSG = Struct("=BxxxiHBB")
 """family, index, state, flags, type"""
@@ -64,7 +65,7 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC = 1, 4, 5, 6, 7
 RTA_MULTIPATH, RTA_TABLE, RTA_VIA = 9, 15, 18
 RTM_F_CLONED = 0x200
 
-FRA_IIFNAME, FRA_PRIORITY, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_PROTOCOL = 3, 6, 14, 15, 21
+FRA_IIFNAME, FRA_PRIORITY, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_UID_RANGE, FRA_PROTOCOL = 3, 6, 14, 15, 20, 21
 
 NDA_DST, NDA_LLADDR = 1, 2
 
@@ -208,7 +209,14 @@ def parse_rule(payload: bytes) -> Rule | None:
         return None
     priority = read_u32(found[FRA_PRIORITY]) if FRA_PRIORITY in found else 0
     iif = read_text(found.get(FRA_IIFNAME, b""))
-    return Rule(family=4 if family == AF_INET else 6, priority=priority, iif=iif, raw=payload)
+    accounts = _header(UID_RANGE, found[FRA_UID_RANGE], "rule") if FRA_UID_RANGE in found else None
+    return Rule(
+        family=4 if family == AF_INET else 6,
+        priority=priority,
+        iif=iif,
+        accounts=(accounts[0], accounts[1]) if accounts else None,
+        raw=payload,
+    )
 
 
 def parse_neighbour(payload: bytes) -> Neighbour | None:

@@ -30,6 +30,7 @@ from icshare.plan.steps import (
 )
 from icshare.testing import FakeHost
 
+ACCOUNT = 65_527
 WAN, LAN0, LAN1, TUN = (InterfaceName(name) for name in ("wan0", "lan0", "lan1", "tun0"))
 
 
@@ -187,17 +188,77 @@ def test_every_segment_is_led_out_by_a_pinned_public() -> None:
         "routes": ["default via 198.51.100.1 dev wan0 metric 9", "default via 203.0.113.1 dev lan1"],
     }
     made = plan(description, Sharing(public=WAN, privates=(LAN0, TUN)))
-    rules = [(step.priority, step.link, step.table) for step in made.steps if isinstance(step, AddRule)]
+    rules = [(step.priority, step.link or step.account, step.table) for step in made.steps if isinstance(step, AddRule)]
     assert rules == [
         (13_702, "lan0", None),
         (13_702, "tun0", None),
+        (13_702, ACCOUNT, None),
         (13_700, "lan0", 254),
         (13_701, "lan0", 13_700),
         (13_700, "tun0", 254),
         (13_701, "tun0", 13_700),
+        (13_700, ACCOUNT, 254),
+        (13_701, ACCOUNT, 13_700),
     ]
     order = [type(step) for step in made.steps if isinstance(step, AddRule | AddRoute)]
-    assert order == [AddRule, AddRule, AddRoute, AddRule, AddRule, AddRule, AddRule], "unreachable is not there first"
+    assert order == [*[AddRule] * 3, AddRoute, *[AddRule] * 6], "unreachable is not there first"
+
+
+def resolv_of(made: Plan) -> str:
+    (service,) = [step for step in made.steps if isinstance(step, StartService)]
+    (line,) = [line for line in service.text.splitlines() if line.startswith("resolv-file=")]
+    return line.removeprefix("resolv-file=")
+
+
+@pytest.mark.parametrize(
+    ("public", "direct", "file"),
+    [
+        (WAN, None, "/etc/resolv.conf"),
+        (WAN, "/run/stub", "/etc/resolv.conf"),
+        (TUN, None, "/etc/resolv.conf"),
+        (TUN, "/run/stub", "/run/stub"),
+    ],
+)
+def test_a_program_that_answers_for_the_host_is_passed_by_when_the_public_connection_is_a_tunnel(
+    public: InterfaceName, direct: str | None, file: str
+) -> None:
+    host = snapshot({"links": links("wan0", "lan0", "tun0")})
+    fake = FakeHost(host)
+    fake.direct = direct
+    sharing = Sharing(public=public, privates=(LAN0,))
+    made = make_plan(Wanted(sharing=sharing), host, connections_of(host), fake.environment)
+    assert resolv_of(made) == file
+    assert ('oifname "lo" meta l4proto' in made.ruleset) is (public == TUN)
+
+
+@pytest.mark.parametrize("public", [WAN, TUN])
+def test_a_name_server_without_an_account_of_its_own_is_a_note_where_its_questions_matter(
+    public: InterfaceName,
+) -> None:
+    host = snapshot({"links": links("wan0", "lan0", "tun0")})
+    fake = FakeHost(host)
+    fake.account = None
+    sharing = Sharing(public=public, privates=(LAN0,))
+    made = make_plan(Wanted(sharing=sharing), host, connections_of(host), fake.environment)
+    assert "skuid" not in made.ruleset
+    assert "delete chain inet icshare questions" in made.ruleset
+    assert [note for note in made.notes if "are not kept on tun0" in note] == (
+        list(made.notes[-1:]) if public == TUN else []
+    )
+
+
+def test_a_pinned_public_leads_the_segments_alone_where_the_name_server_has_no_account_of_its_own() -> None:
+    description = {
+        "links": links("wan0", "lan0", "lan1"),
+        "addresses": ["wan0 198.51.100.2/24", "lan1 203.0.113.2/24"],
+        "routes": ["default via 198.51.100.1 dev wan0 metric 9", "default via 203.0.113.1 dev lan1"],
+    }
+    host = snapshot(description)
+    fake = FakeHost(host)
+    fake.account = None
+    sharing = Sharing(public=WAN, privates=(LAN0,))
+    made = make_plan(Wanted(sharing=sharing), host, connections_of(host), fake.environment)
+    assert {step.link for step in made.steps if isinstance(step, AddRule)} == {LAN0}
 
 
 @pytest.mark.parametrize(

@@ -249,17 +249,21 @@ def test_multipath_routes_are_only_restored() -> None:
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("table", [None, 254, 13700])
 @pytest.mark.parametrize("iif", [None, InterfaceName("lan0")])
+@pytest.mark.parametrize("account", [None, 65_527])
 @pytest.mark.parametrize("suppressed", [None, 0])
 def test_a_rule_is_added_and_deleted_by_the_same_words(
-    family: int, table: int | None, iif: InterfaceName | None, suppressed: int | None
+    family: int, table: int | None, iif: InterfaceName | None, account: int | None, suppressed: int | None
 ) -> None:
-    added = rtchange.add_rule(family, priority=13700, iif=iif, table=table, suppress_prefixlength=suppressed)
-    deleted = rtchange.delete_rule(family, priority=13700, iif=iif, table=table, suppress_prefixlength=suppressed)
+    added, deleted = (
+        build(family, priority=13700, iif=iif, account=account, table=table, suppress_prefixlength=suppressed)
+        for build in (rtchange.add_rule, rtchange.delete_rule)
+    )
     assert (added.type, added.flags, deleted.type) == (rt.RTM_NEWRULE, CREATE, rt.RTM_DELRULE)
     assert added.payload == deleted.payload
     shown = rt.parse_rule(added.payload)
     assert shown is not None
     assert (shown.family, shown.priority, shown.iif) == (family, 13700, iif or "")
+    assert shown.accounts == (None if account is None else (account, account))
     found = attributes(added.payload, rt.FIB_RULE)
     assert found.get(rt.FRA_TABLE) == (None if table is None else struct.pack("=I", table))
     assert found.get(rt.FRA_SUPPRESS_PREFIXLEN) == (None if suppressed is None else bytes(4))

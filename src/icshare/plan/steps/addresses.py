@@ -152,28 +152,35 @@ class RemoveNeighbour(_Neighbour, frozen=True, tag="remove-neighbour"):
 
 
 class _Rule(Step, frozen=True):
-    """What adding and removing a policy routing rule have in common: it is for packets that come in on one link.
+    """What adding and removing a policy routing rule have in common.
 
     Attributes:
+        link: It is for packets that come in by this link; None for those of this host's own.
+        account: It is for packets of this user's sockets, None for any.
         priority: Smaller is asked first.
         table: Table to look up, None for an ``unreachable`` rule.
         suppress_prefixlength: Ignore routes with a prefix of this length or shorter (0: the default route), None to use
             all.
     """
 
-    link: InterfaceName
     priority: _Number
+    link: InterfaceName | None = None
+    account: _Number | None = None
     table: _Number | None = None
     suppress_prefixlength: _Byte | None = None
 
     @property
     def key(self) -> str:
-        return f"rule {self.priority} iif {self.link}"
+        return f"rule {self.priority} {self._whose}"
 
     def __str__(self) -> str:
         action = "unreachable" if self.table is None else f"lookup {self.table}"
         suppress = "" if self.suppress_prefixlength is None else f" suppress_prefixlength {self.suppress_prefixlength}"
-        return f"{self.priority}: from all iif {self.link} {action}{suppress}"
+        return f"{self.priority}: from all {self._whose} {action}{suppress}"
+
+    @property
+    def _whose(self) -> str:
+        return f"iif {self.link}" if self.account is None else f"uidrange {self.account}-{self.account}"
 
 
 class AddRule(_Rule, frozen=True, tag="add-rule"):
