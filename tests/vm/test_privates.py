@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,9 @@ from icshare.lab import WEB_ADDRESS
 
 HEADERS = 40
 """Bytes of IPv4 and TCP headers without options."""
+
+TIMESTAMPS = 12
+"""Bytes that TCP's option of that name takes away from each segment."""
 
 SLIP_MTU = 296
 WIREGUARD_MTU = 1420
@@ -239,3 +242,136 @@ def test_routed_lines_reach_the_internet_the_segment_and_each_other(
 
     gateway.document("stop")
     assert state_of(gateway) == before
+
+
+# ---------------------------------------------------------------------------------------------------- one bridge
+
+GADGETS = Path("/sys/kernel/config/usb_gadget")
+LINKS = Path("/sys/class/net")
+
+
+class Gadget:
+    """A USB cable between a device that is a network card (a Raspberry Pi Zero, a phone) and a computer.
+
+    Both ends are links of the machine's own network at first.
+
+    Source:
+        The kernel's ``Documentation/usb/gadget_configfs.rst``.
+    """
+
+    def __init__(self, controller: str, number: int) -> None:
+        self._controller = controller
+        self._directory = GADGETS / f"g{number}"
+        self._function = self._directory / "functions" / "ncm.usb0"
+        for directory in ("strings/0x409", "configs/c.1", "functions/ncm.usb0"):
+            (self._directory / directory).mkdir(parents=True)
+        for name, value in (("idVendor", "0x1d6b"), ("idProduct", "0x0104"), ("strings/0x409/product", "Zero")):
+            (self._directory / name).write_text(value)
+        (self._function / "dev_addr").write_text(f"02:00:00:00:01:{number:02x}")
+        (self._function / "host_addr").write_text(f"02:00:00:00:02:{number:02x}")
+        self._link = self._directory / "configs/c.1/ncm.usb0"
+        self._link.symlink_to(self._function)
+        self.address = f"02:00:00:00:02:{number:02x}"
+
+    def plug(self, host: Node, link: str) -> None:
+        """Put the cable in; the computer's end becomes *link* of *host*."""
+        (self._directory / "UDC").write_text(self._controller)
+        move(link_with(self.address), host, link)
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        (self._directory / "UDC").write_text("\n")
+
+    @property
+    def device_link(self) -> str:
+        """The device's end, once it was plugged in."""
+        return (self._function / "ifname").read_text().strip()
+
+    def remove(self) -> None:
+        """Undo everything."""
+        if (self._directory / "UDC").read_text().strip():
+            self.unplug()
+        self._link.unlink()
+        for directory in ("functions/ncm.usb0", "configs/c.1", "strings/0x409", ""):
+            (self._directory / directory).rmdir()
+
+
+def link_with(address: str) -> str:
+    """Wait for the link of the machine's own network with the hardware address *address* and return its name."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        for one in LINKS.iterdir():
+            try:
+                if (one / "address").read_text().strip() == address:
+                    return one.name
+            except OSError:  # gone, renamed, or no link
+                continue
+        assert time.monotonic() < deadline, f"no link with {address}"
+
+
+def move(link: str, node: Node, name: str) -> None:
+    """Move a link of the machine's own network to a node, under another name, and bring it up there."""
+    command.run(["ip", "link", "set", link, "netns", node.name, "name", name])
+    node.ip("link", "set", name, "up")
+
+
+@pytest.fixture
+def cables(modprobe: Modprobe) -> Iterator[tuple[Gadget, Gadget]]:
+    """Give two USB cables, not plugged in."""
+    modprobe("dummy_hcd num=2", "libcomposite", "usb_f_ncm", "cdc_ncm")
+    if not GADGETS.exists():
+        command.run(["mount", "-t", "configfs", "configfs", "/sys/kernel/config"])
+    made = [Gadget(f"dummy_udc.{number}", number) for number in range(2)]
+    yield made[0], made[1]
+    for one in made:
+        one.remove()
+
+
+def test_ethernet_of_many_kinds_is_one_segment_and_what_vanishes_hurts_nobody_else(
+    cables: tuple[Gadget, Gadget],
+    gateway: Node,
+    client: Node,
+    make_node: MakeNode,
+    modprobe: Modprobe,
+    shared_line: str,
+) -> None:
+    """Of the USB cables one has the gateway as the computer, the other as the device."""
+    modprobe("8021q")
+    tagged, phone, laptop = (make_node(name) for name in ("tagged", "phone", "laptop"))
+    connect(gateway, "trunk", tagged, "eth0")
+    for node, link in ((gateway, "trunk"), (tagged, "eth0")):
+        node.ip("link", "add", "link", link, "name", "vlan7", "up", "type", "vlan", "id", "7")
+    to_phone, to_laptop = cables
+    to_phone.plug(gateway, "usb-host")
+    move(to_phone.device_link, phone, "usb0")
+    to_laptop.plug(laptop, "usb0")
+    move(to_laptop.device_link, gateway, "usb-gadget")
+    before = state_of(gateway)
+    outside = gateway.capture(shared_line)
+    privates = ("lan0", "vlan7", "usb-host", "usb-gadget")
+
+    made = gateway.document("share", shared_line, *privates)
+    assert [(one["interface"], tuple(one["members"])) for one in made["segments"]] == [("ics-br0", privates)]
+    addresses = {
+        node: lease(node, link)
+        for node, link in ((client, "eth0"), (tagged, "vlan7"), (phone, "usb0"), (laptop, "usb0"))
+    }
+    for node in addresses:
+        assert page(node) == str(LINE.ip)
+    assert segment_size(phone, laptop, addresses[laptop]) == 1500 - HEADERS - TIMESTAMPS
+    segment_size(tagged, client, addresses[client])
+    assert not [line for line in outside.lines() if "192.168." in line]
+    online = {one["address"] for one in gateway.document("clients")["clients"] if one["online"]}
+    assert online == set(addresses.values())
+
+    to_phone.unplug()
+    gateway.ip("link", "delete", "lan0")
+    assert page(tagged) == page(laptop) == str(LINE.ip)
+    assert checks(gateway)["failed"] == ["lan0, usb-host is gone"]
+    to_phone.plug(gateway, "usb-host")
+    gateway.document("share", shared_line, *privates[1:])
+    assert page(phone) == page(tagged) == str(LINE.ip)
+    assert "failed" not in checks(gateway)
+
+    gateway.document("stop")
+    assert state_of(gateway) == {what: [line for line in lines if "lan0" not in line] for what, lines in before.items()}
