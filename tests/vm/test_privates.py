@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, page
+from tests.vm.conftest import RESOLV_CONF, MakeNode, Modprobe
+from tests.vm.dbus import CONFIGURATION, Bus, BusError, option, strings, switched_on
+from tests.vm.nodes import LINE, Daemon, Machine, Node, address_line, connect, lease, page
 
 from icshare.host import command
 from icshare.host.nft import Nftables
-from icshare.lab import WEB_ADDRESS
+from icshare.lab import WEB_ADDRESS, Lab
 
 HEADERS = 40
 """Bytes of IPv4 and TCP headers without options."""
@@ -375,3 +376,143 @@ def test_ethernet_of_many_kinds_is_one_segment_and_what_vanishes_hurts_nobody_el
 
     gateway.document("stop")
     assert state_of(gateway) == {what: [line for line in lines if "lan0" not in line] for what, lines in before.items()}
+
+
+# ------------------------------------------------------------------------------------------------------ Bluetooth
+
+ADAPTER, OTHER_ADAPTER = "/org/bluez/hci0", "/org/bluez/hci1"
+SET = "org.freedesktop.DBus.Properties.Set"
+
+
+@pytest.fixture
+def machine(nodes: list[Node], internet: Lab) -> Iterator[Machine]:  # noqa: ARG001 (its names are to be resolved)
+    """Give the machine's own network as the gateway: Bluetooth is nowhere else."""
+    made = Machine("machine", resolv_conf=RESOLV_CONF)
+    nodes.append(made)
+    yield made
+    made.icshare("stop")
+
+
+@pytest.fixture
+def bluez(machine: Machine, modprobe: Modprobe) -> Path:
+    """Give the bus of a Bluetooth daemon that has two adapters, which hear each other."""
+    modprobe("bluetooth", "hci_vhci", "bnep")
+    bus = machine.directory / "bus"
+    configuration = machine.directory / "bus.conf"
+    configuration.write_text(CONFIGURATION.format(socket=bus))
+    machine.start("dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address", until="unix:")
+    machine.start("stdbuf", "-oL", "btvirt", "-l2", until="Bluetooth emulator")
+    address = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={bus}"}
+    machine.start("/usr/libexec/bluetooth/bluetoothd", "--nodetach", env=address, until="hci1|Bluetooth management")
+    return bus
+
+
+class Pan:
+    """A Bluetooth network: adapter 0 lets others in, adapter 1 is let in. It ends with the block."""
+
+    def __init__(self, bus: Path, bridge: str) -> None:
+        self._bus = Bus(bus, seconds=60)
+        self._bridge = bridge
+
+    def __enter__(self) -> "Pan":
+        self._bus.__enter__()
+        self._call("/org/bluez", "org.bluez.AgentManager1.RegisterAgent", "os", strings("/agent", "NoInputNoOutput"))
+        self._call("/org/bluez", "org.bluez.AgentManager1.RequestDefaultAgent", "o", strings("/agent"))
+        for adapter in (ADAPTER, OTHER_ADAPTER):
+            for name in ("Powered", "Discoverable", "Pairable"):
+                self._set(adapter, "org.bluez.Adapter1", name)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bus.__exit__(None, None, None)
+
+    def connect(self) -> None:
+        """Open the network server at adapter 0, find and pair it with adapter 1, and connect."""
+        self._call(ADAPTER, "org.bluez.NetworkServer1.Register", "ss", strings("nap", self._bridge))
+        address = self._call(
+            ADAPTER, "org.freedesktop.DBus.Properties.Get", "ss", strings("org.bluez.Adapter1", "Address")
+        )[8:25].decode()
+        device = f"{OTHER_ADAPTER}/dev_{address.replace(':', '_')}"
+        if not self._knows(device):
+            filters = option("Transport", "bredr")
+            self._call(OTHER_ADAPTER, "org.bluez.Adapter1.SetDiscoveryFilter", "a{sv}", filters)
+            self._call(OTHER_ADAPTER, "org.bluez.Adapter1.StartDiscovery")
+            deadline = time.monotonic() + SECONDS
+            while not self._knows(device):
+                assert time.monotonic() < deadline, "the other adapter was not found"
+                self._bus.serve(0.1)
+            self._call(OTHER_ADAPTER, "org.bluez.Adapter1.StopDiscovery")
+            self._call(device, "org.bluez.Device1.Pair")
+        self._call(device, "org.bluez.Network1.Connect", "s", strings("nap"))
+
+    def _knows(self, device: str) -> bool:
+        try:
+            self._call(device, "org.freedesktop.DBus.Properties.GetAll", "s", strings("org.bluez.Device1"))
+        except BusError:
+            return False
+        return True
+
+    def _set(self, path: str, interface: str, name: str) -> None:
+        self._call(path, SET, "ssv", switched_on(interface, name))
+
+    def _call(self, path: str, method: str, signature: str = "", body: bytes = b"") -> bytes:
+        return self._bus.call("org.bluez", path, method, signature, body)
+
+
+def pan_links(machine: Machine) -> dict[str, str | None]:
+    """Return the Bluetooth links of the machine's own network, each with the bridge that it is a port of."""
+    found = machine.ip_json("link", "show")
+    return {one["ifname"]: one.get("master") for one in found if one["ifname"].startswith("bnep")}
+
+
+def join(machine: Machine, tablet: Node) -> None:
+    """Give the end of a Bluetooth network that is no port of a bridge to its own machine."""
+    (link,) = [name for name, master in pan_links(machine).items() if master is None]
+    move(link, tablet, "pan0")
+
+
+def test_bluetooth_devices_come_and_go_on_the_bridge(
+    isp: Node, machine: Machine, bluez: Path, make_node: MakeNode
+) -> None:
+    desk, tablet, again = (make_node(name) for name in ("desk", "tablet", "again"))
+    connect(isp, "line0", machine, "eth0")
+    address_line(isp, "line0", machine, "eth0")
+    connect(machine, "lan0", desk, "eth0")
+    settings = machine.file("/etc/icshare/icshare.toml")
+    settings.parent.mkdir()
+    settings.write_text("[sharing]\nbridge = true\n")
+    before = state_of(machine)
+
+    (segment,) = machine.document("share", "eth0", "lan0")["segments"]
+    assert (segment["interface"], segment["members"]) == ("ics-br0", ["lan0"])
+    lan = lease(desk, "eth0")
+    with Pan(bluez, "ics-br0") as pan:
+        pan.connect()
+        assert "ics-br0" in pan_links(machine).values()
+        join(machine, tablet)
+        wireless = lease(tablet, "pan0")
+        assert page(tablet) == page(desk) == str(LINE.ip)
+        segment_size(desk, tablet, wireless)
+        online = {one["address"] for one in machine.document("clients")["clients"] if one["online"]}
+        assert online == {lan, wireless}
+        assert "failed" not in checks(machine)
+        assert machine.document("share", "eth0", "lan0")["changes"] == []
+        assert page(tablet) == str(LINE.ip)
+    assert page(desk) == str(LINE.ip)
+
+    with Pan(bluez, "ics-br0") as pan:
+        pan.connect()
+        join(machine, again)
+        lease(again, "pan0")
+        assert page(again) == str(LINE.ip)
+        # What others have made ports of our bridge does not keep it, and is not taken along.
+        machine.document("stop")
+        ((port, master),) = pan_links(machine).items()
+        assert master is None
+        settings.unlink()
+        (segment,) = machine.document("share", "eth0", "lan0", port)["segments"]
+        assert segment["members"] == ["lan0", port]
+        lease(again, "pan0")
+        assert page(again) == str(LINE.ip)
+        machine.document("stop")
+    assert state_of(machine) == before
