@@ -1,7 +1,7 @@
 """As much of D-Bus as it takes to be Bluetooth's user: calls with simple arguments, and yes to every question.
 
-BlueZ keeps a discovery, a network server and a connection for as long as the program that asked for it is on the bus, and
-asks that program whether devices may pair. So this is one connection that stays, and not a call of ``busctl``.
+BlueZ keeps a discovery, a network server and a connection for as long as the program that asked for it is on the bus,
+and asks that program whether devices may pair. So this is one connection that stays, and not a call of ``busctl``.
 
 Source:
     D-Bus Specification 0.41, "Message Protocol" and "Authentication Protocol"; BlueZ's doc/agent-api.txt.
@@ -65,7 +65,11 @@ class Bus:
         interface, _, member = method.rpartition(".")
         self._serial += 1
         serial = self._serial
-        fields = {_PATH: ("o", path), _INTERFACE: ("s", interface), _MEMBER: ("s", member)}
+        fields: dict[int, tuple[str, str | int]] = {
+            _PATH: ("o", path),
+            _INTERFACE: ("s", interface),
+            _MEMBER: ("s", member),
+        }
         fields[_DESTINATION] = ("s", destination)
         self._send(METHOD_CALL, serial, fields, signature, body)
         while True:

@@ -349,10 +349,13 @@ class Node:
         kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
         kernelcalls.unshare(kernelcalls.CLONE_NEWNS)
         kernelcalls.mount("", "/", flags=kernelcalls.MS_REC | kernelcalls.MS_SLAVE)
-        flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
-        kernelcalls.mount("sysfs", "/sys", "sysfs", flags=flags)
+        self._mount_links()
         for place in OWN:
             kernelcalls.mount(self.file(place), place)
+
+    def _mount_links(self) -> None:
+        flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
+        kernelcalls.mount("sysfs", "/sys", "sysfs", flags=flags)
 
 
 class Machine(Node):
@@ -366,6 +369,9 @@ class Machine(Node):
 
     def _end_processes(self) -> None:
         pass
+
+    def _mount_links(self) -> None:
+        pass  # they are in /sys already
 
 
 def connect(one: Node, link: str, other: Node, other_link: str) -> None:

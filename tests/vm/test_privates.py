@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -414,7 +415,7 @@ class Pan:
         self._bus = Bus(bus, seconds=60)
         self._bridge = bridge
 
-    def __enter__(self) -> "Pan":
+    def __enter__(self) -> Self:
         self._bus.__enter__()
         self._call("/org/bluez", "org.bluez.AgentManager1.RegisterAgent", "os", strings("/agent", "NoInputNoOutput"))
         self._call("/org/bluez", "org.bluez.AgentManager1.RequestDefaultAgent", "o", strings("/agent"))
