@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from icshare.model.mapping import MappingStatus, PortMapping
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Health
+    from icshare.model.wifi import Station
 
 
 def list_document(connections: "Iterable[Connection]", windows_names: Mapping[UUID, str]) -> schema.ListDocument:
@@ -221,6 +222,16 @@ def _client(client: "Client") -> schema.ClientDocument:
         since=_moment(client.since) if client.since is not None else None,
         sent_bytes=client.traffic.sent if counted else None,
         received_bytes=client.traffic.received if counted else None,
+        station=_station(client.station) if client.station is not None else None,
+    )
+
+
+def _station(station: "Station") -> schema.StationDocument:
+    return schema.StationDocument(
+        signal=station.signal,
+        sent_rate=station.sent_rate,
+        received_rate=station.received_rate,
+        connected_seconds=station.connected_seconds,
     )
 
 

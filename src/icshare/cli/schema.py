@@ -179,6 +179,19 @@ class StopDocument(Document, frozen=True):
     taken_back: Annotated[tuple[str, ...], Meta(description="What was taken back, in order.")]
 
 
+class StationDocument(Document, frozen=True):
+    """A client of the access point, as its radio knows it."""
+
+    signal: Annotated[int | None, Meta(description="Strength of what it sends, in dBm; null if unknown.")]
+    sent_rate: Annotated[int | None, Meta(description="Rate at which it last sent, in kbit/s; null if unknown.")]
+    received_rate: Annotated[
+        int | None, Meta(description="Rate at which it was last sent to, in kbit/s; null if unknown.")
+    ]
+    connected_seconds: Annotated[
+        int | None, Meta(description="Seconds since it joined the wireless network; null if unknown.")
+    ]
+
+
 class ClientDocument(Document, frozen=True):
     """A client of the segment."""
 
@@ -190,6 +203,7 @@ class ClientDocument(Document, frozen=True):
     since: Annotated[datetime | None, Meta(description="When it was first seen, UTC; null if unknown.")]
     sent_bytes: Annotated[int | None, Meta(description="Bytes from it to the Internet; null if not counted.")]
     received_bytes: Annotated[int | None, Meta(description="Bytes from the Internet to it; null if not counted.")]
+    station: Annotated[StationDocument | None, Meta(description="Its radio link; null if it is not there by Wi-Fi.")]
 
 
 class ClientsDocument(Document, frozen=True):

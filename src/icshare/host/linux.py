@@ -19,6 +19,7 @@ from icshare.host.preflight import preflight
 from icshare.host.resolvers import name_servers
 from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
+from icshare.host.stations import read_stations
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
 from icshare.model.link import NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
@@ -136,7 +137,14 @@ class LinuxHost:
             traffic = ruleset.client_traffic()
         except PrivilegeError:
             traffic = {}
-        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds)
+        return list_clients(
+            leases,
+            neighbours,
+            traffic,
+            now=now,
+            lease_seconds=sharing.dhcp.lease_seconds,
+            stations=read_stations(),
+        )
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
