@@ -5,8 +5,8 @@ pointer counts four bytes. A country points to its collection, a collection to i
 with their own length, so that newer ones may hold more than is read here.
 
 Source:
-    ``struct fwdb_header``, ``fwdb_country``, ``fwdb_collection``, ``fwdb_rule``, and ``__freq_reg_info`` in the kernel's
-    ``net/wireless/reg.c``; regulatory.db(5) of wireless-regdb.
+    ``struct fwdb_header``, ``fwdb_country``, ``fwdb_collection``, ``fwdb_rule``, and ``__freq_reg_info`` in the
+    kernel's ``net/wireless/reg.c``; regulatory.db(5) of wireless-regdb.
 """
 
 from collections.abc import Iterable

@@ -23,9 +23,7 @@ def database(*rules: tuple[int, int, int, int], code: bytes = b"DE", version: in
         pack("!H", 4 + (4 + 2 * len(rules) + 3) // 4 + number * 4) for number in range(len(rules))
     )
     collection += bytes(-len(collection) % 4)
-    return (
-        header + collection + b"".join(pack("!BBHIII", length, flags, 2000, *others) for flags, *others in rules)
-    )
+    return header + collection + b"".join(pack("!BBHIII", length, flags, 2000, *others) for flags, *others in rules)
 
 
 def channel(number: int, frequency: int, band: Band = Band.GHZ5, *, disabled: bool = False) -> Channel:
