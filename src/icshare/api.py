@@ -42,6 +42,7 @@ from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
 from icshare.model.status import Check, Grade, Health
+from icshare.model.wifi import AccessPoint
 from icshare.model.windowsnames import assign_names
 from icshare.plan.connections import best_default
 from icshare.plan.designated import absent, absent_one, judge, make_sharing, parts
@@ -52,6 +53,7 @@ from icshare.ports import Record
 
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
     from icshare.control.events import Events
+    from icshare.control.keys import Keys
     from icshare.control.mappings import PortMappings
     from icshare.control.roles import Roles
     from icshare.engine import Engine, Outcome, Progress, Proposal
@@ -116,6 +118,23 @@ class SharingManager:
             surroundings=self._machine,
             authorize=self._authorize,
         )
+
+    @cached_property
+    def keys(self) -> "Keys":
+        """The passphrases of access points."""
+        from icshare.control.keys import Keys
+        from icshare.host.passphrases import PassphraseStore, generate
+
+        return Keys(
+            kept=PassphraseStore(self._state_directory),
+            generate=generate,
+            in_force=self._access_point,
+            require_admin=places.require_net_admin,
+        )
+
+    def _access_point(self) -> AccessPoint | None:
+        record = self._journal.load()
+        return record.sharing.access_point if record and record.sharing else None
 
     @cached_property
     def _host(self) -> "LinuxHost":
@@ -205,6 +224,7 @@ class SharingManager:
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
@@ -216,6 +236,7 @@ class SharingManager:
             privates: Interface names of the private connections.
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
+            access_point: The access point to make, None for none; its passphrase is in `keys`.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -229,7 +250,7 @@ class SharingManager:
         from icshare.engine import silent
 
         places.require_net_admin()
-        sharing = self._sharing(public, privates, subnet)
+        sharing = self._sharing(public, privates, subnet, access_point)
         on = self._settings.firewall if firewall is None else firewall
         return self._roles.share(sharing, firewall=on, progress=progress or silent)
 
@@ -243,18 +264,28 @@ class SharingManager:
         return self._engine.propose(wanted)
 
     def request(
-        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
     ) -> Wanted:
         """Return what `share` is asked for with the same arguments, settings filled in, beside other firewalls.
 
         Raises:
             RefusedError: Names that cannot be interface names, all of them.
+            InvalidRequestError: The access point's country is unknown, or forbids its channel.
+            NotSupportedError: A country is asked for, and there is no regulatory database.
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
-        return self._roles.wanted(self._sharing(public, privates, subnet), firewall=on)
+        return self._roles.wanted(self._sharing(public, privates, subnet, access_point), firewall=on)
 
-    def _sharing(self, public: str, privates: Iterable[str], subnet: IPv4Network | None) -> Sharing:
+    def _sharing(
+        self, public: str, privates: Iterable[str], subnet: IPv4Network | None, access_point: AccessPoint | None
+    ) -> Sharing:
         privates = tuple(privates)
         unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
         if unusable:
@@ -263,9 +294,16 @@ class SharingManager:
                 hint="1 to 15 characters of A-Z a-z 0-9 _ . @ -; icshare list shows the names of this host",
             )
         names = tuple(interface_name(name) for name in privates)
-        chosen = self._default_connection(names) if public == AUTO else interface_name(public)
+        if access_point is not None and access_point.country is not None:
+            from icshare.host.regulatory import read_regulation
+            from icshare.plan.regulation import refuse_forbidden
+
+            refuse_forbidden(read_regulation(access_point.country), access_point)
+        radio = access_point.interface if access_point else None  # which may be public as well
+        others = tuple(name for name in names if name != radio)
+        chosen = self._default_connection(others) if public == AUTO else interface_name(public)
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
-        return make_sharing(chosen, names, settings)
+        return replace(make_sharing(chosen, names, settings), access_point=access_point)
 
     def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def clients(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> None:
-    """List who is there: name, addresses, since when, traffic; on Wi-Fi also signal, and the rate towards it."""
+    """List who is there: name, addresses, since when, traffic.
+
+    On Wi-Fi also how well our access point hears a client, and the rate at which it sends to it.
+    """
     session = session_of(context)
     known = session.manager.clients()
     if json:

@@ -15,6 +15,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -25,6 +26,7 @@ from icshare.model.wifi import Passphrase, Ssid, passphrase, ssid
 
 _FORMAT = 1
 _MAX_BYTES = 1024 * 1024
+_MAX_LINE = 4096
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HINT = "move it away: access points get a new passphrase then"
@@ -57,6 +59,39 @@ def generate() -> Passphrase:
     """Return a new passphrase of 79 bits, easy to read out and to type: ``k7fm-2wqx-9htr-bc4e``."""
     groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
     return passphrase("-".join(groups))
+
+
+def read_passphrase(stream: TextIO, name: str) -> Passphrase:
+    """Return the first line of *stream*, which errors call *name*, as a passphrase.
+
+    Raises:
+        InvalidRequestError: It cannot be read, or is no passphrase; the error does not show it.
+    """
+    try:
+        line = stream.readline(_MAX_LINE)
+    except UnicodeDecodeError:  # says the bytes
+        raise InvalidRequestError(f"the first line of {name} is no text") from None
+    except OSError as error:
+        raise InvalidRequestError(f"{name} cannot be read: {error.strerror}") from error
+    try:
+        return passphrase(line.removesuffix("\n").removesuffix("\r"))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"the first line of {name} is no passphrase: {error.message}") from None
+
+
+def read_passphrase_file(path: Path) -> tuple[Passphrase, bool]:
+    """Return the passphrase in the first line of a file, and whether everybody may read that file.
+
+    Raises:
+        InvalidRequestError: It cannot be read, or holds no passphrase; the error does not show it.
+    """
+    try:
+        file = path.open(encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        status = os.fstat(file.fileno())
+        return read_passphrase(file, str(path)), stat.S_ISREG(status.st_mode) and bool(status.st_mode & stat.S_IROTH)
 
 
 class PassphraseStore:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from icshare.errors import HostError, InvalidRequestError, NotSupportedError
+from icshare.model.regulation import Regulation
 from icshare.model.wifi import Country
-from icshare.wire.regdb import Regulation, find_regulation
+from icshare.wire.regdb import find_regulation
 
 PLACES = (Path("/lib/firmware/updates/regulatory.db"), Path("/lib/firmware/regulatory.db"))
 """Where the kernel looks for it, first place first.

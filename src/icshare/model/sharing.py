@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
+from icshare.model.wifi import AccessPoint
 
 DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
 DEFAULT_DOMAIN = "home.arpa"
@@ -81,6 +82,7 @@ class Sharing:
         privates: The connections towards the clients, in the order given; the first lends a bridge its MAC address.
         subnet: The segment's subnet, None to choose one.
         helpers: Application layer gateways to attach.
+        access_point: The access point on the radio of one of the connections, None for none.
     """
 
     public: InterfaceName
@@ -89,6 +91,7 @@ class Sharing:
     helpers: tuple[Helper, ...] = ()
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    access_point: AccessPoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

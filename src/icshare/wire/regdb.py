@@ -5,19 +5,16 @@ pointer counts four bytes. A country points to its collection, a collection to i
 with their own length, so that newer ones may hold more than is read here.
 
 Source:
-    ``struct fwdb_header``, ``fwdb_country``, ``fwdb_collection``, ``fwdb_rule``, and ``__freq_reg_info`` in the
-    kernel's ``net/wireless/reg.c``; regulatory.db(5) of wireless-regdb.
+    ``struct fwdb_header``, ``fwdb_country``, ``fwdb_collection``, ``fwdb_rule`` in the kernel's
+    ``net/wireless/reg.c``; regulatory.db(5) of wireless-regdb.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from struct import Struct, error
 
 from icshare.errors import HostError
-from icshare.model.wifi import Channel, Country
-
-WORLD = Country("00")
-"""The rules where no country is set: what is allowed everywhere."""
+from icshare.model.regulation import Regulation, RegulatoryRule
+from icshare.model.wifi import Country
 
 _MAGIC = b"RGDB"
 _VERSION = 20
@@ -28,49 +25,10 @@ _RULE = Struct("!BBHIII")
 _POINTER = Struct("!H")
 _UNIT = 4
 _NO_OUTDOOR, _DFS, _NO_IR, _AUTO_BANDWIDTH = 1 << 1, 1 << 2, 1 << 3, 1 << 4
-_HALF_CHANNEL_KHZ = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegulatoryRule:
-    """What holds in one range of frequencies.
-
-    Attributes:
-        start: Lower end in kHz.
-        end: Upper end in kHz.
-        max_bandwidth: Widest channel in kHz.
-        max_power: Greatest power in hundredths of dBm (EIRP).
-        no_ir: Nothing may begin to send there: no access point.
-        radar: It may be used only where no radar is heard (DFS).
-        no_outdoor: Indoors only.
-        auto_bandwidth: A channel may reach into a neighbouring range.
-    """
-
-    start: int
-    end: int
-    max_bandwidth: int
-    max_power: int = 0
-    no_ir: bool = False
-    radar: bool = False
-    no_outdoor: bool = False
-    auto_bandwidth: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regulation:
-    """What holds in one country.
-
-    Attributes:
-        country: Its code; `WORLD` where none is set.
-        rules: Its rules, as they are in the database. What no rule allows is forbidden.
-    """
-
-    country: Country
-    rules: tuple[RegulatoryRule, ...]
 
 
 def countries(data: bytes) -> frozenset[Country]:
-    """Return the countries that the database *data* knows, `WORLD` among them.
+    """Return the countries that the database *data* knows, `regulation.WORLD` among them.
 
     Raises:
         HostError: It is damaged, or no database of a version known here.
@@ -88,22 +46,6 @@ def find_regulation(data: bytes, country: Country) -> Regulation | None:
         if code == country.encode():
             return Regulation(country=country, rules=_collection(data, pointer * _UNIT))
     return None
-
-
-def channels_under(regulation: Regulation, channels: Iterable[Channel]) -> tuple[Channel, ...]:
-    """Return *channels* with the flags that they have under *regulation*, whatever flags they have now.
-
-    A driver may forbid more: that is seen only after the country is set.
-    """
-    return tuple(_under(regulation, one) for one in channels)
-
-
-def _under(regulation: Regulation, channel: Channel) -> Channel:
-    centre = channel.frequency * 1000
-    for rule in regulation.rules:
-        if rule.start <= centre - _HALF_CHANNEL_KHZ and centre + _HALF_CHANNEL_KHZ <= rule.end:
-            return replace(channel, disabled=False, no_ir=rule.no_ir, radar=rule.radar)
-    return replace(channel, disabled=True, no_ir=False, radar=False)
 
 
 def _entries(data: bytes) -> Iterable[tuple[bytes, int]]:

@@ -31,7 +31,7 @@ def decode(code: str) -> dict[str, str]:
 
 def test_a_code_is_as_documented() -> None:
     code = join_code(Ssid('my "net"; a:b,c\\d'), passphrase('p;a:s,s"w\\d'), hidden=True)
-    assert code == r'WIFI:T:WPA;S:my \"net\"\; a\:b\,c\\d;P:p\;a\:s\,s\"w\\d;H:true;;'
+    assert code == r"WIFI:T:WPA;S:my \"net\"\; a\:b\,c\\d;P:p\;a\:s\,s\"w\\d;H:true;;"
 
 
 @given(SSIDS, PASSPHRASES)

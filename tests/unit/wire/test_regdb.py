@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icshare.errors import HostError
-from icshare.model.wifi import Band, Channel, Country
-from icshare.wire.regdb import WORLD, Regulation, RegulatoryRule, channels_under, countries, find_regulation
+from icshare.model.regulation import WORLD, Regulation, RegulatoryRule
+from icshare.model.wifi import Band, Country
+from icshare.plan.regulation import channel_at, channels_under
+from icshare.wire.regdb import countries, find_regulation
 
 INSTALLED = Path("/lib/firmware/regulatory.db")
 DE, US = Country("DE"), Country("US")
@@ -24,10 +26,6 @@ def database(*rules: tuple[int, int, int, int], code: bytes = b"DE", version: in
     )
     collection += bytes(-len(collection) % 4)
     return header + collection + b"".join(pack("!BBHIII", length, flags, 2000, *others) for flags, *others in rules)
-
-
-def channel(number: int, frequency: int, band: Band = Band.GHZ5, *, disabled: bool = False) -> Channel:
-    return Channel(band=band, number=number, frequency=frequency, disabled=disabled)
 
 
 def test_a_country_has_its_rules_with_their_flags() -> None:
@@ -52,49 +50,16 @@ def test_a_country_has_its_rules_with_their_flags() -> None:
     )
 
 
-def test_channels_get_the_flags_of_the_country_whatever_they_had() -> None:
-    rules = (
-        RegulatoryRule(start=2_400_000, end=2_483_500, max_bandwidth=40_000),
-        RegulatoryRule(start=5_250_000, end=5_350_000, max_bandwidth=80_000, radar=True),
-        RegulatoryRule(start=5_725_000, end=5_875_000, max_bandwidth=80_000, no_ir=True),
-    )
-    found = channels_under(
-        Regulation(country=DE, rules=rules),
-        [
-            channel(13, 2472, Band.GHZ2, disabled=True),
-            channel(14, 2484, Band.GHZ2),
-            channel(52, 5260),
-            channel(149, 5745),
-            channel(173, 5865),
-            channel(177, 5885),
-        ],
-    )
-    assert [(one.number, one.disabled, one.no_ir, one.radar) for one in found] == [
-        (13, False, False, False),
-        (14, True, False, False),
-        (52, False, False, True),
-        (149, False, True, False),
-        (173, False, True, False),
-        (177, True, False, False),
-    ]
-
-
-def test_a_channel_that_reaches_beyond_its_range_is_forbidden() -> None:
-    rule = RegulatoryRule(start=5_170_000, end=5_190_000, max_bandwidth=20_000)
-    (inside, outside) = channels_under(Regulation(country=DE, rules=(rule,)), [channel(36, 5180), channel(37, 5181)])
-    assert (inside.disabled, outside.disabled) == (False, True)
-
-
 @pytest.mark.skipif(not INSTALLED.exists(), reason="needs the package wireless-regdb")
 def test_the_installed_database_knows_what_is_well_known() -> None:
     data = INSTALLED.read_bytes()
     assert {WORLD, DE, US, Country("JP")} <= countries(data)
-    thirteen, indoor, radar = channel(13, 2472, Band.GHZ2), channel(36, 5180), channel(100, 5500)
+    asked = [channel_at(*one) for one in ((Band.GHZ2, 13), (Band.GHZ5, 36), (Band.GHZ5, 100))]
     by_country = {}
     for country in (WORLD, DE, US):
         regulation = find_regulation(data, country)
         assert regulation is not None
-        by_country[country] = channels_under(regulation, [thirteen, indoor, radar])
+        by_country[country] = channels_under(regulation, asked)
     assert [one.disabled for one in by_country[US]] == [True, False, False]
     assert not any(one.disabled or one.no_ir for one in by_country[DE])
     assert [one.radar for one in by_country[DE]] == [False, False, True]
