@@ -2,12 +2,13 @@
 
 import os
 import stat
+import traceback
 from pathlib import Path
 
 import pytest
 
-from icshare.errors import ConflictError, HostError, IcshareError, PrivilegeError
-from icshare.host.passphrases import PassphraseStore, generate
+from icshare.errors import ConflictError, HostError, IcshareError, InvalidRequestError, PrivilegeError
+from icshare.host.passphrases import PassphraseStore, generate, read_passphrase, read_passphrase_file
 from icshare.host.store import StateStore
 from icshare.model.state import Designation
 from icshare.model.wifi import Ssid, passphrase
@@ -184,3 +185,33 @@ def test_a_generated_passphrase_is_long_and_easy_to_type() -> None:
         assert [len(group) for group in text.split("-")] == [4, 4, 4, 4]
         assert not set(text) & set("ilo01ILO")
         assert text == text.lower()
+
+
+@pytest.mark.parametrize("text", ["correct horse", "correct horse\n", "correct horse\r\nsecond line\n"])
+def test_the_passphrase_is_the_first_line_of_a_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "words"
+    path.write_bytes(text.encode())
+    path.chmod(0o600)
+    assert read_passphrase_file(path) == (passphrase("correct horse"), False)
+    path.chmod(0o644)
+    assert read_passphrase_file(path) == (passphrase("correct horse"), True)
+    with path.open(encoding="utf-8", newline="\n") as file:
+        assert read_passphrase(file, "standard input") == passphrase("correct horse")
+
+
+@pytest.mark.parametrize("content", [b"", b"\ncorrect horse\n", b"corr\xe4ct horse", b"horse", b"correct h\xc3\xb6rse"])
+def test_what_is_no_passphrase_is_refused_without_being_shown(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "words"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=f"the first line of {path} is no") as refusal:
+        read_passphrase_file(path)
+    text = "".join(traceback.format_exception(refusal.value))
+    assert "horse" not in text.replace(str(path), "")
+    assert "0xe4" not in text
+
+
+def test_a_file_that_cannot_be_read_is_a_wrong_request(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="No such file"):
+        read_passphrase_file(tmp_path / "none")
+    with pytest.raises(InvalidRequestError, match="Is a directory"):
+        read_passphrase_file(tmp_path)
