@@ -27,7 +27,7 @@ from icshare.testing import FakeHost, FakeJournal
 
 NOW = 1_800_000_000.0
 
-HOST = {
+HOST: dict[str, Any] = {
     "links": [
         {"name": "wan0"},
         {"name": "lan0"},

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,10 +12,12 @@ from tests.hosts import snapshot
 from tests.unit.cli.machine import HOST, FakeManager, Machine
 
 from icshare.cli import schema
+from icshare.cli.sharing import _complete_band
 from icshare.errors import HostError, PrivilegeError
 from icshare.model.link import LinkFacts
+from icshare.model.names import InterfaceName
 from icshare.model.snapshot import Snapshot
-from icshare.model.wifi import AccessPoint, Band, Ssid, passphrase
+from icshare.model.wifi import AccessPoint, Band, Country, Ssid, passphrase
 from icshare.testing import FakeHost
 
 SCREENS = Path(__file__).parent / "screens"
@@ -23,8 +26,11 @@ GIVEN = "correct horse battery"
 SHARE = ("share", "wan0", "wlan0", "--ssid", "Gäste 5")
 
 
+LINKS: list[Any] = [*HOST["links"], {"name": "wlan0"}, {"name": "wlan1"}]
+
+
 def _host() -> Snapshot:
-    host = snapshot({**HOST, "links": [*HOST["links"], {"name": "wlan0"}, {"name": "wlan1"}]})
+    host = snapshot({**HOST, "links": LINKS})
     radio = LinkFacts(wireless=True, wireless_type=3, hardware=True)
     links = (replace(one, facts=radio) if one.name.startswith("wlan") else one for one in host.links)
     return replace(host, links=tuple(links))
@@ -65,14 +71,14 @@ def test_what_is_asked_for_is_passed_on(machine: Machine, file: str) -> None:
     ran = machine("share", "wan0", "lan0", "wlan1", "--ssid", "x", *options)
     assert (ran.status, ran.err) == (0, "")
     assert _present(machine) == AccessPoint(
-        interface="wlan1",
+        interface=InterfaceName("wlan1"),
         ssid=Ssid("x"),
         secret=_present(machine).secret,
         band=Band.GHZ5,
         channel=36,
         hidden=True,
         isolated=True,
-        country="DE",
+        country=Country("DE"),
     )
     assert machine.manager.keys.present()[1] == passphrase(GIVEN)
     assert GIVEN not in ran.out
@@ -108,7 +114,7 @@ def test_options_of_an_access_point_need_its_name(machine: Machine, options: lis
         ([*SHARE, "--band", "7"], "'7' is no band: 2.4, 5 or 6 (GHz)"),
         ([*SHARE, "--channel", "0"], "'0' is no channel: 1 to 233"),
         ([*SHARE, "--channel", "36.5"], "'36.5' is no channel"),
-        ([*SHARE, "--channel", "９"], "is no channel"),
+        ([*SHARE, "--channel", "\u0663"], "is no channel"),
         ([*SHARE, "--channel", "9" * 5000], "is no channel"),
         ([*SHARE, "--country", "Germany"], "'Germany' is not a country code"),
         ([*SHARE, "--passphrase-file", "/none"], "/none cannot be read: No such file"),
@@ -213,7 +219,5 @@ def test_a_damaged_store_is_one_error(machine: Machine) -> None:
 
 
 def test_bands_are_completed(machine: Machine) -> None:
-    from icshare.cli.sharing import _complete_band
-
     assert [_complete_band(None, text) for text in ("", "2", "7")] == [["2.4", "5", "6"], ["2.4"], []]  # type: ignore[arg-type]
     assert machine("share", "--help").status == 0

@@ -78,9 +78,11 @@ def test_what_comes_to_nothing_leaves_no_passphrase(world: World) -> None:
 
 
 def test_a_passphrase_in_force_stays_when_something_fails_after(world: World) -> None:
-    with pytest.raises(HostError), world.keys.taken(HOME) as key:
-        world.in_force = AccessPoint(interface=interface_name("wlan0"), ssid=HOME, secret=key.secret)
-        raise HostError("a mapping could not be made")
+    taken = world.keys.taken(HOME)
+    key = taken.__enter__()
+    world.in_force = AccessPoint(interface=interface_name("wlan0"), ssid=HOME, secret=key.secret)
+    late = HostError("a mapping could not be made")
+    assert not taken.__exit__(HostError, late, None)
     assert world.keys.present()[1] == NEW
     assert world.kept.settled == {key.secret}
 
@@ -98,7 +100,7 @@ class Stuck(FakePassphrases):
     """Passphrases that no more can be taken away from."""
 
     def settle(self, secret: str) -> None:
-        raise HostError("the disk is full")
+        raise HostError("the disk is full" if secret in self.kept else "no such secret")
 
     forget = settle
 
