@@ -17,18 +17,21 @@ PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage bench lint $(LINTERS) format man clean setup-run setup-dev
+.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format man clean setup-run setup-dev setup-vm
 
 help: ## show what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
 
 demo: setup-run ## share a connection between virtual networks, on this machine, in under 15 seconds
 	@"$(VENV)/bin/icshare" demo $(ARGS)
 
-test: setup-dev ## lint, then run every test; ARGS='-k NAME' runs some
+test: setup-vm ## lint, then run every test; ARGS='-k NAME' runs some
 	@$(MAKE) lint
 	@echo "test: running every test"
-	@tools/isolate $(PYTHON) -m pytest -n auto --dist worksteal -o cache_dir="$(CACHE)/pytest" $(ARGS)
+	@tools/test "$(CACHE)" $(ARGS)
+
+test-vm: setup-vm ## run the tests that need a whole kernel, in a virtual machine; ARGS='-k NAME' runs some
+	@$(PYTHON) -m tests.vm --require $(ARGS)
 
 coverage: setup-dev ## prove that the tests of the pure core take every branch
 	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
@@ -72,5 +75,5 @@ clean: ## remove the virtual environment and every cache, keep the Debian packag
 	rm -rf "$(VENV)" .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-setup-run setup-dev: setup-%:
+setup-run setup-dev setup-vm: setup-%:
 	@tools/setup $*
