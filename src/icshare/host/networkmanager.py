@@ -6,24 +6,29 @@ Two programs that drive one radio fight for it. So where NetworkManager manages 
 profile of its own, made in memory, activated, and gone when it is deactivated ("volatile"). It is not bound to the
 caller's life on the bus, because nothing of ours stays resident. The profile's UUID follows from the run directory, so
 that any later process finds the access point again, also one that only knows that it may have been begun; and what is
-in force is read from the profile itself, which carries the text that it was made of.
+in force is read from the profile itself, which carries the version that it was made of.
 
 `AccessPointBackend` is what this and an access point of our own have in common.
 """
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid5
 
 from icshare.errors import ConflictError, HostError, NotSupportedError, PrivilegeError
 from icshare.host.dbus import CallRefusedError, Heard, Service
 from icshare.model.wifi import Passphrase
+from icshare.plan.steps import digest
 from icshare.render.nmprofile import USER_KEY, parse_profile, profile_settings
 
 _NAME: Final = "org.freedesktop.NetworkManager"
 _ROOT: Final = "/org/freedesktop/NetworkManager"
 _SETTINGS: Final = f"{_ROOT}/Settings"
+_PROFILES: Final = f"{_NAME}.Settings"
 _DEVICE: Final = f"{_NAME}.Device"
 _WIRELESS: Final = f"{_DEVICE}.Wireless"
 _ACTIVE: Final = f"{_NAME}.Connection.Active"
@@ -87,8 +92,12 @@ _ACTIVE_REASONS: Final = {
 class AccessPointBackend(Protocol):
     """Who makes access points; each has its own kind of text, which tells everything but the passphrase."""
 
-    def start(self, text: str, passphrase: Passphrase) -> None:
+    def start(self, text: str, secret: str) -> None:
         """Make the access point of *text*, in place of ours that there is; it announces itself when this returns.
+
+        Args:
+            text: What it is.
+            secret: Identity of its passphrase.
 
         Raises:
             HostError: It could not be made, the message says why; there is none then.
@@ -96,7 +105,7 @@ class AccessPointBackend(Protocol):
         ...
 
     def running(self) -> str | None:
-        """Return the text of our access point that is in force, None when there is none.
+        """Return the `version` of our access point that is in force, None when there is none.
 
         Raises:
             HostError: That could not be found out.
@@ -110,6 +119,11 @@ class AccessPointBackend(Protocol):
             HostError: It does not end.
         """
         ...
+
+
+def version(text: str, secret: str) -> str:
+    """Return what tells the access point of *text* and *secret* from others; nothing of the passphrase is in it."""
+    return digest(f"{text}{secret}\n")
 
 
 def manages(interface: str) -> bool:
@@ -154,12 +168,22 @@ def refuse_unusable(interface: str) -> None:
 class NetworkManagerAccessPoint:
     """The access point of one run directory, by NetworkManager."""
 
-    def __init__(self, run_directory: Path) -> None:
-        self._uuid = access_point_uuid(run_directory)
+    def __init__(self, run_directory: Path, find_passphrase: Callable[[str], Passphrase | None]) -> None:
+        """Take the place; nothing is made yet.
 
-    def start(self, text: str, passphrase: Passphrase) -> None:
+        Args:
+            run_directory: Whose access point it is.
+            find_passphrase: Tells a passphrase by its identity (`PassphraseStore.find`).
+        """
+        self._uuid = access_point_uuid(run_directory)
+        self._find_passphrase = find_passphrase
+
+    def start(self, text: str, secret: str) -> None:
         """Make the access point of *text* (`render.nmprofile`); see `AccessPointBackend`."""
         profile = parse_profile(text)
+        passphrase = self._find_passphrase(secret)
+        if passphrase is None:
+            raise HostError(f"the passphrase of {profile.ssid!r} is not kept any more")
         service = Service.find(_NAME)
         if service is None:
             raise HostError("NetworkManager does not run any more")
@@ -169,26 +193,23 @@ class NetworkManagerAccessPoint:
             if device is None:
                 raise HostError(f"NetworkManager knows no link {profile.interface}")
             try:
-                self._activate(service, device, profile_settings(profile, passphrase))
+                self._activate(service, device, profile_settings(profile, passphrase, version(text, secret)))
             except BaseException:
                 self._end(service)
                 raise
 
     def running(self) -> str | None:
-        """Return the text of the access point in force, None when there is none; see `AccessPointBackend`."""
+        """Return the version of the access point in force, None when there is none; see `AccessPointBackend`."""
         service = Service.find(_NAME)
         if service is None:
             return None
         with service:
             for active in self._actives(service):
-                try:
+                with _tolerated(_GONE):
                     if service.get(active, _ACTIVE, "State") == _ACTIVATED:
                         profile = service.get(active, _ACTIVE, "Connection")
                         (settings,) = service.call(profile, _PROFILE, "GetSettings")
-                        return _text(settings)
-                except CallRefusedError as error:
-                    if error.name not in _GONE:
-                        raise
+                        return _version(settings)
         return None
 
     def stop(self) -> None:
@@ -225,38 +246,48 @@ class NetworkManagerAccessPoint:
                     state, reason = heard[1]
 
     def _end(self, service: Service) -> None:
-        """Deactivate ours, wait until it is, and delete what is left of its profile."""
+        """Deactivate ours, and wait until it is and its profile is gone."""
         deadline = time.monotonic() + _DEACTIVATION_SECONDS
-        with service.heard(_ACTIVE, "StateChanged") as changed:
+        with (
+            service.heard(_ACTIVE, "StateChanged") as changed,
+            service.heard(_PROFILES, "ConnectionRemoved") as removed,
+        ):
             for active in self._actives(service):
-                try:
+                with _tolerated(_GONE):
                     service.call(_ROOT, _NAME, "DeactivateConnection", "o", (active,))
                     state = service.get(active, _ACTIVE, "State")
                     while state != _DEACTIVATED:
-                        heard = changed(deadline - time.monotonic())
-                        if heard is None:
-                            raise HostError(f"NetworkManager does not end its access point {self._uuid}")
+                        heard = self._wait(changed, deadline)
                         state = heard[1][0] if heard[0] == active else state
-                except CallRefusedError as error:
-                    if error.name not in _GONE:
-                        raise
-        try:
-            (profile,) = service.call(_SETTINGS, f"{_NAME}.Settings", "GetConnectionByUuid", "s", (str(self._uuid),))
-            service.call(profile, _PROFILE, "Delete")
-        except CallRefusedError as error:
-            if error.name not in _GONE:
-                raise
+            asked = False
+            while (profile := self._profile(service)) is not None:
+                if not asked:  # one that was active goes by itself, maybe while we ask
+                    with _tolerated(None):
+                        service.call(profile, _PROFILE, "Delete")
+                    asked = True
+                else:
+                    self._wait(removed, deadline)
+
+    def _wait(self, heard: Heard, deadline: float) -> tuple[str, tuple[Any, ...]]:
+        found = heard(deadline - time.monotonic())
+        if found is None:
+            raise HostError(f"NetworkManager does not end its access point {self._uuid}")
+        return found
+
+    def _profile(self, service: Service) -> str | None:
+        """Return the path of our profile, None when there is none."""
+        path: str | None = None
+        with _tolerated(_GONE):
+            (path,) = service.call(_SETTINGS, _PROFILES, "GetConnectionByUuid", "s", (str(self._uuid),))
+        return path
 
     def _actives(self, service: Service) -> list[str]:
         """Return the active connections of our profile: one, or none."""
         found = []
         for active in service.get(_ROOT, _NAME, "ActiveConnections"):
-            try:
+            with _tolerated(_GONE):
                 if service.get(active, _ACTIVE, "Uuid") == str(self._uuid):
                     found.append(active)
-            except CallRefusedError as error:
-                if error.name not in _GONE:
-                    raise
         return found
 
 
@@ -266,17 +297,24 @@ def access_point_uuid(run_directory: Path) -> UUID:
 
 
 def _device(service: Service, interface: str) -> str | None:
-    try:
+    path: str | None = None
+    with _tolerated(_GONE):
         (path,) = service.call(_ROOT, _NAME, "GetDeviceByIpIface", "s", (interface,))
+    return path
+
+
+@contextmanager
+def _tolerated(names: AbstractSet[str] | None) -> Iterator[None]:
+    """Let refusals of those names pass, of None all of them: what a call is about is gone, or goes this moment."""
+    try:
+        yield
     except CallRefusedError as error:
-        if error.name in _GONE:
-            return None
-        raise
-    return str(path)
+        if names is not None and error.name not in names:
+            raise
 
 
-def _text(settings: dict[str, dict[str, tuple[str, object]]]) -> str:
-    """Return the text that a profile of ours carries, "" when somebody has changed that."""
+def _version(settings: Mapping[str, Mapping[str, tuple[str, object]]]) -> str:
+    """Return the version that a profile of ours carries, "" when somebody has changed that."""
     _, data = settings.get("user", {}).get("data", ("", {}))
     return str(data.get(USER_KEY, "")) if isinstance(data, dict) else ""
 

@@ -1,7 +1,7 @@
 """The profile of an access point that NetworkManager makes, as text for plans and journal, and as its settings.
 
-The text tells everything but the passphrase, which is put in when the profile is handed over. NetworkManager keeps the
-text with the profile, so that whoever looks later finds out what is in force.
+The text tells everything but the passphrase, which is put in when the profile is handed over. NetworkManager keeps a
+version with the profile, so that whoever looks later finds out what is in force.
 
 Source:
     nm-settings-dbus(5): connection, 802-11-wireless, 802-11-wireless-security, ipv4, ipv6, user.
@@ -21,8 +21,8 @@ Value = tuple[str, object]
 """A D-Bus variant: signature and value."""
 Settings = Mapping[str, Mapping[str, Value]]
 
-USER_KEY = "icshare.profile"
-"""Where the text lies in the settings of section ``user``."""
+USER_KEY = "icshare.version"
+"""Where the version lies in the settings of section ``user``."""
 
 _BANDS = {Band.GHZ2: "bg", Band.GHZ5: "a"}
 _PMF_OPTIONAL = 2
@@ -82,8 +82,8 @@ def parse_profile(text: str) -> Profile:
     return found
 
 
-def profile_settings(profile: Profile, passphrase: Passphrase) -> Settings:
-    """Return the settings that make *profile*.
+def profile_settings(profile: Profile, passphrase: Passphrase, version: str) -> Settings:
+    """Return the settings that make *profile*, with the *version* to know it by.
 
     Addresses are ours, so it has none of its own. WPS is off. Protected management frames are offered to who can, which
     is as much of WPA3 as NetworkManager offers beside WPA2.
@@ -118,5 +118,5 @@ def profile_settings(profile: Profile, passphrase: Passphrase) -> Settings:
         },
         "ipv4": {"method": ("s", "disabled")},
         "ipv6": {"method": ("s", "ignore")},
-        "user": {"data": ("a{ss}", {USER_KEY: profile_text(profile)})},
+        "user": {"data": ("a{ss}", {USER_KEY: version})},
     }

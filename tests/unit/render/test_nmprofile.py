@@ -33,7 +33,7 @@ def test_the_text_tells_the_whole_profile_in_one_line(profile: Profile) -> None:
 
 
 def test_the_settings_are_those_of_an_access_point_without_addresses_of_its_own() -> None:
-    settings = profile_settings(PLAIN, WORDS)
+    settings = profile_settings(PLAIN, WORDS, "0123")
     assert settings["802-11-wireless"] == {
         "ssid": ("ay", "Gäste".encode()),
         "mode": ("s", "ap"),
@@ -48,18 +48,18 @@ def test_the_settings_are_those_of_an_access_point_without_addresses_of_its_own(
     )
     assert settings["connection"]["autoconnect"] == ("b", False)
     assert (settings["ipv4"], settings["ipv6"]) == ({"method": ("s", "disabled")}, {"method": ("s", "ignore")})
-    assert settings["user"]["data"] == ("a{ss}", {USER_KEY: profile_text(PLAIN)})
+    assert settings["user"]["data"] == ("a{ss}", {USER_KEY: "0123"})
 
 
 def test_what_was_chosen_is_in_the_settings() -> None:
-    wireless = profile_settings(FULL, WORDS)["802-11-wireless"]
+    wireless = profile_settings(FULL, WORDS, "0123")["802-11-wireless"]
     assert (wireless["band"], wireless["channel"]) == (("s", "a"), ("u", 36))
     assert (wireless["hidden"], wireless["ap-isolation"]) == (("b", True), ("i", 1))
 
 
 def test_a_band_alone_chooses_no_channel() -> None:
     profile = Profile(uuid=UUID(int=7), interface=interface_name("wlan0"), ssid=Ssid("x"), band=Band.GHZ2)
-    wireless = profile_settings(profile, WORDS)["802-11-wireless"]
+    wireless = profile_settings(profile, WORDS, "0123")["802-11-wireless"]
     assert wireless["band"] == ("s", "bg")
     assert "channel" not in wireless
 
