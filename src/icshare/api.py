@@ -236,7 +236,9 @@ class SharingManager:
             privates: Interface names of the private connections.
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
-            access_point: The access point to make, None for none; its passphrase is in `keys`.
+            access_point: The access point to make on the radio of one of the connections, None for none; its passphrase
+                is in `keys`. On the radio of the public one it is a private connection of its own, and may be named
+                among the others or not.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -302,6 +304,8 @@ class SharingManager:
         radio = access_point.interface if access_point else None  # which may be public as well
         others = tuple(name for name in names if name != radio)
         chosen = self._default_connection(others) if public == AUTO else interface_name(public)
+        if chosen == radio:
+            names = others
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
         return replace(make_sharing(chosen, names, settings), access_point=access_point)
 

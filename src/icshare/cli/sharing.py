@@ -10,7 +10,7 @@ from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
 from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
-from icshare.cli.summary import print_notes, print_summary
+from icshare.cli.summary import partners, print_notes, print_summary
 from icshare.cli.words import quantity
 from icshare.errors import IcshareError
 
@@ -190,13 +190,13 @@ def _present(session: Session) -> str:
         return "nothing is shared, and everything is as it was before"
     if record.sharing is None or not record.complete:
         return "icshare stop takes back what is left"
-    return f"{record.sharing.public} is shared with {', '.join(record.sharing.privates)} now"
+    return f"{record.sharing.public} is shared with {partners(record.sharing)} now"
 
 
 def _print_proposal(out: Printer, proposal: "Proposal") -> None:
     sharing = proposal.plan.sharing
     assert sharing is not None, "it was asked for"
-    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    names = f"{sharing.public} with {partners(sharing)}"
     if proposal.changes:
         out.line(Cell(f"To share {names} would take {quantity(len(proposal.changes), 'change')}:", "bold"))
         width = len(str(len(proposal.changes)))
@@ -214,7 +214,7 @@ def _print_proposal(out: Printer, proposal: "Proposal") -> None:
 def _print_outcome(out: Printer, outcome: "Outcome", key: "Key | None", notes: "Sequence[str]") -> None:
     sharing = outcome.plan.sharing
     assert sharing is not None, "it was asked for"
-    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    names = f"{sharing.public} with {partners(sharing)}"
     verb = "Sharing" if outcome.changes else "Nothing to do, already sharing"
     out.line(Cell(f"{verb} {names}.", "bold"))
     out.line()

@@ -18,6 +18,14 @@ _STATES = ("active", "inactive", "disabled")
 _FEW = 10
 
 
+def partners(sharing: "Sharing") -> str:
+    """Return with what is shared: the private connections, and an access point beside the public one on its radio."""
+    names: list[str] = list(sharing.privates)
+    if sharing.access_point is not None and sharing.access_point.interface == sharing.public:
+        names.append(f"the access point {sharing.access_point.ssid}")
+    return ", ".join(names)
+
+
 def print_summary(
     out: Printer,
     sharing: "Sharing",

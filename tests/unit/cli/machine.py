@@ -319,7 +319,11 @@ class FakeManager:
         others = tuple(one for one in self._present_firewalls() if one.interface != chosen)
         sharing = Sharing(
             public=chosen,
-            privates=tuple(interface_name(name) for name in privates),
+            privates=tuple(
+                interface_name(name)
+                for name in privates
+                if access_point is None or name != access_point.interface or name != chosen
+            ),
             subnet=subnet,
             access_point=access_point,
         )

@@ -13,9 +13,11 @@ from tests.unit.cli.machine import HOST, FakeManager, Machine
 
 from icshare.cli import schema
 from icshare.cli.sharing import _complete_band
+from icshare.cli.summary import partners
 from icshare.errors import HostError, PrivilegeError
 from icshare.model.link import LinkFacts
 from icshare.model.names import InterfaceName
+from icshare.model.sharing import Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import AccessPoint, Band, Country, Ssid, passphrase
 from icshare.testing import FakeHost
@@ -195,6 +197,14 @@ def test_wifi_show_is_in_colour_on_a_terminal(machine: Machine) -> None:
     machine(*SHARE)
     machine.terminal = True
     assert "\x1b[97;40m█" in machine("wifi", "show").out
+
+
+def test_an_access_point_on_the_radio_of_the_public_connection_is_named_by_its_network() -> None:
+    wlan0, lan0 = InterfaceName("wlan0"), InterfaceName("lan0")
+    beside = AccessPoint(interface=wlan0, ssid=Ssid("home"), secret="0" * 16)
+    assert partners(Sharing(public=wlan0, privates=(), access_point=beside)) == "the access point home"
+    assert partners(Sharing(public=wlan0, privates=(lan0,), access_point=beside)) == "lan0, the access point home"
+    assert partners(Sharing(public=lan0, privates=(wlan0,), access_point=beside)) == "wlan0"
 
 
 def test_only_root_may_see_the_passphrase(machine: Machine) -> None:
