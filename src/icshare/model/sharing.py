@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
+from icshare.model.wifi import AccessPoint, Placement
 
 DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
 DEFAULT_DOMAIN = "home.arpa"
@@ -81,6 +82,7 @@ class Sharing:
         privates: The connections towards the clients, in the order given; the first lends a bridge its MAC address.
         subnet: The segment's subnet, None to choose one.
         helpers: Application layer gateways to attach.
+        access_point: The access point on the radio of one of the connections, None for none.
     """
 
     public: InterfaceName
@@ -89,6 +91,7 @@ class Sharing:
     helpers: tuple[Helper, ...] = ()
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    access_point: AccessPoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +113,11 @@ class Segment:
 
     Attributes:
         interface: The link that carries the gateway address: a private itself, or our bridge.
-        members: The private connections of the segment.
+        members: The private connections of the segment; the link of the access point stands for the one it was asked of.
         network: Its subnet.
         gateway: Our address on it.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
+        access_point: Where the access point among the members is, None without one.
     """
 
     interface: InterfaceName
@@ -121,6 +125,7 @@ class Segment:
     network: IPv4Network
     gateway: IPv4Address
     ethernet: bool = True
+    access_point: Placement | None = None
 
     @property
     def bridged(self) -> bool:
