@@ -42,6 +42,7 @@ from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
 from icshare.model.status import Check, Grade, Health
+from icshare.model.wifi import AccessPoint
 from icshare.model.windowsnames import assign_names
 from icshare.plan.connections import best_default
 from icshare.plan.designated import absent, absent_one, judge, make_sharing, parts
@@ -182,19 +183,20 @@ class SharingManager:
         if guid not in here:
             gone = absent_one(state, guid)
             return gone.role if gone else None
-        return parts(record.wanted if record else Wanted(), state.designation, here).role(here[guid])
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        return parts(inforce, state.designation, here, segments).role(here[guid])
 
     def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
         """Return the connections that are there; only those whose links have facts are as they should be."""
         baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
         judged = {one.interface: one for one in judge(baseline, self._settings)}
         here = {one.guid: one.interface for one in judged.values()}
-        inforce = record.wanted if record else Wanted()
-        found = judge(observed, self._settings, parts(inforce, state.designation, here))
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        found = judge(observed, self._settings, parts(inforce, state.designation, here, segments))
         return tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
-            else replace(one, hidden=True)
+            else replace(one, hidden=one.role is Role.NONE)  # the bridge is hidden, an access point's own link is not
             for one in found
         )
 
@@ -205,6 +207,7 @@ class SharingManager:
         *,
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
@@ -216,6 +219,8 @@ class SharingManager:
             privates: Interface names of the private connections.
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
+            access_point: The access point to make on the radio of one of the connections, None to keep the one that a
+                private connection has. On the radio of the public one it is a private connection of its own.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -229,7 +234,7 @@ class SharingManager:
         from icshare.engine import silent
 
         places.require_net_admin()
-        sharing = self._sharing(public, privates, subnet)
+        sharing = self._sharing(public, privates, subnet, access_point)
         on = self._settings.firewall if firewall is None else firewall
         return self._roles.share(sharing, firewall=on, progress=progress or silent)
 
@@ -243,7 +248,13 @@ class SharingManager:
         return self._engine.propose(wanted)
 
     def request(
-        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
     ) -> Wanted:
         """Return what `share` is asked for with the same arguments, settings filled in, beside other firewalls.
 
@@ -252,9 +263,11 @@ class SharingManager:
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
-        return self._roles.wanted(self._sharing(public, privates, subnet), firewall=on)
+        return self._roles.wanted(self._sharing(public, privates, subnet, access_point), firewall=on)
 
-    def _sharing(self, public: str, privates: Iterable[str], subnet: IPv4Network | None) -> Sharing:
+    def _sharing(
+        self, public: str, privates: Iterable[str], subnet: IPv4Network | None, access_point: AccessPoint | None
+    ) -> Sharing:
         privates = tuple(privates)
         unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
         if unusable:
@@ -265,7 +278,7 @@ class SharingManager:
         names = tuple(interface_name(name) for name in privates)
         chosen = self._default_connection(names) if public == AUTO else interface_name(public)
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
-        return make_sharing(chosen, names, settings)
+        return make_sharing(chosen, names, settings, access_point)
 
     def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.

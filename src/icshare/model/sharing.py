@@ -113,7 +113,7 @@ class Segment:
 
     Attributes:
         interface: The link that carries the gateway address: a private itself, or our bridge.
-        members: The private connections of the segment; the link of the access point stands for the one it was asked of.
+        members: The private connections of the segment, the access point's link for the one that it was asked of.
         network: Its subnet.
         gateway: Our address on it.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.

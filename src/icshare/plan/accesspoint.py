@@ -199,7 +199,9 @@ class _Site:
             text = f"{_who(followed)} is at {frequency} MHz, where there can be no access point"
             self.problems.append((Obstacle.CHANNEL, text))
             return None
-        if (self.wanted.channel or channel.number) != channel.number or (self.wanted.band or channel.band) != channel.band:
+        wanted_number = self.wanted.channel or channel.number
+        wanted_band = self.wanted.band or channel.band
+        if (wanted_number, wanted_band) != (channel.number, channel.band):
             asked = " and ".join(_asked(self.wanted))
             text = (
                 f"{asked} cannot be had: {_who(followed)} is on {channel}, "

@@ -198,9 +198,7 @@ class _Members:
         self.routed = [name for name in names if name not in self.bridgeable]
 
 
-def _segments(
-    members: _Members, baseline: Snapshot, present: Present, notes: list[str]
-) -> tuple[Segment, ...]:
+def _segments(members: _Members, baseline: Snapshot, present: Present, notes: list[str]) -> tuple[Segment, ...]:
     bridgeable, routed = members.bridgeable, members.routed
     ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
     numbered = {name: own for name in routed if not ethernet[name] and (own := _own_network(baseline, name))}

@@ -58,11 +58,13 @@ def validate(
 
 def _access_point(sharing: Sharing, baseline: Snapshot, channels_in: ChannelsIn) -> accesspoint.Verdict:
     wanted = sharing.access_point
-    if wanted is None or baseline.link(wanted.interface) is None:  # what is not there is told as such
+    if wanted is None:
         return accesspoint.Verdict()
     if wanted.interface not in {sharing.public, *sharing.privates}:
         text = f"the access point is to be on {wanted.interface}, which is none of the connections named"
         return accesspoint.Verdict(problems=((Problem.UNKNOWN, text),))
+    if baseline.link(wanted.interface) is None:  # of which we tell as of any other that is not there
+        return accesspoint.Verdict()
     return accesspoint.place(sharing, baseline, channels_in)
 
 

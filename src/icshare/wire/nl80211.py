@@ -73,6 +73,12 @@ def dump_interfaces(family: int) -> Request:
     return Request(type=family, flags=NLM_F_DUMP, payload=payload, purpose="list the Wi-Fi interfaces")
 
 
+def get_interface(family: int, index: IfIndex) -> Request:
+    """Ask for one Wi-Fi interface; the answer is as those to `dump_interfaces`."""
+    payload = _GENERIC_HEADER.pack(_CMD_GET_INTERFACE, 0) + u32(_ATTR_IFINDEX, index)
+    return Request(type=family, payload=payload, purpose=f"look at Wi-Fi link {index}")
+
+
 def parse_interface(payload: bytes) -> WirelessInterface | None:
     """Return the interface of one answer to `dump_interfaces`, None for one that is no network link (a P2P device).
 
@@ -127,7 +133,7 @@ def get_country(family: int) -> Request:
 
 
 def parse_country(payload: bytes) -> str:
-    """Return the domain in the answer to `get_country`: a country, ``00`` for the world, ``98`` and ``99`` for mixtures.
+    """Return the domain in the answer to `get_country`: a country, 00 for the world, 98 or 99 for a mixture.
 
     Raises:
         HostError: The answer is malformed.

@@ -61,7 +61,7 @@ class DeleteAccessPointLink(_AccessPointLink, frozen=True, tag="delete-access-po
     """Delete the link that was made for the access point."""
 
     def describe(self) -> str:
-        return f"link {self.name}: delete from radio {self.radio}"
+        return f"link {self.name}: delete"
 
     def inverse(self) -> CreateAccessPointLink:
         return CreateAccessPointLink(**asdict(self))
