@@ -158,11 +158,12 @@ class _Site:
     def _where(self) -> tuple[bool, Link | None]:
         """Tell whether a link is made for it, and which link's channel it has to follow."""
         present = [one for one in self.baseline.links if one.up and one.facts.radio == self.radio.index]
-        if self.radio.creates and self._fits(present, free=True):
+        creates = self.radio.creates and bool(self.radio.combinations)
+        if creates and self._fits(present, free=True):
             self._refuse_taken()
             return True, None
         tuned = [one for one in present if one.facts.frequency is not None]
-        if self.radio.creates and tuned and self._fits(present, free=False):
+        if creates and tuned and self._fits(present, free=False):
             self._refuse_taken()
             return True, tuned[0]
         others = [one for one in present if one is not self.link]

@@ -147,17 +147,27 @@ def _create_bridge(snapshot: Snapshot, step: s.CreateBridge) -> Snapshot:
     existing = snapshot.link(step.name)
     if existing is not None:
         return _set_link(snapshot, LinkRef(step.name, existing.index), mtu=step.mtu)
-    index = IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
-    bridge = Link(index=index, name=step.name, kind="bridge", mtu=step.mtu, address=step.mac)
-    return replace(snapshot, links=(*snapshot.links, bridge))
+    return _with_link(
+        snapshot, Link(index=_next(snapshot), name=step.name, kind="bridge", mtu=step.mtu, address=step.mac)
+    )
 
 
 def _create_access_point_link(snapshot: Snapshot, step: s.CreateAccessPointLink) -> Snapshot:
     if snapshot.link(step.name) is not None:
         return snapshot
-    index = IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
     facts = LinkFacts(wireless=True, wireless_type=InterfaceType.AP, radio=step.radio, hardware=True)
-    return replace(snapshot, links=(*snapshot.links, Link(index=index, name=step.name, facts=facts)))
+    return _with_link(snapshot, Link(index=_next(snapshot), name=step.name, facts=facts))
+
+
+def _next(snapshot: Snapshot) -> IfIndex:
+    return IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
+
+
+def _with_link(snapshot: Snapshot, link: Link) -> Snapshot:
+    """Return *snapshot* with a new link, which has the settings that new links get."""
+    defaults = [key for key in snapshot.sysctls if key.startswith("default/")]
+    settings = {sysctl_key(link.name, key.removeprefix("default/")): snapshot.sysctls[key] for key in defaults}
+    return replace(snapshot, links=(*snapshot.links, link), sysctls={**snapshot.sysctls, **settings})
 
 
 def _set_interface_type(snapshot: Snapshot, step: s.SetInterfaceType) -> Snapshot:
