@@ -149,7 +149,7 @@ def settled(host: Snapshot) -> Snapshot:
     ours = sorted(link.name for link in host.links if link.name.startswith("ics-"))
     numbers = {link.index: IfIndex(1000 + ours.index(link.name)) for link in host.links if link.name in ours}
 
-    def number(index: IfIndex | None) -> Any:  # noqa: ANN401 (an index where there was one)
+    def number(index: IfIndex | None) -> Any:
         return numbers.get(index, index) if index is not None else None
 
     links = [replace(one, index=number(one.index), master=number(one.master)) for one in host.links]

@@ -53,6 +53,7 @@ from icshare.ports import Record
 
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
     from icshare.control.events import Events
+    from icshare.control.keys import Keys
     from icshare.control.mappings import PortMappings
     from icshare.control.roles import Roles
     from icshare.engine import Engine, Outcome, Progress, Proposal
@@ -119,10 +120,28 @@ class SharingManager:
         )
 
     @cached_property
+    def keys(self) -> "Keys":
+        """The passphrases of access points."""
+        from icshare.control.keys import Keys
+        from icshare.host.passphrases import PassphraseStore, generate
+
+        return Keys(
+            kept=PassphraseStore(self._state_directory),
+            generate=generate,
+            in_force=self._access_point,
+            require_admin=places.require_net_admin,
+        )
+
+    def _access_point(self) -> AccessPoint | None:
+        record = self._journal.load()
+        return record.sharing.access_point if record and record.sharing else None
+
+    @cached_property
     def _host(self) -> "LinuxHost":
         from icshare.host.linux import LinuxHost
+        from icshare.host.passphrases import PassphraseStore
 
-        return LinuxHost(self._directory)
+        return LinuxHost(self._directory, PassphraseStore(self._state_directory))
 
     @cached_property
     def _machine(self) -> "Machine":
@@ -220,7 +239,8 @@ class SharingManager:
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
             access_point: The access point to make on the radio of one of the connections, None to keep the one that a
-                private connection has. On the radio of the public one it is a private connection of its own.
+                private connection has; its passphrase is in `keys`. On the radio of the public one it is a private
+                connection of its own, and may be named among the others or not.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -260,6 +280,8 @@ class SharingManager:
 
         Raises:
             RefusedError: Names that cannot be interface names, all of them.
+            InvalidRequestError: The access point's country is unknown, or forbids its channel.
+            NotSupportedError: A country is asked for, and there is no regulatory database.
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
@@ -276,7 +298,16 @@ class SharingManager:
                 hint="1 to 15 characters of A-Z a-z 0-9 _ . @ -; icshare list shows the names of this host",
             )
         names = tuple(interface_name(name) for name in privates)
-        chosen = self._default_connection(names) if public == AUTO else interface_name(public)
+        if access_point is not None and access_point.country is not None:
+            from icshare.host.regulatory import read_regulation
+            from icshare.plan.regulation import refuse_forbidden
+
+            refuse_forbidden(read_regulation(access_point.country), access_point)
+        radio = access_point.interface if access_point else None  # which may be public as well
+        others = tuple(name for name in names if name != radio)
+        chosen = self._default_connection(others) if public == AUTO else interface_name(public)
+        if chosen == radio:
+            names = others
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
         return make_sharing(chosen, names, settings, access_point)
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "status": Lazy(module="icshare.cli.status", name="status"),
     "stop": Lazy(module="icshare.cli.stop", name="stop"),
     "clients": Lazy(module="icshare.cli.clients", name="clients"),
+    "wifi": Lazy(module="icshare.cli.wifi", name="app"),
     "map": Lazy(module="icshare.cli.map", name="app"),
     "firewall": Lazy(module="icshare.cli.firewall", name="app"),
     "run-windows": Lazy(module="icshare.cli.run_windows", name="app"),

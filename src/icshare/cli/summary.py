@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from icshare.model.mapping import MappingStatus
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Check
+    from icshare.model.wifi import AccessPoint
 
 _STATES = ("active", "inactive", "disabled")
 _FEW = 10
+
+
+def partners(sharing: "Sharing") -> str:
+    """Return with what is shared: the private connections, and an access point beside the public one on its radio."""
+    names: list[str] = list(sharing.privates)
+    if sharing.access_point is not None and sharing.access_point.interface == sharing.public:
+        names.append(f"the access point {sharing.access_point.ssid}")
+    return ", ".join(names)
 
 
 def print_summary(
@@ -28,6 +37,8 @@ def print_summary(
     pairs: list[tuple[str, str]] = []
     for number, segment in enumerate(segments):
         pairs += _segment(sharing, segment, main=number == 0)
+    if sharing.access_point is not None:
+        pairs.append(("Wi-Fi", _in_words(sharing.access_point)))
     out.fields([*pairs, *_protection(sharing.public, firewalls), *_mappings(mappings)])
 
 
@@ -56,6 +67,15 @@ def print_notes(out: Printer, notes: Iterable[str], warnings: "Iterable[Check]" 
         out.line()
     for mark, text in lines:
         out.line(mark, text)
+
+
+def _in_words(access_point: "AccessPoint") -> str:
+    words = [f"{access_point.ssid} on {access_point.interface}"]
+    words += [f"{access_point.band} GHz"] if access_point.band else []
+    words += [f"channel {access_point.channel}"] if access_point.channel else []
+    words += ["not announced"] if access_point.hidden else []
+    words += ["clients kept apart"] if access_point.isolated else []
+    return ", ".join(words)
 
 
 def _protection(public: str | None, firewalls: "Sequence[Firewall]") -> Iterator[tuple[str, str]]:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from icshare.model.connection import Status
 
+SECURITY = "WPA2/WPA3"
+"""What clients join an access point of ours by."""
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -25,6 +28,12 @@ def bytes_in_words(count: int) -> str:
     if unit == 0:
         return f"{count} B"
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {_UNITS[unit]}"
+
+
+def rate_in_words(kilobits: int) -> str:
+    """Return *kilobits* a second as Mbit/s: "6.5 Mbit/s", "144 Mbit/s"."""
+    megabits = kilobits / 1000
+    return f"{megabits:.{1 if megabits < 99.95 else 0}f} Mbit/s"
 
 
 def span_in_words(seconds: float) -> str:

@@ -19,9 +19,12 @@ from icshare.host.netlink import NetlinkSocket
 from icshare.host.preflight import preflight
 from icshare.host.radios import Radios, set_country
 from icshare.host.radios import look as look_at_radios
+from icshare.host.regulatory import read_regulation
 from icshare.host.resolvers import name_servers
+from icshare.host.rfkill import refuse_blocked
 from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
+from icshare.host.stations import read_stations
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
 from icshare.model.link import NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
@@ -29,9 +32,10 @@ from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
-from icshare.model.wifi import InterfaceType
+from icshare.model.wifi import Channel, Country, InterfaceType
 from icshare.plan import steps as s
 from icshare.plan.planner import Environment, Plan
+from icshare.plan.regulation import channels_under
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
@@ -61,7 +65,7 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account())
+        return Environment(files=self._service.files, user=account(), channels_in=_channels_in)
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -118,6 +122,9 @@ class LinuxHost:
         for step in plan.steps:
             if isinstance(step, s.StartAccessPoint):
                 self._access_point.check(step.secret)
+        for segment in plan.segments:
+            if segment.access_point is not None:
+                refuse_blocked(segment.access_point.radio_name)
 
     def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
         """Test from end to end that what is wanted works now."""
@@ -154,7 +161,14 @@ class LinuxHost:
             traffic = ruleset.client_traffic()
         except PrivilegeError:
             traffic = {}
-        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds)
+        return list_clients(
+            leases,
+            neighbours,
+            traffic,
+            now=now,
+            lease_seconds=sharing.dhcp.lease_seconds,
+            stations=read_stations(),
+        )
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -216,6 +230,10 @@ class LinuxHost:
             case _:
                 with NetlinkSocket() as kernel:
                     _Links(kernel).run(step)
+
+
+def _channels_in(country: Country, channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    return channels_under(read_regulation(country), channels)
 
 
 class _Links:

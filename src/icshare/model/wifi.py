@@ -285,6 +285,7 @@ class Placement:
     Attributes:
         interface: Its link.
         radio: Number of its radio.
+        radio_name: Name of its radio.
         made: The link is made for it, and goes with it; else it is the connection that was named.
         channel: Its channel.
         note: Why it is so, where people did not ask for it ("follows the station's channel 6 ..."); "" otherwise.
@@ -292,6 +293,7 @@ class Placement:
 
     interface: InterfaceName
     radio: int
+    radio_name: str
     made: bool
     channel: Channel
     note: str = ""

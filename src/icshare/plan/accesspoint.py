@@ -149,6 +149,7 @@ class _Site:
             placement=Placement(
                 interface=ap_link(self.radio.index) if made else self.wanted.interface,
                 radio=self.radio.index,
+                radio_name=self.radio.name,
                 made=made,
                 channel=channel,
                 note="; ".join(notes),

@@ -57,12 +57,7 @@ def make_sharing(
     settings: Settings,
     access_point: AccessPoint | None = None,
 ) -> Sharing:
-    """Return the sharing of *public* with *privates* and an *access_point* under the administrator's settings.
-
-    A connection that is public and has the access point on its radio besides is not among the private ones.
-    """
-    if access_point is not None and access_point.interface == public:
-        privates = tuple(name for name in privates if name != public)
+    """Return the sharing of *public* with *privates* and an *access_point* under the administrator's settings."""
     return Sharing(
         public=public,
         privates=privates,
