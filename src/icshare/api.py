@@ -139,8 +139,9 @@ class SharingManager:
     @cached_property
     def _host(self) -> "LinuxHost":
         from icshare.host.linux import LinuxHost
+        from icshare.host.passphrases import PassphraseStore
 
-        return LinuxHost(self._directory)
+        return LinuxHost(self._directory, PassphraseStore(self._state_directory))
 
     @cached_property
     def _machine(self) -> "Machine":
@@ -201,19 +202,20 @@ class SharingManager:
         if guid not in here:
             gone = absent_one(state, guid)
             return gone.role if gone else None
-        return parts(record.wanted if record else Wanted(), state.designation, here).role(here[guid])
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        return parts(inforce, state.designation, here, segments).role(here[guid])
 
     def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
         """Return the connections that are there; only those whose links have facts are as they should be."""
         baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
         judged = {one.interface: one for one in judge(baseline, self._settings)}
         here = {one.guid: one.interface for one in judged.values()}
-        inforce = record.wanted if record else Wanted()
-        found = judge(observed, self._settings, parts(inforce, state.designation, here))
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        found = judge(observed, self._settings, parts(inforce, state.designation, here, segments))
         return tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
-            else replace(one, hidden=True)
+            else replace(one, hidden=one.role is Role.NONE)  # the bridge is hidden, an access point's own link is not
             for one in found
         )
 
@@ -236,9 +238,9 @@ class SharingManager:
             privates: Interface names of the private connections.
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
-            access_point: The access point to make on the radio of one of the connections, None for none; its passphrase
-                is in `keys`. On the radio of the public one it is a private connection of its own, and may be named
-                among the others or not.
+            access_point: The access point to make on the radio of one of the connections, None to keep the one that a
+                private connection has; its passphrase is in `keys`. On the radio of the public one it is a private
+                connection of its own, and may be named among the others or not.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -307,7 +309,7 @@ class SharingManager:
         if chosen == radio:
             names = others
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
-        return replace(make_sharing(chosen, names, settings), access_point=access_point)
+        return make_sharing(chosen, names, settings, access_point)
 
     def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.

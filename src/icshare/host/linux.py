@@ -12,11 +12,16 @@ from pathlib import Path
 
 from icshare.errors import HostError, PrivilegeError
 from icshare.host import checks, doctor, ruleset, sysctl
+from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphrases
 from icshare.host.dhcp_probe import send_probe
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.preflight import preflight
+from icshare.host.radios import Radios, set_country
+from icshare.host.radios import look as look_at_radios
+from icshare.host.regulatory import read_regulation
 from icshare.host.resolvers import name_servers
+from icshare.host.rfkill import refuse_blocked
 from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
 from icshare.host.stations import read_stations
@@ -27,8 +32,10 @@ from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
+from icshare.model.wifi import Channel, Country, InterfaceType
 from icshare.plan import steps as s
 from icshare.plan.planner import Environment, Plan
+from icshare.plan.regulation import channels_under
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
@@ -39,9 +46,15 @@ from icshare.wire.netlink import Request
 class LinuxHost:
     """This machine, in the network namespace of this process."""
 
-    def __init__(self, run_directory: Path) -> None:
-        """Take the directory for dnsmasq's files; nothing is read or made yet."""
+    def __init__(self, run_directory: Path, passphrases: Passphrases | None = None) -> None:
+        """Take the directory for the files of what we start; nothing is read or made yet.
+
+        Args:
+            run_directory: Where these files are.
+            passphrases: Where the passphrases of access points are kept, None for nowhere.
+        """
         self._service = Service(run_directory)
+        self._access_point = AccessPointService(run_directory, passphrases or NoPassphrases())
         self._log = LogService(run_directory)
 
     @property
@@ -52,7 +65,7 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account())
+        return Environment(files=self._service.files, user=account(), channels_in=_channels_in)
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -62,6 +75,8 @@ class LinuxHost:
         """
         with NetlinkSocket() as kernel:
             links = with_facts(kernel.links())
+            wireless = any(link.facts.radio is not None for link in links)
+            radios, country = look_at_radios() if wireless else ((), "")
             return Snapshot(
                 links=links,
                 addresses=kernel.addresses(),
@@ -77,6 +92,9 @@ class LinuxHost:
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
                 service=self._service.running(),
+                access_point=self._access_point.running(),
+                radios=radios,
+                country=country,
                 resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
             )
@@ -101,6 +119,12 @@ class LinuxHost:
             PrivilegeError: A capability is missing.
         """
         preflight(plan, own={process.pid for process in self._service.processes()})
+        for step in plan.steps:
+            if isinstance(step, s.StartAccessPoint):
+                self._access_point.check(step.secret)
+        for segment in plan.segments:
+            if segment.access_point is not None:
+                refuse_blocked(segment.access_point.radio_name)
 
     def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
         """Test from end to end that what is wanted works now."""
@@ -170,7 +194,7 @@ class LinuxHost:
         with NetlinkSocket() as kernel:
             kernel.request(rtchange.delete_link(index))
 
-    def run(self, step: AnyStep) -> None:
+    def run(self, step: AnyStep) -> None:  # noqa: C901 (one case per kind of step)
         """Make one change.
 
         Raises:
@@ -195,11 +219,21 @@ class LinuxHost:
                 self._service.start(step.text)
             case s.StopService():
                 self._service.stop()
+            case s.StartAccessPoint():
+                self._access_point.start(step)
+            case s.StopAccessPoint():
+                self._access_point.stop()
+            case s.SetCountry():
+                set_country(step.country)
             case s.ForgetProbe():
                 pass
             case _:
                 with NetlinkSocket() as kernel:
                     _Links(kernel).run(step)
+
+
+def _channels_in(country: Country, channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    return channels_under(read_regulation(country), channels)
 
 
 class _Links:
@@ -217,6 +251,18 @@ class _Links:
                     if link.kind != "bridge":
                         raise HostError(f"{step.name} is not the bridge that icshare made")
                     self._request(rtchange.delete_link(link.index), errno.ENODEV)
+            case s.CreateAccessPointLink():
+                if self._kernel.find_link(step.name) is None:
+                    with Radios() as radios:
+                        radios.create_link(step.radio, step.name)
+            case s.DeleteAccessPointLink():
+                if link := self._kernel.find_link(step.name):
+                    with Radios() as radios:
+                        radios.delete_link(link.index)
+            case s.SetInterfaceType():
+                if link := self._find(step.link):
+                    with Radios() as radios:
+                        radios.set_type(self._kernel, link, InterfaceType(step.type), up=step.up)
             case s.SetMaster():
                 self._set_master(step)
             case s.SetUp():

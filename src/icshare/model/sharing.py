@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
-from icshare.model.wifi import AccessPoint
+from icshare.model.wifi import AccessPoint, Placement
 
 DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
 DEFAULT_DOMAIN = "home.arpa"
@@ -113,10 +113,11 @@ class Segment:
 
     Attributes:
         interface: The link that carries the gateway address: a private itself, or our bridge.
-        members: The private connections of the segment.
+        members: The private connections of the segment, the access point's link for the one that it was asked of.
         network: Its subnet.
         gateway: Our address on it.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
+        access_point: Where the access point among the members is, None without one.
     """
 
     interface: InterfaceName
@@ -124,6 +125,7 @@ class Segment:
     network: IPv4Network
     gateway: IPv4Address
     ethernet: bool = True
+    access_point: Placement | None = None
 
     @property
     def bridged(self) -> bool:

@@ -8,15 +8,16 @@ run is the difference between that plan and the steps in force (`diff`). A conve
 
 The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so
 nothing leaves un-translated at any moment; a private link loses its own routes and addresses before it gets ours or
-becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last.
+becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last,
+and an access point lets them in only when all is there that they will ask for.
 
 The choice of the segment's device remembers the present one: a bridge, once made, stays while one of its ports stays
 private, with the MAC address that its clients have in their ARP tables. It is dissolved by stop, not by the removal of
 a port (as Windows keeps its bridge).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
@@ -26,7 +27,9 @@ from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import WORLD, AccessPoint, Country, InterfaceType, Placement
 from icshare.plan import steps as s
+from icshare.plan.accesspoint import ChannelsIn, unknown_country
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
@@ -34,6 +37,7 @@ from icshare.plan.validate import dhcp_problems, validate
 from icshare.plan.wayout import DEFAULT, WIDEST, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
+from icshare.render.hostapd import access_point_configuration
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import ruleset
 
@@ -45,6 +49,7 @@ RULE_PRIORITY = 13_700
 
 _LARGEST_OWN_PREFIX = 30
 _ARPHRD_ETHER = 1
+_ETHERNET_MTU = 1500
 _RT_MAIN = 254
 _RT_LOCAL = 255
 _RTPROT_KERNEL = 2
@@ -57,10 +62,12 @@ class Environment:
     Attributes:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as.
+        channels_in: Tells what channels may be used for in another country than the one that is set.
     """
 
     files: ServiceFiles
     user: str
+    channels_in: ChannelsIn = unknown_country
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +138,10 @@ def make_plan(
     sharing = wanted.sharing
     if sharing is None:
         return Plan(wanted=wanted, steps=tuple(_protection(wanted)), notes=tuple(_open_logins(wanted.firewalls)))
-    validate(sharing, connections, baseline)
+    placement = validate(sharing, connections, baseline, environment.channels_in)
     known = {connection.interface: connection for connection in connections}
-    notes: list[str] = []
-    segments = _segments(sharing, baseline, known, present or Present(), notes)
+    notes: list[str] = [placement.note] if placement and placement.note else []
+    segments = _segments(_Members(sharing, placement, known), baseline, present or Present(), notes)
     _refuse_bad_dhcp(sharing, segments)
     public = _link(baseline, sharing.public)
     notes += _notes(sharing, known[sharing.public])
@@ -142,11 +149,13 @@ def make_plan(
     steps = (
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments)),
+        *_country(sharing.access_point, baseline),
         *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment),
+        *_access_point(sharing.access_point, segments, baseline),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
@@ -174,20 +183,33 @@ def _ref(link: Link) -> LinkRef:
     return LinkRef(InterfaceName(link.name), link.index)
 
 
-def _segments(
-    sharing: Sharing, baseline: Snapshot, known: dict[str, Connection], present: Present, notes: list[str]
-) -> tuple[Segment, ...]:
-    bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
-    routed = [name for name in sharing.privates if not known[name].bridgeable]
+class _Members:
+    """The links of the private side: those that were named, the access point's in place of the one it was asked of."""
+
+    def __init__(self, sharing: Sharing, placement: Placement | None, known: Mapping[str, Connection]) -> None:
+        self.subnet = sharing.subnet
+        self.placement = placement
+        asked = sharing.access_point.interface if sharing.access_point else None
+        serving = placement.interface if placement else None
+        names = [serving if serving and name == asked else name for name in sharing.privates]
+        if serving and serving not in names:  # on the radio of the public connection
+            names.append(serving)
+        self.bridgeable = tuple(name for name in names if name == serving or known[name].bridgeable)
+        self.routed = [name for name in names if name not in self.bridgeable]
+
+
+def _segments(members: _Members, baseline: Snapshot, present: Present, notes: list[str]) -> tuple[Segment, ...]:
+    bridgeable, routed = members.bridgeable, members.routed
     ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
     numbered = {name: own for name in routed if not ethernet[name] and (own := _own_network(baseline, name))}
-    occupied = occupied_networks(baseline, ignore=[name for name in sharing.privates if name not in numbered])
-    wanted = sharing.subnet  # for the main segment, the first
+    occupied = occupied_networks(baseline, ignore=[name for name in (*bridgeable, *routed) if name not in numbered])
+    wanted = members.subnet  # for the main segment, the first
     segments: list[Segment] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
         interface = BRIDGE_NAME if len(bridgeable) > 1 or kept else bridgeable[0]
-        segments.append(_segment(interface, bridgeable, choose_subnet(wanted, occupied), notes))
+        first = _segment(interface, bridgeable, choose_subnet(wanted, occupied), notes)
+        segments.append(replace(first, access_point=members.placement))
         occupied.append(Occupied(network=segments[-1].network, by="the main segment"))
         wanted = None
     for name in sorted(routed, key=lambda name: not ethernet[name]):
@@ -245,21 +267,60 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
 
 
 def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
-    members = [_link(baseline, name) for name in segment.members]
+    members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
+    refs = {name: LinkRef(name) for name in segment.members} | {link.name: _ref(link) for link in members}
+    yield from _wireless_link(segment.access_point, baseline)
     if segment.bridged:
-        first = next((link for link in members if link.name in present.members), members[0])
-        mac = present.bridge_mac or first.address
-        yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(link.mtu for link in members))
-        for link in members:
-            yield s.SetMaster(link=_ref(link), master=segment.interface, previous=None)
-    for link in members:
-        if not link.up:
-            yield s.SetUp(link=_ref(link), up=True, previous=False)
+        first = next((link for link in members if link.name in present.members), members[0] if members else None)
+        mac = present.bridge_mac or (first.address if first else "")
+        yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(_mtu(name, baseline) for name in refs))
+        for ref in refs.values():
+            yield s.SetMaster(link=ref, master=segment.interface, previous=None)
+    up = {link.name for link in members if link.up}
+    for name, ref in refs.items():
+        if name not in up:
+            yield s.SetUp(link=ref, up=True, previous=False)
     if segment.bridged:
         yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
+
+
+def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[AnyStep]:
+    """Make the access point's link, or make the one that was named of the type for access points."""
+    if placement is None:
+        return
+    if placement.made:
+        yield s.CreateAccessPointLink(name=placement.interface, radio=placement.radio)
+        return
+    link = _link(baseline, placement.interface)
+    kind = link.facts.wireless_type or InterfaceType.STATION
+    if kind != InterfaceType.AP:
+        yield s.SetInterfaceType(link=_ref(link), type=InterfaceType.AP, previous=kind, up=link.up)
+
+
+def _mtu(name: str, baseline: Snapshot) -> int:
+    """Return the MTU of a member; that of a Wi-Fi link that is yet to be made is Ethernet's."""
+    link = baseline.link(name)
+    return link.mtu if link else _ETHERNET_MTU
+
+
+def _country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyStep]:
+    if wanted is not None and wanted.country is not None and wanted.country != baseline.country:
+        previous = baseline.country if baseline.country.isalpha() else WORLD  # a mixture cannot be asked for
+        yield s.SetCountry(country=wanted.country, previous=previous)
+
+
+def _access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
+    """Serve on the radio, when all that clients will ask for is there."""
+    for segment in segments:
+        if wanted is not None and segment.access_point is not None:
+            radio = baseline.radio(segment.access_point.radio)
+            assert radio is not None, "the access point was placed on it"
+            country = wanted.country or (Country(baseline.country) if baseline.country.isalpha() else None)
+            text = access_point_configuration(wanted, segment, radio, country)
+            yield s.StartAccessPoint(link=segment.access_point.interface, text=text, secret=wanted.secret)
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
@@ -360,7 +421,7 @@ def _services(
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:
     """Return the MTU that clients of *segment* have to be told, None when that of their cable will do."""
-    own = [_link(baseline, name).mtu for name in segment.members]
+    own = [_mtu(name, baseline) for name in segment.members]
     told = min(public.mtu, *own)
     return told if told < max(own) else None
 
