@@ -10,7 +10,8 @@ A description lists links and says only what differs from an Ethernet link that 
     }
 
 A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``radios`` lists with what is not usual of
-them. It is a station unless ``wifi`` says otherwise, connected if it has a ``frequency``.
+them. It is a station unless ``wifi`` says otherwise, connected if it has a ``frequency``. ``managed`` names those that
+are NetworkManager's.
 
 Routes are in the words of ip-route(8). The loopback link, the routes that the kernel makes for addresses, and the
 sysctls that are not named come by themselves.
@@ -94,6 +95,7 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
         resolvers=(IPv4Address("198.51.100.53"),),
         boot_seconds=1000.0,
         radios=tuple(radio(**one) for one in description.get("radios", ())),
+        managed=frozenset(description.get("managed", ())),
         country=description.get("country", "00" if "radios" in description else ""),
     )
 

@@ -22,7 +22,7 @@ from uuid import UUID, uuid5
 from icshare.errors import ConflictError, HostError, NotSupportedError, PrivilegeError
 from icshare.host.dbus import CallRefusedError, Heard, Service
 from icshare.model.wifi import Passphrase
-from icshare.plan.steps import digest
+from icshare.plan.steps import StartAccessPoint
 from icshare.render.nmprofile import USER_KEY, parse_profile, profile_settings
 
 _NAME: Final = "org.freedesktop.NetworkManager"
@@ -98,20 +98,17 @@ _ACTIVE_REASONS: Final = {
 class AccessPointBackend(Protocol):
     """Who makes access points; each has its own kind of text, which tells everything but the passphrase."""
 
-    def start(self, text: str, secret: str) -> None:
-        """Make the access point of *text*, in place of ours that there is; it announces itself when this returns.
-
-        Args:
-            text: What it is.
-            secret: Identity of its passphrase.
+    def start(self, step: StartAccessPoint) -> None:
+        """Make the access point of *step*, in place of ours that there is; it announces itself when this returns.
 
         Raises:
             HostError: It could not be made, the message says why; there is none then.
+            ConflictError: Its passphrase is not kept.
         """
         ...
 
     def running(self) -> str | None:
-        """Return the `version` of our access point that is in force, None when there is none.
+        """Return the version (`StartAccessPoint.version`) of our access point in force, None when there is none.
 
         Raises:
             HostError: That could not be found out.
@@ -125,11 +122,6 @@ class AccessPointBackend(Protocol):
             HostError: It does not end.
         """
         ...
-
-
-def version(text: str, secret: str) -> str:
-    """Return what tells the access point of *text* and *secret* from others; nothing of the passphrase is in it."""
-    return digest(f"{text}{secret}\n")
 
 
 def managed_links() -> frozenset[str]:
@@ -189,12 +181,23 @@ class NetworkManagerAccessPoint:
         self._uuid = access_point_uuid(run_directory)
         self._find_passphrase = find_passphrase
 
-    def start(self, text: str, secret: str) -> None:
-        """Make the access point of *text* (`render.nmprofile`); see `AccessPointBackend`."""
-        profile = parse_profile(text)
-        passphrase = self._find_passphrase(secret)
-        if passphrase is None:
-            raise HostError(f"the passphrase of {profile.ssid!r} is not kept any more")
+    def check(self, interface: str, secret: str) -> None:
+        """Check that NetworkManager can make an access point on the radio of *interface*, and knows its passphrase.
+
+        Raises:
+            ConflictError: Wi-Fi is switched off in NetworkManager, or the passphrase is not kept.
+            NotSupportedError: The radio can be no access point.
+            HostError: NetworkManager does not answer.
+        """
+        refuse_unusable(interface)
+        self._passphrase(secret)
+
+    def start(self, step: StartAccessPoint) -> None:
+        """Make the access point of *step*; see `AccessPointBackend`."""
+        profile = parse_profile(step.text)
+        passphrase = self._passphrase(step.secret)
+        if self.running() == step.version:
+            return
         service = Service.find(_NAME)
         if service is None:
             raise HostError("NetworkManager does not run any more")
@@ -202,7 +205,7 @@ class NetworkManagerAccessPoint:
             self._end(service)
             device = _await_device(service, profile.interface)
             try:
-                self._activate(service, device, profile_settings(profile, passphrase, version(text, secret)))
+                self._activate(service, device, profile_settings(profile, passphrase, self._uuid, step.version))
             except BaseException:
                 self._end(service)
                 raise
@@ -227,6 +230,12 @@ class NetworkManagerAccessPoint:
         if service is not None:
             with service:
                 self._end(service)
+
+    def _passphrase(self, secret: str) -> Passphrase:
+        found = self._find_passphrase(secret)
+        if found is None:
+            raise ConflictError("the passphrase of the access point is not kept here", hint="share again")
+        return found
 
     def _activate(self, service: Service, device: str, settings: object) -> None:
         """Activate a profile and wait until it is; what fails has the device's reason, or the connection's."""

@@ -69,6 +69,13 @@ class Band(StrEnum):
     GHZ6 = "6"
 
 
+class Maker(StrEnum):
+    """Who makes an access point: our own hostapd, or NetworkManager where the radio is its."""
+
+    HOSTAPD = "hostapd"
+    NETWORKMANAGER = "networkmanager"
+
+
 class Passphrase:
     """A WPA passphrase, 8 to 63 printable ASCII characters. It shows itself only when asked by `reveal`."""
 

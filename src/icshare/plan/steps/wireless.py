@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from icshare.model.names import InterfaceName
+from icshare.model.wifi import Maker
 from icshare.plan.steps.step import LinkRef, Step, digest
 
 # A journal is decoded with these limits: what lies outside of them was not written by us. (\Z: $ lets a newline pass.)
@@ -93,17 +94,19 @@ class SetInterfaceType(Step, frozen=True, tag="set-interface-type"):
 
 
 class _AccessPoint(Step, frozen=True):
-    """What starting and stopping hostapd have in common.
+    """What starting and stopping an access point have in common.
 
     Attributes:
         link: The link that it serves on.
-        text: The whole configuration, without the passphrase.
+        text: The whole configuration, or profile, without the passphrase.
         secret: Identity of the passphrase, which is looked up when the step runs.
+        by: Who makes it.
     """
 
     link: InterfaceName
     text: str
     secret: _Secret
+    by: Maker = Maker.HOSTAPD
 
     @property
     def key(self) -> str:
@@ -116,17 +119,21 @@ class _AccessPoint(Step, frozen=True):
 
 
 class StartAccessPoint(_AccessPoint, frozen=True, tag="start-access-point"):
-    """Start hostapd with a configuration, in place of the one that runs."""
+    """Start the access point with a configuration, in place of the one that runs.
+
+    Made by NetworkManager it also is what makes the link one of the type for access points, for as long as it runs.
+    """
 
     def describe(self) -> str:
-        return f"access point: start on {self.link} ({self.version})"
+        by = " by NetworkManager" if self.by is Maker.NETWORKMANAGER else ""
+        return f"access point: start on {self.link}{by} ({self.version})"
 
     def inverse(self) -> "StopAccessPoint":
         return StopAccessPoint(**asdict(self))
 
 
 class StopAccessPoint(_AccessPoint, frozen=True, tag="stop-access-point"):
-    """Stop hostapd and remove the files it made."""
+    """Stop the access point, and remove what was made for it."""
 
     def describe(self) -> str:
         return "access point: stop"
