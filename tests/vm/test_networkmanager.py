@@ -10,11 +10,12 @@ from tests.vm.conftest import MakeNode, Modprobe
 from tests.vm.hardware import first_link, radios
 from tests.vm.nodes import Daemon, Node, connect
 
-from icshare.errors import HostError
+from icshare.errors import ConflictError, HostError
 from icshare.host import command
 from icshare.host.networkmanager import (
     NetworkManagerAccessPoint,
     access_point_uuid,
+    managed_links,
     manages,
     refuse_unusable,
     version,
@@ -205,6 +206,39 @@ def test_clients_of_a_bridge_and_of_the_radio_are_in_one_network(
         station.run("ping", "-c", "3", "-W", "5", address)
     assert managed.ask(lambda: _access_point().running()) == version(_text(managed.link), SECRET)
     assert managed.node.ip_json("link", "show", "dev", managed.link)[0]["master"] == "ics-br0"
+
+
+def test_a_link_that_was_just_made_becomes_an_access_point_beside_the_other(managed: Managed, station: Node) -> None:
+    """NetworkManager learns of such a link a little later than its maker does."""
+    managed.node.run("iw", "dev", managed.link, "interface", "add", "ics-ap0", "type", "__ap")
+    assert managed.start(_text("ics-ap0")) == ""
+    assert managed.ask(lambda: sorted(managed_links())) == ["ics-ap0", managed.link]
+    _join(station, WORDS, "CTRL-EVENT-CONNECTED")
+    managed.ask(lambda: _access_point().stop())
+    managed.node.run("iw", "dev", "ics-ap0", "del")
+    assert managed.ask(lambda: _access_point().running()) is None
+
+
+def test_what_networkmanager_leaves_alone_is_not_its_own(managed: Managed) -> None:
+    managed.nmcli("device", "set", managed.link, "managed", "no")
+    assert managed.ask(lambda: manages(managed.link)) is False
+    said = managed.start(_text(managed.link))
+    assert said == (
+        f"NetworkManager cannot use {managed.link}: it is told to leave it alone (nmcli device set ... managed yes)"
+    )
+
+
+def test_wi_fi_that_is_switched_off_is_told_before_anything_is_changed(managed: Managed) -> None:
+    managed.nmcli("radio", "wifi", "off")
+
+    def question() -> list[str | None]:
+        try:
+            refuse_unusable(managed.link)
+        except ConflictError as error:
+            return [error.message, error.hint]
+        return []
+
+    assert managed.ask(question) == ["Wi-Fi is switched off in NetworkManager", "nmcli radio wifi on"]
 
 
 def test_a_wrong_passphrase_keeps_a_station_out(managed: Managed, station: Node) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from icshare.cli import errors, schema
+from icshare.cli.summary import placement_in
 from icshare.cli.words import SECURITY
 from icshare.errors import RefusedError
 from icshare.model.connection import Characteristics
@@ -57,7 +58,7 @@ def status_document(status: "SharingStatus", mappings: "Sequence[MappingStatus]"
         firewalls=firewalls,
         active_mappings=sum(one.state == "active" for one in mappings),
         inactive_mappings=tuple(mapping_document(one) for one in mappings if one.state == "inactive"),
-        access_point=_access_point(sharing),
+        access_point=_access_point(sharing, record.segments if record else ()),
         notes=record.notes if record else (),
         checks=_checks(status.health),
     )
@@ -143,10 +144,12 @@ def access_point_document(
     )
 
 
-def wifi_document(access_point: "AccessPoint", passphrase: "Passphrase", code: str) -> schema.WifiDocument:
+def wifi_document(
+    access_point: "AccessPoint", placement: "Placement | None", passphrase: "Passphrase", code: str
+) -> schema.WifiDocument:
     """Return what ``icshare wifi show`` prints; *code* is the text of the QR code."""
     return schema.WifiDocument(
-        access_point=access_point_document(access_point),
+        access_point=access_point_document(access_point, placement),
         security=SECURITY,
         passphrase=passphrase.reveal(),
         code=_text(code),
@@ -188,7 +191,7 @@ def _share(
         privates=sharing.privates,
         firewall=sharing.public in {one.interface for one in result.plan.firewalls},
         segments=_segments(sharing, result.plan.segments),
-        access_point=_access_point(sharing),
+        access_point=_access_point(sharing, result.plan.segments),
         notes=tuple(_text(note) for note in result.plan.notes),
         changes=tuple(change.describe() for change in result.changes),
         checks=checks,
@@ -234,10 +237,10 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
     )
 
 
-def _access_point(sharing: "Sharing | None") -> schema.AccessPointDocument | None:
+def _access_point(sharing: "Sharing | None", segments: "Iterable[Segment]") -> schema.AccessPointDocument | None:
     if sharing is None or sharing.access_point is None:
         return None
-    return access_point_document(sharing.access_point)
+    return access_point_document(sharing.access_point, placement_in(segments))
 
 
 def _checks(health: "Health") -> tuple[schema.CheckDocument, ...]:

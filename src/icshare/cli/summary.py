@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from icshare.model.mapping import MappingStatus
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Check
-    from icshare.model.wifi import AccessPoint
+    from icshare.model.wifi import AccessPoint, Placement
 
 _STATES = ("active", "inactive", "disabled")
 _FEW = 10
@@ -24,6 +24,11 @@ def partners(sharing: "Sharing") -> str:
     if sharing.access_point is not None and sharing.access_point.interface == sharing.public:
         names.append(f"the access point {sharing.access_point.ssid}")
     return ", ".join(names)
+
+
+def placement_in(segments: "Iterable[Segment]") -> "Placement | None":
+    """Return where the access point in one of *segments* is, None without one."""
+    return next((one.access_point for one in segments if one.access_point is not None), None)
 
 
 def print_summary(
@@ -38,7 +43,7 @@ def print_summary(
     for number, segment in enumerate(segments):
         pairs += _segment(sharing, segment, main=number == 0)
     if sharing.access_point is not None:
-        pairs.append(("Wi-Fi", _in_words(sharing.access_point)))
+        pairs.append(("Wi-Fi", _in_words(sharing.access_point, placement_in(segments))))
     out.fields([*pairs, *_protection(sharing.public, firewalls), *_mappings(mappings)])
 
 
@@ -69,10 +74,9 @@ def print_notes(out: Printer, notes: Iterable[str], warnings: "Iterable[Check]" 
         out.line(mark, text)
 
 
-def _in_words(access_point: "AccessPoint") -> str:
-    words = [f"{access_point.ssid} on {access_point.interface}"]
-    words += [f"{access_point.band} GHz"] if access_point.band else []
-    words += [f"channel {access_point.channel}"] if access_point.channel else []
+def _in_words(access_point: "AccessPoint", placement: "Placement | None") -> str:
+    words = [f"{access_point.ssid} on {placement.interface if placement else access_point.interface}"]
+    words += [str(placement.channel)] if placement else []
     words += ["not announced"] if access_point.hidden else []
     words += ["clients kept apart"] if access_point.isolated else []
     return ", ".join(words)

@@ -24,10 +24,13 @@ def show(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> N
     access_point, passphrase = session.manager.keys.present()
     if json:
         from icshare.cli.documents import wifi_document
+        from icshare.cli.summary import placement_in
         from icshare.render.joincode import join_code
 
         code = join_code(access_point.ssid, passphrase, hidden=access_point.hidden)
-        write_json(session.stdout, wifi_document(access_point, passphrase, code))
+        record = session.manager.status().record
+        placement = placement_in(record.segments if record else ())
+        write_json(session.stdout, wifi_document(access_point, placement, passphrase, code))
     else:
         print_passphrase(session.out, access_point, passphrase)
 

@@ -34,7 +34,7 @@ def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Heal
         *_subnet(snapshot, record),
         *_legacy(),
         *_apparmor(),
-        *examine_wireless([link.name for link in snapshot.links if link.facts.wireless]),
+        *examine_wireless([link.name for link in snapshot.links if link.facts.wireless], country=snapshot.country),
     ]
     if record is not None:
         found += checks.check(snapshot, record.wanted, record.segments, service).checks

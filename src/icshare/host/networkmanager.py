@@ -35,13 +35,14 @@ _ACTIVE: Final = f"{_NAME}.Connection.Active"
 _PROFILE: Final = f"{_NAME}.Settings.Connection"
 _NAMESPACE: Final = UUID("3f0e0f5c-7d5e-5c58-9a4e-6d6b7a1c9f10")
 
+_READY_SECONDS: Final = 10.0
 _ACTIVATION_SECONDS: Final = 45.0
 _DEACTIVATION_SECONDS: Final = 20.0
 
 _WIFI: Final = 2
 _CAN_BE_AP: Final = 0x40
 _ACTIVATED, _DEACTIVATED = 2, 4
-_DEVICE_FAILED: Final = 120
+_DEVICE_DISCONNECTED, _DEVICE_FAILED = 30, 120
 
 _GONE: Final = frozenset(
     {
@@ -61,6 +62,11 @@ _DENIED: Final = frozenset(
     }
 )
 
+_UNREADY: Final = {
+    10: "it is told to leave it alone (nmcli device set ... managed yes)",
+    20: "Wi-Fi is switched off, or wpa_supplicant does not run",
+}
+"""NMDeviceState, of devices that are not ready."""
 _DEVICE_REASONS: Final = {
     2: "the radio is managed by NetworkManager only now",
     3: "NetworkManager does not manage the radio any more",
@@ -126,22 +132,27 @@ def version(text: str, secret: str) -> str:
     return digest(f"{text}{secret}\n")
 
 
-def manages(interface: str) -> bool:
-    """Tell whether NetworkManager runs and manages the Wi-Fi link *interface*.
+def managed_links() -> frozenset[str]:
+    """Return the names of the Wi-Fi links that NetworkManager manages; none where it does not run.
 
     Raises:
         HostError: It runs and does not answer.
     """
     service = Service.find(_NAME)
     if service is None:
-        return False
+        return frozenset()
     with service:
-        device = _device(service, interface)
-        return (
-            device is not None
-            and service.get(device, _DEVICE, "DeviceType") == _WIFI
-            and bool(service.get(device, _DEVICE, "Managed"))
-        )
+        found = set()
+        for device in service.get(_ROOT, _NAME, "Devices"):
+            with _tolerated(_GONE):
+                if service.get(device, _DEVICE, "DeviceType") == _WIFI and service.get(device, _DEVICE, "Managed"):
+                    found.add(str(service.get(device, _DEVICE, "Interface")))
+        return frozenset(found)
+
+
+def manages(interface: str) -> bool:
+    """Tell whether NetworkManager runs and manages the Wi-Fi link *interface*. Errors as for `managed_links`."""
+    return interface in managed_links()
 
 
 def refuse_unusable(interface: str) -> None:
@@ -189,9 +200,7 @@ class NetworkManagerAccessPoint:
             raise HostError("NetworkManager does not run any more")
         with service:
             self._end(service)
-            device = _device(service, profile.interface)
-            if device is None:
-                raise HostError(f"NetworkManager knows no link {profile.interface}")
+            device = _await_device(service, profile.interface)
             try:
                 self._activate(service, device, profile_settings(profile, passphrase, version(text, secret)))
             except BaseException:
@@ -301,6 +310,27 @@ def _device(service: Service, interface: str) -> str | None:
     with _tolerated(_GONE):
         (path,) = service.call(_ROOT, _NAME, "GetDeviceByIpIface", "s", (interface,))
     return path
+
+
+def _await_device(service: Service, interface: str) -> str:
+    """Return the device of a link when it is ready: one that was just made is not, and may not be known yet.
+
+    Raises:
+        HostError: It is not known, or does not become ready.
+    """
+    deadline = time.monotonic() + _READY_SECONDS
+    with service.heard(_NAME, "DeviceAdded") as added, service.heard(_DEVICE, "StateChanged") as moved:
+        while (device := _device(service, interface)) is None:
+            if added(deadline - time.monotonic()) is None:
+                raise HostError(f"NetworkManager knows no link {interface}")
+        state = service.get(device, _DEVICE, "State")
+        while state < _DEVICE_DISCONNECTED:
+            heard = moved(deadline - time.monotonic())
+            if heard is None:
+                words = _UNREADY.get(state, f"state {state}")
+                raise HostError(f"NetworkManager cannot use {interface}: {words}")
+            state = heard[1][0] if heard[0] == device else state
+        return device
 
 
 @contextmanager

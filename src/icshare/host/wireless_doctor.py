@@ -5,8 +5,8 @@ from pathlib import Path
 
 from icshare.errors import HostError, NotSupportedError
 from icshare.host import command, networkmanager, regulatory, rfkill
-from icshare.model.regulation import WORLD
 from icshare.model.status import Check, Grade
+from icshare.model.wifi import WORLD
 
 
 def examine_wireless(

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from icshare.model.wifi import Country
 
-WORLD = Country("00")
-"""The rules where no country is set: what is allowed everywhere."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegulatoryRule:
@@ -42,7 +39,7 @@ class Regulation:
     """What holds in one country.
 
     Attributes:
-        country: Its code; `WORLD` where none is set.
+        country: Its code; `wifi.WORLD` where none is set.
         rules: Its rules, as they are in the database. What no rule allows is forbidden.
     """
 

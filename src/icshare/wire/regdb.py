@@ -28,7 +28,7 @@ _NO_OUTDOOR, _DFS, _NO_IR, _AUTO_BANDWIDTH = 1 << 1, 1 << 2, 1 << 3, 1 << 4
 
 
 def countries(data: bytes) -> frozenset[Country]:
-    """Return the countries that the database *data* knows, `regulation.WORLD` among them.
+    """Return the countries that the database *data* knows, `wifi.WORLD` among them.
 
     Raises:
         HostError: It is damaged, or no database of a version known here.

@@ -1,7 +1,6 @@
 """``icshare share --ssid`` and ``icshare wifi show``: what is asked for, what is shown to whom, what is kept."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from icshare.cli import schema
 from icshare.cli.sharing import _complete_band
 from icshare.cli.summary import partners
 from icshare.errors import HostError, PrivilegeError
-from icshare.model.link import LinkFacts
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Sharing
-from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import AccessPoint, Band, Country, Ssid, passphrase
 from icshare.testing import FakeHost
 
@@ -28,20 +25,14 @@ GIVEN = "correct horse battery"
 SHARE = ("share", "wan0", "wlan0", "--ssid", "Gäste 5")
 
 
-LINKS: list[Any] = [*HOST["links"], {"name": "wlan0"}, {"name": "wlan1"}]
-
-
-def _host() -> Snapshot:
-    host = snapshot({**HOST, "links": LINKS})
-    radio = LinkFacts(wireless=True, wireless_type=3, hardware=True)
-    links = (replace(one, facts=radio) if one.name.startswith("wlan") else one for one in host.links)
-    return replace(host, links=tuple(links))
+LINKS: list[Any] = [*HOST["links"], {"name": "wlan0", "radio": 0}, {"name": "wlan1", "radio": 1}]
+RADIOS = [{"index": 0}, {"index": 1, "interfaces": 1}]
 
 
 @pytest.fixture
 def machine() -> Machine:
     """Give a machine with two radios."""
-    return Machine(manager=FakeManager(host=FakeHost(_host())))
+    return Machine(manager=FakeManager(host=FakeHost(snapshot({**HOST, "links": LINKS, "radios": RADIOS}))))
 
 
 @pytest.fixture
@@ -84,7 +75,7 @@ def test_what_is_asked_for_is_passed_on(machine: Machine, file: str) -> None:
     )
     assert machine.manager.keys.present()[1] == passphrase(GIVEN)
     assert GIVEN not in ran.out
-    assert "x on wlan1, 5 GHz, channel 36, not announced, clients kept apart" in ran.out
+    assert "x on wlan1, channel 36 (5180 MHz), not announced, clients kept apart" in ran.out
 
 
 def test_a_passphrase_comes_from_standard_input(machine: Machine) -> None:
@@ -159,9 +150,9 @@ def test_documents_tell_the_access_point_and_no_passphrase(machine: Machine) -> 
         document = json.loads(ran.out)["access_point"]
         assert document == {
             "ssid": "Gäste 5",
-            "interface": "wlan0",
+            "interface": "ics-ap0",
             "band": "2.4",
-            "channel": None,
+            "channel": 1,
             "hidden": False,
             "isolated": False,
             "country": None,
@@ -172,7 +163,7 @@ def test_documents_tell_the_access_point_and_no_passphrase(machine: Machine) -> 
 def test_status_tells_the_access_point_and_no_passphrase(machine: Machine) -> None:
     machine(*SHARE, "--hidden")
     out = machine("status").out
-    assert "Gäste 5 on wlan0, not announced" in out
+    assert "Gäste 5 on ics-ap0, channel 1 (2412 MHz), not announced" in out
     assert NEW not in out
 
 
@@ -205,6 +196,13 @@ def test_an_access_point_on_the_radio_of_the_public_connection_is_named_by_its_n
     assert partners(Sharing(public=wlan0, privates=(), access_point=beside)) == "the access point home"
     assert partners(Sharing(public=wlan0, privates=(lan0,), access_point=beside)) == "lan0, the access point home"
     assert partners(Sharing(public=lan0, privates=(wlan0,), access_point=beside)) == "wlan0"
+
+
+def test_an_access_point_is_made_beside_the_public_connection_of_the_same_radio(machine: Machine) -> None:
+    ran = machine("share", "wlan0", "wlan0", "--ssid", "home")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("Sharing wlan0 with the access point home.\n")
+    assert "Sharing wlan0 with the access point home for" in machine("status").out
 
 
 def test_only_root_may_see_the_passphrase(machine: Machine) -> None:
