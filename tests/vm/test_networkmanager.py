@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
 from tests.vm.hardware import first_link, radios
-from tests.vm.nodes import Daemon, Node, connect
+from tests.vm.nodes import Daemon, Node, connect, lease
 
 from icshare.errors import ConflictError, HostError
 from icshare.host import command
@@ -269,6 +269,33 @@ def test_another_access_point_takes_the_place_of_the_first(managed: Managed) -> 
     assert managed.ask(lambda: _access_point().running()) == version(second, SECRET)
     shown = managed.nmcli("-t", "-f", "UUID", "connection", "show", "--active").split()
     assert shown.count(str(access_point_uuid(RUN))) == 1
+
+
+def test_sharing_leaves_the_radio_to_whom_it_belongs(managed: Managed, station: Node) -> None:
+    """First NetworkManager manages the link; then it is told not to, and has to leave our own link alone as well."""
+    node = managed.node
+    node.ip("link", "add", "eth0", "up", "type", "veth", "peer", "name", "peer0")
+    node.ip("address", "add", "198.51.100.2/24", "dev", "eth0")
+    (node.directory / "words").write_text(f"{WORDS}\n")
+    share = ("share", "eth0", managed.link, "--ssid", "icshare vm", "--passphrase-file", str(node.directory / "words"))
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": managed.address}
+
+    def icshare(*words: str) -> str:
+        done = node.icshare(*words, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for makes, words in (("NetworkManager", "yes"), ("hostapd", "no")):
+        managed.nmcli("device", "set", managed.link, "managed", words)
+        before = node.run("iw", "dev").stdout.count("Interface")
+        said = icshare(*share)
+        assert ("NetworkManager, which manages" in " ".join(said.split())) == (makes == "NetworkManager")
+        joined = _join(station, WORDS, "CTRL-EVENT-CONNECTED")
+        lease(station, "wlan9")
+        joined.end()
+        icshare("stop")
+        assert node.run("iw", "dev").stdout.count("Interface") == before
+        assert "type AP" not in node.run("iw", "dev").stdout
 
 
 def test_without_networkmanager_it_manages_nothing(make_node: MakeNode) -> None:

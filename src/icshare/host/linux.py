@@ -16,6 +16,7 @@ from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphra
 from icshare.host.dhcp_probe import send_probe
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
+from icshare.host.networkmanager import NetworkManagerAccessPoint, access_point_uuid, leave_alone, managed_links
 from icshare.host.preflight import preflight
 from icshare.host.radios import Radios, set_country
 from icshare.host.radios import look as look_at_radios
@@ -54,7 +55,10 @@ class LinuxHost:
             passphrases: Where the passphrases of access points are kept, None for nowhere.
         """
         self._service = Service(run_directory)
-        self._access_point = AccessPointService(run_directory, passphrases or NoPassphrases())
+        keeper = passphrases or NoPassphrases()
+        self._run_directory = run_directory
+        self._access_point = AccessPointService(run_directory, keeper)
+        self._networkmanager = NetworkManagerAccessPoint(run_directory, keeper.find)
         self._log = LogService(run_directory)
 
     @property
@@ -65,7 +69,12 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account(), channels_in=_channels_in)
+        return Environment(
+            files=self._service.files,
+            user=account(),
+            profile=access_point_uuid(self._run_directory),
+            channels_in=_channels_in,
+        )
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -92,12 +101,18 @@ class LinuxHost:
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
                 service=self._service.running(),
-                access_point=self._access_point.running(),
+                access_point=self._serving(wireless=wireless),
                 radios=radios,
+                managed=managed_links() if wireless else frozenset(),
                 country=country,
                 resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
             )
+
+    def _serving(self, *, wireless: bool) -> str | None:
+        """Return the version of the access point in force, None when there is none."""
+        own = self._access_point.running()
+        return own if own is not None or not wireless else self._networkmanager.running()
 
     def addresses_of(self, name: str) -> tuple[IPv4Address, ...]:
         """Return the IPv4 addresses of a link, () when it is gone.
@@ -119,12 +134,12 @@ class LinuxHost:
             PrivilegeError: A capability is missing.
         """
         preflight(plan, own={process.pid for process in self._service.processes()})
-        for step in plan.steps:
-            if isinstance(step, s.StartAccessPoint):
-                self._access_point.check(step.secret)
         for segment in plan.segments:
             if segment.access_point is not None:
                 refuse_blocked(segment.access_point.radio_name)
+        for step in plan.steps:
+            if isinstance(step, s.StartAccessPoint):
+                self._access_point.check(step)
 
     def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
         """Test from end to end that what is wanted works now."""
@@ -219,10 +234,16 @@ class LinuxHost:
                 self._service.start(step.text)
             case s.StopService():
                 self._service.stop()
+            case s.StartAccessPoint() if step.networkmanager:
+                self._access_point.stop()
+                self._networkmanager.start(step.text, step.secret)
             case s.StartAccessPoint():
+                self._networkmanager.stop()
+                leave_alone(step.link)
                 self._access_point.start(step)
             case s.StopAccessPoint():
                 self._access_point.stop()
+                self._networkmanager.stop()
             case s.SetCountry():
                 set_country(step.country)
             case s.ForgetProbe():

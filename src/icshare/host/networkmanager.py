@@ -35,6 +35,7 @@ _ACTIVE: Final = f"{_NAME}.Connection.Active"
 _PROFILE: Final = f"{_NAME}.Settings.Connection"
 _NAMESPACE: Final = UUID("3f0e0f5c-7d5e-5c58-9a4e-6d6b7a1c9f10")
 
+_NOTICE_SECONDS: Final = 3.0
 _READY_SECONDS: Final = 10.0
 _ACTIVATION_SECONDS: Final = 45.0
 _DEACTIVATION_SECONDS: Final = 20.0
@@ -42,7 +43,7 @@ _DEACTIVATION_SECONDS: Final = 20.0
 _WIFI: Final = 2
 _CAN_BE_AP: Final = 0x40
 _ACTIVATED, _DEACTIVATED = 2, 4
-_DEVICE_DISCONNECTED, _DEVICE_FAILED = 30, 120
+_DEVICE_UNMANAGED, _DEVICE_DISCONNECTED, _DEVICE_FAILED = 10, 30, 120
 
 _GONE: Final = frozenset(
     {
@@ -174,6 +175,32 @@ def refuse_unusable(interface: str) -> None:
             raise ConflictError("Wi-Fi is switched off in NetworkManager", hint="nmcli radio wifi on")
         if not service.get(device, _WIRELESS, "WirelessCapabilities") & _CAN_BE_AP:
             raise NotSupportedError(f"the radio of {interface} can be no access point")
+
+
+def leave_alone(interface: str) -> None:
+    """Have NetworkManager leave a link of ours alone that was made a moment ago; where it does not run, do nothing.
+
+    It takes every Wi-Fi link that it is not told to leave, and makes a station of it. What it is told so it forgets
+    with the link.
+
+    Raises:
+        HostError: It does not let go of the link.
+    """
+    service = Service.find(_NAME)
+    if service is None:
+        return
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    with service, service.heard(_NAME, "DeviceAdded") as added, service.heard(_DEVICE, "StateChanged") as moved:
+        while (device := _device(service, interface)) is None:
+            if added(deadline - time.monotonic()) is None:
+                return  # it does not see this network namespace
+        if not service.get(device, _DEVICE, "Managed"):
+            return
+        service.call(device, "org.freedesktop.DBus.Properties", "Set", "ssv", (_DEVICE, "Managed", ("b", False)))
+        deadline = time.monotonic() + _READY_SECONDS
+        while service.get(device, _DEVICE, "State") != _DEVICE_UNMANAGED:
+            if moved(deadline - time.monotonic()) is None:
+                raise HostError(f"NetworkManager does not let go of {interface}")
 
 
 class NetworkManagerAccessPoint:

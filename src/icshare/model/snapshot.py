@@ -25,6 +25,7 @@ class Snapshot:
         service: Digest of the configuration our dnsmasq runs with, None when it is not running.
         access_point: Digest of what our access point runs with (`steps.StartAccessPoint`), None when it does not run.
         radios: All radios.
+        managed: Names of the Wi-Fi links that NetworkManager manages.
         country: Regulatory domain in force: a country, `WORLD`, or 98 or 99 for a mixture; "" without radios.
         resolvers: The host's name servers.
         boot_seconds: Seconds since boot when this was read, for the remaining life of addresses.
@@ -42,6 +43,7 @@ class Snapshot:
     service: str | None = None
     access_point: str | None = None
     radios: tuple[Radio, ...] = ()
+    managed: frozenset[str] = frozenset()
     country: str = ""
     resolvers: tuple[IPv4Address, ...] = ()
     boot_seconds: float = 0.0

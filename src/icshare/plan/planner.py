@@ -19,6 +19,7 @@ a port (as Windows keeps its bridge).
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from uuid import UUID
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection, Status
@@ -40,6 +41,7 @@ from icshare.render.firewall import firewall_ruleset
 from icshare.render.hostapd import access_point_configuration
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import ruleset
+from icshare.render.nmprofile import Profile, profile_text
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -62,11 +64,13 @@ class Environment:
     Attributes:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as.
+        profile: Identity of the profile for an access point that NetworkManager makes.
         channels_in: Tells what channels may be used for in another country than the one that is set.
     """
 
     files: ServiceFiles
     user: str
+    profile: UUID
     channels_in: ChannelsIn = unknown_country
 
 
@@ -150,7 +154,13 @@ def make_plan(
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments)),
         *_country(sharing.access_point, baseline),
-        *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
+        *(
+            step
+            for segment in segments
+            for step in _segment_links(
+                segment, baseline, present or Present(), _by_networkmanager(sharing, segment, environment)
+            )
+        ),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
@@ -266,13 +276,16 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
             raise RefusedError(problems, hint="set --subnet, or the addresses under [dhcp], so that they agree")
 
 
-def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
+def _segment_links(
+    segment: Segment, baseline: Snapshot, present: Present, serving: Sequence[AnyStep]
+) -> Iterator[AnyStep]:
     members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
     refs = {name: LinkRef(name) for name in segment.members} | {link.name: _ref(link) for link in members}
     yield from _wireless_link(segment.access_point, baseline)
+    yield from serving
     if segment.bridged:
         first = next((link for link in members if link.name in present.members), members[0] if members else None)
         mac = present.bridge_mac or (first.address if first else "")
@@ -293,6 +306,8 @@ def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[
         return
     if placement.made:
         yield s.CreateAccessPointLink(name=placement.interface, radio=placement.radio)
+        return
+    if placement.networkmanager:  # which does that as well
         return
     link = _link(baseline, placement.interface)
     kind = link.facts.wireless_type or InterfaceType.STATION
@@ -315,12 +330,31 @@ def _country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyStep
 def _access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
     """Serve on the radio, when all that clients will ask for is there."""
     for segment in segments:
-        if wanted is not None and segment.access_point is not None:
-            radio = baseline.radio(segment.access_point.radio)
+        placement = segment.access_point
+        if wanted is not None and placement is not None and not placement.networkmanager:
+            radio = baseline.radio(placement.radio)
             assert radio is not None, "the access point was placed on it"
             country = wanted.country or (Country(baseline.country) if baseline.country.isalpha() else None)
             text = access_point_configuration(wanted, segment, radio, country)
-            yield s.StartAccessPoint(link=segment.access_point.interface, text=text, secret=wanted.secret)
+            yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret)
+
+
+def _by_networkmanager(sharing: Sharing, segment: Segment, environment: Environment) -> tuple[AnyStep, ...]:
+    """Have NetworkManager serve, before the link has an address or is a port of ours: it would not leave it so."""
+    wanted, placement = sharing.access_point, segment.access_point
+    if wanted is None or placement is None or not placement.networkmanager:
+        return ()
+    profile = Profile(
+        uuid=environment.profile,
+        interface=placement.interface,
+        ssid=wanted.ssid,
+        band=placement.channel.band,
+        channel=placement.channel.number,
+        hidden=wanted.hidden,
+        isolated=wanted.isolated,
+    )
+    text = profile_text(profile)
+    return (s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True),)
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:

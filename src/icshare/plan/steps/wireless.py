@@ -93,17 +93,19 @@ class SetInterfaceType(Step, frozen=True, tag="set-interface-type"):
 
 
 class _AccessPoint(Step, frozen=True):
-    """What starting and stopping hostapd have in common.
+    """What starting and stopping the access point have in common.
 
     Attributes:
         link: The link that it serves on.
-        text: The whole configuration, without the passphrase.
+        text: The whole configuration of hostapd, or the profile for NetworkManager; without the passphrase.
         secret: Identity of the passphrase, which is looked up when the step runs.
+        networkmanager: NetworkManager makes it.
     """
 
     link: InterfaceName
     text: str
     secret: _Secret
+    networkmanager: bool = False
 
     @property
     def key(self) -> str:
@@ -116,17 +118,18 @@ class _AccessPoint(Step, frozen=True):
 
 
 class StartAccessPoint(_AccessPoint, frozen=True, tag="start-access-point"):
-    """Start hostapd with a configuration, in place of the one that runs."""
+    """Start hostapd with a configuration, or have NetworkManager do it, in place of the access point that there is."""
 
     def describe(self) -> str:
-        return f"access point: start on {self.link} ({self.version})"
+        by = " by NetworkManager" if self.networkmanager else ""
+        return f"access point: start on {self.link}{by} ({self.version})"
 
     def inverse(self) -> "StopAccessPoint":
         return StopAccessPoint(**asdict(self))
 
 
 class StopAccessPoint(_AccessPoint, frozen=True, tag="stop-access-point"):
-    """Stop hostapd and remove the files it made."""
+    """Stop the access point and remove what was made for it."""
 
     def describe(self) -> str:
         return "access point: stop"
