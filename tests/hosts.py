@@ -107,9 +107,10 @@ def radio(
     bands: Sequence[str] = ("2.4", "5"),
     channels: int = 1,
     interfaces: int = 2,
+    world: bool = True,
     **fields: bool,
 ) -> Radio:
-    """Return a radio as most are, under the rules that hold where no country is set.
+    """Return a radio as most are.
 
     Args:
         index: Its number.
@@ -117,6 +118,7 @@ def radio(
         bands: Its bands.
         channels: On how many channels it can be at one time.
         interfaces: How many stations and access points it can have at one time.
+        world: The rules are those where no country is set: nothing may begin to send at 5 GHz.
         fields: What else is not usual.
     """
     kinds = frozenset(InterfaceType[one.upper()] for one in types)
@@ -129,7 +131,7 @@ def radio(
         name=f"phy{index}",
         types=kinds,
         channels=tuple(
-            replace(one, no_ir=one.number > 11, radar=one.number in range(52, 145), disabled=one.number > 165)
+            replace(one, no_ir=world and one.number > 11, radar=one.number in range(52, 145), disabled=one.number > 165)
             for one in found
         ),
         combinations=(combination,) if interfaces > 1 else (),

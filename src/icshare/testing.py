@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from uuid import UUID
 
 from icshare.errors import HostError
 from icshare.model.sharing import Segment, Wanted
@@ -61,7 +62,7 @@ class FakeHost:
         files = ServiceFiles(
             pid="/run/icshare/dnsmasq.pid", leases="/run/icshare/dnsmasq.leases", resolv="/etc/resolv.conf"
         )
-        return Environment(files=files, user="dnsmasq")
+        return Environment(files=files, user="dnsmasq", profile=UUID(int=1))
 
 
 class FakeJournal:

@@ -7,7 +7,6 @@ from tests import scenarios
 from tests.conftest import Golden
 
 from icshare.engine import Proposal
-from icshare.model.wifi import Maker
 from icshare.plan.diff import Change, Do
 from icshare.plan.steps import StartAccessPoint, StartService
 
@@ -22,8 +21,7 @@ def test_scenario_comes_out_as_written_down(name: str, golden: Golden) -> None:
     golden(scenario.directory / "dnsmasq.conf", service.text)
     for step in proposal.plan.steps:
         if isinstance(step, StartAccessPoint):
-            name = "profile.json" if step.by is Maker.NETWORKMANAGER else "hostapd.conf"
-            golden(scenario.directory / name, step.text)
+            golden(scenario.directory / ("profile.json" if step.networkmanager else "hostapd.conf"), step.text)
 
 
 def _lines(proposal: Proposal, scenario: scenarios.Scenario) -> Iterator[str]:

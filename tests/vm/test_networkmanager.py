@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.vm.conftest import RESOLV_CONF, MakeNode, Modprobe
+from tests.vm.conftest import MakeNode, Modprobe
 from tests.vm.hardware import first_link, radios
-from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, page
+from tests.vm.nodes import Daemon, Node, connect, lease
 
 from icshare.errors import ConflictError, HostError
 from icshare.host import command
@@ -18,11 +18,11 @@ from icshare.host.networkmanager import (
     managed_links,
     manages,
     refuse_unusable,
+    version,
 )
 from icshare.host.stations import read_stations
 from icshare.model.names import interface_name
-from icshare.model.wifi import Band, Maker, Passphrase, Ssid, passphrase
-from icshare.plan.steps import StartAccessPoint
+from icshare.model.wifi import Band, Passphrase, Ssid, passphrase
 from icshare.render.nmprofile import Profile, profile_text
 
 RUN = Path("/run/icshare")
@@ -46,8 +46,6 @@ rc-manager=unmanaged
 no-auto-default=*
 auth-polkit=false
 systemd-resolved=false
-[keyfile]
-unmanaged-devices=except:type:wifi
 [connectivity]
 enabled=false
 [device]
@@ -77,13 +75,13 @@ class Managed:
         """Run nmcli."""
         return self.node.run("nmcli", *words, env={"DBUS_SYSTEM_BUS_ADDRESS": self.address}).stdout
 
-    def start(self, step: StartAccessPoint) -> object:
-        """Make an access point; return what was said against it, "" for nothing."""
+    def start(self, text: str, secret: str = SECRET) -> object:
+        """Make an access point; return what NetworkManager said against it, "" for nothing."""
 
         def question() -> str:
             try:
-                _access_point().start(step)
-            except (HostError, ConflictError) as error:
+                _access_point().start(text, secret)
+            except HostError as error:
                 return error.message
             return ""
 
@@ -142,29 +140,35 @@ def _move(radio: str, node: Node) -> str:
     return link
 
 
-def _join(station: Node, words: str, until: str, ssid: str = "icshare vm") -> Daemon:
+def _join(station: Node, words: str, until: str) -> Daemon:
     path = station.directory / "wpa.conf"
     path.write_text(
-        f'network={{\n ssid="{ssid}"\n psk="{words}"\n key_mgmt=WPA-PSK\n scan_freq=2412\n scan_ssid=1\n}}\n'
+        f'network={{\n ssid="icshare vm"\n psk="{words}"\n key_mgmt=WPA-PSK\n scan_freq=2412\n scan_ssid=1\n}}\n'
     )
     return station.start("wpa_supplicant", "-i", "wlan9", "-c", str(path), "-D", "nl80211", until=until, seconds=90)
 
 
-def _step(link: str, channel: int = 1, secret: str = SECRET) -> StartAccessPoint:
-    profile = Profile(
-        interface=interface_name(link), ssid=Ssid("icshare vm"), band=Band.GHZ2, channel=channel, hidden=True
+def _text(link: str, channel: int = 1) -> str:
+    return profile_text(
+        Profile(
+            uuid=access_point_uuid(RUN),
+            interface=interface_name(link),
+            ssid=Ssid("icshare vm"),
+            band=Band.GHZ2,
+            channel=channel,
+            hidden=True,
+        )
     )
-    return StartAccessPoint(link=profile.interface, text=profile_text(profile), secret=secret, by=Maker.NETWORKMANAGER)
 
 
 def test_an_access_point_is_made_found_and_ended(managed: Managed, station: Node) -> None:
-    step = _step(managed.link)
+    text = _text(managed.link)
     assert managed.ask(lambda: manages(managed.link)) is True
     assert managed.ask(lambda: manages("lo")) is False
     managed.ask(lambda: refuse_unusable(managed.link))
     assert managed.ask(lambda: _access_point().running()) is None
-    assert managed.start(step) == ""
-    assert managed.ask(lambda: _access_point().running()) == step.version
+    assert managed.start(text) == ""
+    assert managed.ask(lambda: _access_point().running()) == version(text, SECRET)
     managed.node.ip("address", "add", "192.168.137.1/24", "dev", managed.link)
 
     joined = _join(station, WORDS, "CTRL-EVENT-CONNECTED")
@@ -192,7 +196,7 @@ def test_clients_of_a_bridge_and_of_the_radio_are_in_one_network(
     connect(managed.node, "lan0", wired, "eth0")
     managed.node.ip("link", "add", "ics-br0", "up", "type", "bridge", "forward_delay", "0")
     managed.node.ip("link", "set", "lan0", "master", "ics-br0")
-    assert managed.start(_step(managed.link)) == ""
+    assert managed.start(_text(managed.link)) == ""
     managed.node.ip("link", "set", managed.link, "master", "ics-br0")
     managed.node.ip("address", "add", "192.168.137.1/24", "dev", "ics-br0")
     _join(station, WORDS, "CTRL-EVENT-CONNECTED")
@@ -200,14 +204,14 @@ def test_clients_of_a_bridge_and_of_the_radio_are_in_one_network(
     wired.ip("address", "add", "192.168.137.8/24", "dev", "eth0")
     for address in ("192.168.137.1", "192.168.137.8"):
         station.run("ping", "-c", "3", "-W", "5", address)
-    assert managed.ask(lambda: _access_point().running()) == _step(managed.link).version
+    assert managed.ask(lambda: _access_point().running()) == version(_text(managed.link), SECRET)
     assert managed.node.ip_json("link", "show", "dev", managed.link)[0]["master"] == "ics-br0"
 
 
 def test_a_link_that_was_just_made_becomes_an_access_point_beside_the_other(managed: Managed, station: Node) -> None:
     """NetworkManager learns of such a link a little later than its maker does."""
     managed.node.run("iw", "dev", managed.link, "interface", "add", "ics-ap0", "type", "__ap")
-    assert managed.start(_step("ics-ap0")) == ""
+    assert managed.start(_text("ics-ap0")) == ""
     assert managed.ask(lambda: sorted(managed_links())) == ["ics-ap0", managed.link]
     _join(station, WORDS, "CTRL-EVENT-CONNECTED")
     managed.ask(lambda: _access_point().stop())
@@ -218,7 +222,7 @@ def test_a_link_that_was_just_made_becomes_an_access_point_beside_the_other(mana
 def test_what_networkmanager_leaves_alone_is_not_its_own(managed: Managed) -> None:
     managed.nmcli("device", "set", managed.link, "managed", "no")
     assert managed.ask(lambda: manages(managed.link)) is False
-    said = managed.start(_step(managed.link))
+    said = managed.start(_text(managed.link))
     assert said == (
         f"NetworkManager cannot use {managed.link}: it is told to leave it alone (nmcli device set ... managed yes)"
     )
@@ -237,37 +241,8 @@ def test_wi_fi_that_is_switched_off_is_told_before_anything_is_changed(managed: 
     assert managed.ask(question) == ["Wi-Fi is switched off in NetworkManager", "nmcli radio wifi on"]
 
 
-def test_a_connection_is_shared_by_an_access_point_that_networkmanager_makes(
-    managed: Managed, station: Node, isp: Node
-) -> None:
-    node, bus = managed.node, {"DBUS_SYSTEM_BUS_ADDRESS": managed.address}
-    connect(isp, "line0", node, "eth0")
-    address_line(isp, "line0", node, "eth0")
-    node.file("/etc/resolv.conf").write_text(RESOLV_CONF)
-    done = node.icshare("share", "eth0", managed.link, "--ssid", "shared", "--channel", "1", env=bus)
-    assert (done.returncode, done.stderr) == (0, "")
-    shown = json.loads(node.icshare("wifi", "show", "--json", env=bus).stdout)
-    assert shown["access_point"]["channel"] == 1
-    assert shown["passphrase"] in done.stdout
-    assert str(access_point_uuid(RUN)) in managed.nmcli("-t", "-f", "UUID", "connection", "show", "--active")
-
-    _join(station, shown["passphrase"], "CTRL-EVENT-CONNECTED", ssid="shared")
-    station.file("/etc/resolv.conf").write_text("nameserver 192.168.137.1\n")
-    assert lease(station, "wlan9").startswith("192.168.137.")
-    assert page(station) == str(LINE.ip)
-    (client,) = json.loads(node.icshare("clients", "--json", env=bus).stdout)["clients"]
-    assert client["station"]["signal"] < 0
-    assert node.icshare("status", env=bus).returncode == 0
-    # What is so already takes no change, and disconnects nobody.
-    assert json.loads(node.icshare("share", "eth0", managed.link, "--json", env=bus).stdout)["changes"] == []
-
-    assert node.icshare("stop", env=bus).returncode == 0
-    assert str(access_point_uuid(RUN)) not in managed.nmcli("-t", "-f", "UUID", "connection", "show")
-    assert not [one for one in node.ip_json("link", "show") if one["ifname"].startswith("ics-")]
-
-
 def test_a_wrong_passphrase_keeps_a_station_out(managed: Managed, station: Node) -> None:
-    assert managed.start(_step(managed.link)) == ""
+    assert managed.start(_text(managed.link)) == ""
     _join(station, "not the passphrase", "WRONG_KEY")
     assert managed.ask(read_nobody) == []
 
@@ -278,9 +253,9 @@ def read_nobody() -> list[str]:
 
 
 def test_what_cannot_be_made_is_one_reason_and_leaves_nothing(managed: Managed) -> None:
-    assert managed.start(_step("wlan77")) == "NetworkManager knows no link wlan77"
-    assert managed.start(_step(managed.link, secret="f" * 16)) == "the passphrase of the access point is not kept here"
-    said = managed.start(_step(managed.link, channel=199))
+    assert managed.start(_text("wlan77")) == "NetworkManager knows no link wlan77"
+    assert managed.start(_text(managed.link), "f" * 16) == "the passphrase of 'icshare vm' is not kept any more"
+    said = managed.start(_text(managed.link, channel=199))
     assert isinstance(said, str)
     assert said.startswith("NetworkManager"), said
     assert managed.ask(lambda: _access_point().running()) is None
@@ -288,12 +263,39 @@ def test_what_cannot_be_made_is_one_reason_and_leaves_nothing(managed: Managed) 
 
 
 def test_another_access_point_takes_the_place_of_the_first(managed: Managed) -> None:
-    first, second = _step(managed.link), _step(managed.link, channel=6)
+    first, second = _text(managed.link), _text(managed.link, channel=6)
     assert managed.start(first) == ""
     assert managed.start(second) == ""
-    assert managed.ask(lambda: _access_point().running()) == second.version
+    assert managed.ask(lambda: _access_point().running()) == version(second, SECRET)
     shown = managed.nmcli("-t", "-f", "UUID", "connection", "show", "--active").split()
     assert shown.count(str(access_point_uuid(RUN))) == 1
+
+
+def test_sharing_leaves_the_radio_to_whom_it_belongs(managed: Managed, station: Node) -> None:
+    """First NetworkManager manages the link; then it is told not to, and has to leave our own link alone as well."""
+    node = managed.node
+    node.ip("link", "add", "eth0", "up", "type", "veth", "peer", "name", "peer0")
+    node.ip("address", "add", "198.51.100.2/24", "dev", "eth0")
+    (node.directory / "words").write_text(f"{WORDS}\n")
+    share = ("share", "eth0", managed.link, "--ssid", "icshare vm", "--passphrase-file", str(node.directory / "words"))
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": managed.address}
+
+    def icshare(*words: str) -> str:
+        done = node.icshare(*words, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for makes, words in (("NetworkManager", "yes"), ("hostapd", "no")):
+        managed.nmcli("device", "set", managed.link, "managed", words)
+        before = node.run("iw", "dev").stdout.count("Interface")
+        said = icshare(*share)
+        assert ("NetworkManager, which manages" in " ".join(said.split())) == (makes == "NetworkManager")
+        joined = _join(station, WORDS, "CTRL-EVENT-CONNECTED")
+        lease(station, "wlan9")
+        joined.end()
+        icshare("stop")
+        assert node.run("iw", "dev").stdout.count("Interface") == before
+        assert "type AP" not in node.run("iw", "dev").stdout
 
 
 def test_without_networkmanager_it_manages_nothing(make_node: MakeNode) -> None:
@@ -301,4 +303,4 @@ def test_without_networkmanager_it_manages_nothing(make_node: MakeNode) -> None:
     machine = Managed(node, "lo")
     machine.ask(lambda: refuse_unusable("wlan0"))
     assert machine.ask(lambda: [manages("wlan0"), _access_point().running()]) == [False, None]
-    assert machine.start(_step("wlan0")) == "NetworkManager does not run any more"
+    assert machine.start(_text("wlan0")) == "NetworkManager does not run any more"

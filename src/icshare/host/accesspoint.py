@@ -103,15 +103,16 @@ class AccessPointService:
         found = find_processes(lambda argv: len(argv) > 2 and argv[1] == "-B" and argv[-1].startswith(self._prefix))
         return tuple(process for process in found if shares_our_network(process.pid))
 
-    def check(self, secret: str) -> None:
-        """Check that hostapd is there and that the passphrase is known, before anything is changed.
+    def check(self, step: StartAccessPoint) -> None:
+        """Check that hostapd is there, if it is needed, and that the passphrase is known, before anything is changed.
 
         Raises:
             NotSupportedError: hostapd is not installed.
             ConflictError: The passphrase is not kept here.
         """
-        command.find_program("hostapd")
-        self._passphrase(secret)
+        if not step.networkmanager:
+            command.find_program("hostapd")
+        self._passphrase(step.secret)
 
     def start(self, step: StartAccessPoint) -> None:
         """Serve as *step* says, in place of what is served now; clients can join when this returns.

@@ -134,7 +134,7 @@ def _access_point(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segme
         link = snapshot.link(placement.interface)
         name = sharing.access_point.ssid if sharing.access_point else placement.interface
         if snapshot.access_point is None:
-            yield _failed("access point", f"the access point does not run, so there is no network {name}", _AGAIN)
+            yield _failed("access point", f"nobody serves the network {name}", _AGAIN)
         elif link is None or link.facts.wireless_type != InterfaceType.AP or link.facts.frequency is None:
             yield _failed("access point", f"{placement.interface} does not serve the network {name}", _AGAIN)
         else:

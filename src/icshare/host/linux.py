@@ -16,7 +16,7 @@ from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphra
 from icshare.host.dhcp_probe import send_probe
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
-from icshare.host.networkmanager import NetworkManagerAccessPoint, managed_links
+from icshare.host.networkmanager import NetworkManagerAccessPoint, access_point_uuid, leave_alone, managed_links
 from icshare.host.preflight import preflight
 from icshare.host.radios import Radios, set_country
 from icshare.host.radios import look as look_at_radios
@@ -33,7 +33,7 @@ from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
-from icshare.model.wifi import Channel, Country, InterfaceType, Maker
+from icshare.model.wifi import Channel, Country, InterfaceType
 from icshare.plan import steps as s
 from icshare.plan.planner import Environment, Plan
 from icshare.plan.regulation import channels_under
@@ -55,9 +55,10 @@ class LinuxHost:
             passphrases: Where the passphrases of access points are kept, None for nowhere.
         """
         self._service = Service(run_directory)
-        kept = passphrases or NoPassphrases()
-        self._access_point = AccessPointService(run_directory, kept)
-        self._managed_access_point = NetworkManagerAccessPoint(run_directory, kept.find)
+        keeper = passphrases or NoPassphrases()
+        self._run_directory = run_directory
+        self._access_point = AccessPointService(run_directory, keeper)
+        self._networkmanager = NetworkManagerAccessPoint(run_directory, keeper.find)
         self._log = LogService(run_directory)
 
     @property
@@ -68,7 +69,12 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account(), channels_in=_channels_in)
+        return Environment(
+            files=self._service.files,
+            user=account(),
+            profile=access_point_uuid(self._run_directory),
+            channels_in=_channels_in,
+        )
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -95,13 +101,18 @@ class LinuxHost:
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
                 service=self._service.running(),
-                access_point=self._access_point.running() or (self._managed_access_point.running() if radios else None),
+                access_point=self._serving(wireless=wireless),
                 radios=radios,
-                managed=managed_links() if radios else frozenset(),
+                managed=managed_links() if wireless else frozenset(),
                 country=country,
                 resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
             )
+
+    def _serving(self, *, wireless: bool) -> str | None:
+        """Return the version of the access point in force, None when there is none."""
+        own = self._access_point.running()
+        return own if own is not None or not wireless else self._networkmanager.running()
 
     def addresses_of(self, name: str) -> tuple[IPv4Address, ...]:
         """Return the IPv4 addresses of a link, () when it is gone.
@@ -123,28 +134,12 @@ class LinuxHost:
             PrivilegeError: A capability is missing.
         """
         preflight(plan, own={process.pid for process in self._service.processes()})
-        for step in plan.steps:
-            if isinstance(step, s.StartAccessPoint):
-                self._check_access_point(step, plan)
         for segment in plan.segments:
             if segment.access_point is not None:
                 refuse_blocked(segment.access_point.radio_name)
-
-    def _change_access_point(self, step: s.StartAccessPoint | s.StopAccessPoint) -> None:
-        own, managed = self._access_point, self._managed_access_point
-        chosen, other = (own, managed) if step.by is Maker.HOSTAPD else (managed, own)
-        if isinstance(step, s.StopAccessPoint):
-            chosen.stop()
-            return
-        if other.running() is not None:  # the same access point made by another, which ends with it
-            other.stop()
-        chosen.start(step)
-
-    def _check_access_point(self, step: s.StartAccessPoint, plan: Plan) -> None:
-        if step.by is Maker.HOSTAPD:
-            self._access_point.check(step.secret)
-        elif plan.sharing is not None and plan.sharing.access_point is not None:
-            self._managed_access_point.check(plan.sharing.access_point.interface, step.secret)
+        for step in plan.steps:
+            if isinstance(step, s.StartAccessPoint):
+                self._access_point.check(step)
 
     def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
         """Test from end to end that what is wanted works now."""
@@ -214,7 +209,7 @@ class LinuxHost:
         with NetlinkSocket() as kernel:
             kernel.request(rtchange.delete_link(index))
 
-    def run(self, step: AnyStep) -> None:
+    def run(self, step: AnyStep) -> None:  # noqa: C901 (one case per kind of step)
         """Make one change.
 
         Raises:
@@ -239,8 +234,16 @@ class LinuxHost:
                 self._service.start(step.text)
             case s.StopService():
                 self._service.stop()
-            case s.StartAccessPoint() | s.StopAccessPoint():
-                self._change_access_point(step)
+            case s.StartAccessPoint() if step.networkmanager:
+                self._access_point.stop()
+                self._networkmanager.start(step.text, step.secret)
+            case s.StartAccessPoint():
+                self._networkmanager.stop()
+                leave_alone(step.link)
+                self._access_point.start(step)
+            case s.StopAccessPoint():
+                self._access_point.stop()
+                self._networkmanager.stop()
             case s.SetCountry():
                 set_country(step.country)
             case s.ForgetProbe():

@@ -22,7 +22,7 @@ from uuid import UUID, uuid5
 from icshare.errors import ConflictError, HostError, NotSupportedError, PrivilegeError
 from icshare.host.dbus import CallRefusedError, Heard, Service
 from icshare.model.wifi import Passphrase
-from icshare.plan.steps import StartAccessPoint
+from icshare.plan.steps import digest
 from icshare.render.nmprofile import USER_KEY, parse_profile, profile_settings
 
 _NAME: Final = "org.freedesktop.NetworkManager"
@@ -35,6 +35,7 @@ _ACTIVE: Final = f"{_NAME}.Connection.Active"
 _PROFILE: Final = f"{_NAME}.Settings.Connection"
 _NAMESPACE: Final = UUID("3f0e0f5c-7d5e-5c58-9a4e-6d6b7a1c9f10")
 
+_NOTICE_SECONDS: Final = 3.0
 _READY_SECONDS: Final = 10.0
 _ACTIVATION_SECONDS: Final = 45.0
 _DEACTIVATION_SECONDS: Final = 20.0
@@ -42,7 +43,7 @@ _DEACTIVATION_SECONDS: Final = 20.0
 _WIFI: Final = 2
 _CAN_BE_AP: Final = 0x40
 _ACTIVATED, _DEACTIVATED = 2, 4
-_DEVICE_DISCONNECTED, _DEVICE_FAILED = 30, 120
+_DEVICE_UNMANAGED, _DEVICE_DISCONNECTED, _DEVICE_FAILED = 10, 30, 120
 
 _GONE: Final = frozenset(
     {
@@ -98,17 +99,20 @@ _ACTIVE_REASONS: Final = {
 class AccessPointBackend(Protocol):
     """Who makes access points; each has its own kind of text, which tells everything but the passphrase."""
 
-    def start(self, step: StartAccessPoint) -> None:
-        """Make the access point of *step*, in place of ours that there is; it announces itself when this returns.
+    def start(self, text: str, secret: str) -> None:
+        """Make the access point of *text*, in place of ours that there is; it announces itself when this returns.
+
+        Args:
+            text: What it is.
+            secret: Identity of its passphrase.
 
         Raises:
             HostError: It could not be made, the message says why; there is none then.
-            ConflictError: Its passphrase is not kept.
         """
         ...
 
     def running(self) -> str | None:
-        """Return the version (`StartAccessPoint.version`) of our access point in force, None when there is none.
+        """Return the `version` of our access point that is in force, None when there is none.
 
         Raises:
             HostError: That could not be found out.
@@ -122,6 +126,11 @@ class AccessPointBackend(Protocol):
             HostError: It does not end.
         """
         ...
+
+
+def version(text: str, secret: str) -> str:
+    """Return what tells the access point of *text* and *secret* from others; nothing of the passphrase is in it."""
+    return digest(f"{text}{secret}\n")
 
 
 def managed_links() -> frozenset[str]:
@@ -168,6 +177,32 @@ def refuse_unusable(interface: str) -> None:
             raise NotSupportedError(f"the radio of {interface} can be no access point")
 
 
+def leave_alone(interface: str) -> None:
+    """Have NetworkManager leave a link of ours alone that was made a moment ago; where it does not run, do nothing.
+
+    It takes every Wi-Fi link that it is not told to leave, and makes a station of it. What it is told so it forgets
+    with the link.
+
+    Raises:
+        HostError: It does not let go of the link.
+    """
+    service = Service.find(_NAME)
+    if service is None:
+        return
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    with service, service.heard(_NAME, "DeviceAdded") as added, service.heard(_DEVICE, "StateChanged") as moved:
+        while (device := _device(service, interface)) is None:
+            if added(deadline - time.monotonic()) is None:
+                return  # it does not see this network namespace
+        if not service.get(device, _DEVICE, "Managed"):
+            return
+        service.call(device, "org.freedesktop.DBus.Properties", "Set", "ssv", (_DEVICE, "Managed", ("b", False)))
+        deadline = time.monotonic() + _READY_SECONDS
+        while service.get(device, _DEVICE, "State") != _DEVICE_UNMANAGED:
+            if moved(deadline - time.monotonic()) is None:
+                raise HostError(f"NetworkManager does not let go of {interface}")
+
+
 class NetworkManagerAccessPoint:
     """The access point of one run directory, by NetworkManager."""
 
@@ -181,23 +216,12 @@ class NetworkManagerAccessPoint:
         self._uuid = access_point_uuid(run_directory)
         self._find_passphrase = find_passphrase
 
-    def check(self, interface: str, secret: str) -> None:
-        """Check that NetworkManager can make an access point on the radio of *interface*, and knows its passphrase.
-
-        Raises:
-            ConflictError: Wi-Fi is switched off in NetworkManager, or the passphrase is not kept.
-            NotSupportedError: The radio can be no access point.
-            HostError: NetworkManager does not answer.
-        """
-        refuse_unusable(interface)
-        self._passphrase(secret)
-
-    def start(self, step: StartAccessPoint) -> None:
-        """Make the access point of *step*; see `AccessPointBackend`."""
-        profile = parse_profile(step.text)
-        passphrase = self._passphrase(step.secret)
-        if self.running() == step.version:
-            return
+    def start(self, text: str, secret: str) -> None:
+        """Make the access point of *text* (`render.nmprofile`); see `AccessPointBackend`."""
+        profile = parse_profile(text)
+        passphrase = self._find_passphrase(secret)
+        if passphrase is None:
+            raise HostError(f"the passphrase of {profile.ssid!r} is not kept any more")
         service = Service.find(_NAME)
         if service is None:
             raise HostError("NetworkManager does not run any more")
@@ -205,7 +229,7 @@ class NetworkManagerAccessPoint:
             self._end(service)
             device = _await_device(service, profile.interface)
             try:
-                self._activate(service, device, profile_settings(profile, passphrase, self._uuid, step.version))
+                self._activate(service, device, profile_settings(profile, passphrase, version(text, secret)))
             except BaseException:
                 self._end(service)
                 raise
@@ -230,12 +254,6 @@ class NetworkManagerAccessPoint:
         if service is not None:
             with service:
                 self._end(service)
-
-    def _passphrase(self, secret: str) -> Passphrase:
-        found = self._find_passphrase(secret)
-        if found is None:
-            raise ConflictError("the passphrase of the access point is not kept here", hint="share again")
-        return found
 
     def _activate(self, service: Service, device: str, settings: object) -> None:
         """Activate a profile and wait until it is; what fails has the device's reason, or the connection's."""

@@ -69,13 +69,6 @@ class Band(StrEnum):
     GHZ6 = "6"
 
 
-class Maker(StrEnum):
-    """Who makes an access point: our own hostapd, or NetworkManager where the radio is its."""
-
-    HOSTAPD = "hostapd"
-    NETWORKMANAGER = "networkmanager"
-
-
 class Passphrase:
     """A WPA passphrase, 8 to 63 printable ASCII characters. It shows itself only when asked by `reveal`."""
 
@@ -295,6 +288,7 @@ class Placement:
         radio_name: Name of its radio.
         made: The link is made for it, and goes with it; else it is the connection that was named.
         channel: Its channel.
+        networkmanager: NetworkManager makes it, as the connection that was named is its; else our own hostapd does.
         note: Why it is so, where people did not ask for it ("follows the station's channel 6 ..."); "" otherwise.
     """
 
@@ -303,4 +297,5 @@ class Placement:
     radio_name: str
     made: bool
     channel: Channel
+    networkmanager: bool = False
     note: str = ""

@@ -3,6 +3,9 @@
 A link of its own is made for it where the radio can have one beside what it does already: what is there stays as it is,
 and goes on. Only where that cannot be does the link that was named become the access point, if nobody uses it.
 
+Where NetworkManager manages the link that was named it makes the access point, by a profile of ours: two programs that
+drive one radio would fight for it.
+
 A radio that can be on one channel at a time leaves no choice while a station of it is connected: the access point
 follows. It is said so, and another channel is refused.
 
@@ -145,6 +148,9 @@ class _Site:
                 f"the access point is on {channel}, as {_who(followed)} is: "
                 f"their radio, {self.radio.name}, can be on one channel at a time"
             )
+        managed = self.link.name in self.baseline.managed
+        if managed:
+            notes.append(f"NetworkManager, which manages {self.link.name}, makes the access point: WPA2 without WPA3")
         return Verdict(
             placement=Placement(
                 interface=ap_link(self.radio.index) if made else self.wanted.interface,
@@ -152,6 +158,7 @@ class _Site:
                 radio_name=self.radio.name,
                 made=made,
                 channel=channel,
+                networkmanager=managed,
                 note="; ".join(notes),
             )
         )

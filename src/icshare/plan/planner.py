@@ -19,6 +19,7 @@ a port (as Windows keeps its bridge).
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from uuid import UUID
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection, Status
@@ -27,7 +28,7 @@ from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
-from icshare.model.wifi import WORLD, AccessPoint, Country, InterfaceType, Maker, Placement
+from icshare.model.wifi import WORLD, AccessPoint, Country, InterfaceType, Placement
 from icshare.plan import steps as s
 from icshare.plan.accesspoint import ChannelsIn, unknown_country
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
@@ -40,7 +41,7 @@ from icshare.render.firewall import firewall_ruleset
 from icshare.render.hostapd import access_point_configuration
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import ruleset
-from icshare.render.nmprofile import profile_of, profile_text
+from icshare.render.nmprofile import Profile, profile_text
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -63,11 +64,13 @@ class Environment:
     Attributes:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as.
+        profile: Identity of the profile for an access point that NetworkManager makes.
         channels_in: Tells what channels may be used for in another country than the one that is set.
     """
 
     files: ServiceFiles
     user: str
+    profile: UUID
     channels_in: ChannelsIn = unknown_country
 
 
@@ -151,12 +154,18 @@ def make_plan(
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments)),
         *_country(sharing.access_point, baseline),
-        *(step for segment in segments for step in _segment_links(sharing, segment, baseline, present or Present())),
+        *(
+            step
+            for segment in segments
+            for step in _segment_links(
+                segment, baseline, present or Present(), _by_networkmanager(sharing, segment, environment)
+            )
+        ),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment),
-        *_own_access_point(sharing.access_point, segments, baseline),
+        *_access_point(sharing.access_point, segments, baseline),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
@@ -267,13 +276,16 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
             raise RefusedError(problems, hint="set --subnet, or the addresses under [dhcp], so that they agree")
 
 
-def _segment_links(sharing: Sharing, segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
+def _segment_links(
+    segment: Segment, baseline: Snapshot, present: Present, serving: Sequence[AnyStep]
+) -> Iterator[AnyStep]:
     members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
     refs = {name: LinkRef(name) for name in segment.members} | {link.name: _ref(link) for link in members}
-    yield from _wireless_link(sharing.access_point, segment.access_point, baseline)
+    yield from _wireless_link(segment.access_point, baseline)
+    yield from serving
     if segment.bridged:
         first = next((link for link in members if link.name in present.members), members[0] if members else None)
         mac = present.bridge_mac or (first.address if first else "")
@@ -288,25 +300,14 @@ def _segment_links(sharing: Sharing, segment: Segment, baseline: Snapshot, prese
         yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
 
 
-def _wireless_link(wanted: AccessPoint | None, placement: Placement | None, baseline: Snapshot) -> Iterator[AnyStep]:
-    """Make the access point's link, or make the one that was named of the type for access points.
-
-    NetworkManager takes addresses away when it makes an access point, so it comes before them; and it makes the link of
-    the type that it wants.
-    """
-    if wanted is None or placement is None:
+def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[AnyStep]:
+    """Make the access point's link, or make the one that was named of the type for access points."""
+    if placement is None:
         return
     if placement.made:
         yield s.CreateAccessPointLink(name=placement.interface, radio=placement.radio)
-    if _maker(wanted, baseline) is Maker.NETWORKMANAGER:
-        yield s.StartAccessPoint(
-            link=placement.interface,
-            text=profile_text(profile_of(wanted, placement)),
-            secret=wanted.secret,
-            by=Maker.NETWORKMANAGER,
-        )
         return
-    if placement.made:
+    if placement.networkmanager:  # which does that as well
         return
     link = _link(baseline, placement.interface)
     kind = link.facts.wireless_type or InterfaceType.STATION
@@ -326,22 +327,34 @@ def _country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyStep
         yield s.SetCountry(country=wanted.country, previous=previous)
 
 
-def _maker(wanted: AccessPoint, baseline: Snapshot) -> Maker:
-    """Return who makes the access point: two programs that drive one radio would fight for it."""
-    return Maker.NETWORKMANAGER if wanted.interface in baseline.managed else Maker.HOSTAPD
-
-
-def _own_access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
-    """Serve on the radio by our own hostapd, when all that clients will ask for is there."""
-    if wanted is None or _maker(wanted, baseline) is not Maker.HOSTAPD:
-        return
+def _access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
+    """Serve on the radio, when all that clients will ask for is there."""
     for segment in segments:
-        if segment.access_point is not None:
-            radio = baseline.radio(segment.access_point.radio)
+        placement = segment.access_point
+        if wanted is not None and placement is not None and not placement.networkmanager:
+            radio = baseline.radio(placement.radio)
             assert radio is not None, "the access point was placed on it"
             country = wanted.country or (Country(baseline.country) if baseline.country.isalpha() else None)
             text = access_point_configuration(wanted, segment, radio, country)
-            yield s.StartAccessPoint(link=segment.access_point.interface, text=text, secret=wanted.secret)
+            yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret)
+
+
+def _by_networkmanager(sharing: Sharing, segment: Segment, environment: Environment) -> tuple[AnyStep, ...]:
+    """Have NetworkManager serve, before the link has an address or is a port of ours: it would not leave it so."""
+    wanted, placement = sharing.access_point, segment.access_point
+    if wanted is None or placement is None or not placement.networkmanager:
+        return ()
+    profile = Profile(
+        uuid=environment.profile,
+        interface=placement.interface,
+        ssid=wanted.ssid,
+        band=placement.channel.band,
+        channel=placement.channel.number,
+        hidden=wanted.hidden,
+        isolated=wanted.isolated,
+    )
+    text = profile_text(profile)
+    return (s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True),)
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:

@@ -12,7 +12,7 @@ from typing import assert_never
 from icshare.model.link import IFF_UP, NUD_PERMANENT, Address, IfIndex, Link, LinkFacts, Neighbour, Route, Rule
 from icshare.model.names import MacAddress
 from icshare.model.snapshot import Snapshot
-from icshare.model.wifi import InterfaceType, Maker
+from icshare.model.wifi import InterfaceType, is_ap_link
 from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 
@@ -74,9 +74,9 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
         case s.SetInterfaceType():
             return _set_interface_type(snapshot, step)
         case s.StartAccessPoint():
-            return _typed(_changed(snapshot, access_point=step.version), step, InterfaceType.AP)
+            return _serve(_changed(snapshot, access_point=step.version), step, InterfaceType.AP)
         case s.StopAccessPoint():
-            return _typed(_changed(snapshot, access_point=None), step, InterfaceType.STATION)
+            return _serve(_changed(snapshot, access_point=None), step, InterfaceType.STATION)
         case _:
             assert_never(step)
 
@@ -180,13 +180,13 @@ def _set_interface_type(snapshot: Snapshot, step: s.SetInterfaceType) -> Snapsho
     return _set_link(snapshot, step.link, flags=flags, facts=facts)
 
 
-def _typed(snapshot: Snapshot, step: s.StartAccessPoint | s.StopAccessPoint, kind: InterfaceType) -> Snapshot:
-    """Return *snapshot* with the link as NetworkManager leaves it; hostapd changes nothing of a link."""
+def _serve(snapshot: Snapshot, step: s.StartAccessPoint | s.StopAccessPoint, kind: InterfaceType) -> Snapshot:
+    """Give the link the type that NetworkManager gives it; hostapd finds and leaves one for access points."""
     link = snapshot.link(step.link)
-    if step.by is not Maker.NETWORKMANAGER or link is None or link.facts.wireless_type == kind:
+    if not step.networkmanager or is_ap_link(step.link) or link is None or link.facts.wireless_type == kind:
         return snapshot
     facts = replace(link.facts, wireless_type=kind, frequency=None, ssid="")
-    return _set_link(snapshot, LinkRef(step.link), facts=facts)
+    return _set_link(snapshot, LinkRef(step.link, link.index), facts=facts)
 
 
 def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:

@@ -15,7 +15,7 @@ import msgspec
 
 from icshare.errors import HostError, IcshareError, NotSupportedError
 from icshare.model.names import InterfaceName, interface_name
-from icshare.model.wifi import AccessPoint, Band, Passphrase, Placement, Ssid, ssid
+from icshare.model.wifi import Band, Passphrase, Ssid, ssid
 
 Value = tuple[str, object]
 """A D-Bus variant: signature and value."""
@@ -35,6 +35,7 @@ class Profile:
     """An access point as NetworkManager makes it.
 
     Attributes:
+        uuid: The profile's identity: it is found again by that.
         interface: The Wi-Fi link.
         ssid: Name of the network.
         band: Frequency band, None to let NetworkManager choose.
@@ -43,24 +44,13 @@ class Profile:
         isolated: Clients cannot reach each other by the radio.
     """
 
+    uuid: UUID
     interface: InterfaceName
     ssid: Ssid
     band: Band | None = None
     channel: int | None = None
     hidden: bool = False
     isolated: bool = False
-
-
-def profile_of(wanted: AccessPoint, placement: Placement) -> Profile:
-    """Return the profile of an access point at its place."""
-    return Profile(
-        interface=placement.interface,
-        ssid=wanted.ssid,
-        band=placement.channel.band,
-        channel=placement.channel.number,
-        hidden=wanted.hidden,
-        isolated=wanted.isolated,
-    )
 
 
 def profile_text(profile: Profile) -> str:
@@ -92,8 +82,8 @@ def parse_profile(text: str) -> Profile:
     return found
 
 
-def profile_settings(profile: Profile, passphrase: Passphrase, uuid: UUID, version: str) -> Settings:
-    """Return the settings that make *profile*; it is found again by *uuid*, and what it is told by *version*.
+def profile_settings(profile: Profile, passphrase: Passphrase, version: str) -> Settings:
+    """Return the settings that make *profile*, with the *version* to know it by.
 
     Addresses are ours, so it has none of its own. WPS is off. Protected management frames are offered to who can, which
     is as much of WPA3 as NetworkManager offers beside WPA2.
@@ -111,7 +101,7 @@ def profile_settings(profile: Profile, passphrase: Passphrase, uuid: UUID, versi
     return {
         "connection": {
             "id": ("s", f"icshare access point on {profile.interface}"),
-            "uuid": ("s", str(uuid)),
+            "uuid": ("s", str(profile.uuid)),
             "type": ("s", "802-11-wireless"),
             "interface-name": ("s", profile.interface),
             "autoconnect": ("b", False),

@@ -1,7 +1,6 @@
 """The profile of an access point by NetworkManager."""
 
 from contextlib import suppress
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -10,11 +9,12 @@ from hypothesis import strategies as st
 
 from icshare.errors import HostError, NotSupportedError
 from icshare.model.names import interface_name
-from icshare.model.wifi import AccessPoint, Band, Channel, Placement, Ssid, passphrase
-from icshare.render.nmprofile import USER_KEY, Profile, parse_profile, profile_of, profile_settings, profile_text
+from icshare.model.wifi import Band, Ssid, passphrase
+from icshare.render.nmprofile import USER_KEY, Profile, parse_profile, profile_settings, profile_text
 
-PLAIN = Profile(interface=interface_name("wlan0"), ssid=Ssid("Gäste"))
+PLAIN = Profile(uuid=UUID(int=7), interface=interface_name("wlan0"), ssid=Ssid("Gäste"))
 FULL = Profile(
+    uuid=UUID(int=7),
     interface=interface_name("wlan0"),
     ssid=Ssid("x"),
     band=Band.GHZ5,
@@ -33,7 +33,7 @@ def test_the_text_tells_the_whole_profile_in_one_line(profile: Profile) -> None:
 
 
 def test_the_settings_are_those_of_an_access_point_without_addresses_of_its_own() -> None:
-    settings = profile_settings(PLAIN, WORDS, UUID(int=7), "0123")
+    settings = profile_settings(PLAIN, WORDS, "0123")
     assert settings["802-11-wireless"] == {
         "ssid": ("ay", "Gäste".encode()),
         "mode": ("s", "ap"),
@@ -46,36 +46,26 @@ def test_the_settings_are_those_of_an_access_point_without_addresses_of_its_own(
         ("s", "correct horse"),
         ("u", 1),
     )
-    assert settings["connection"]["uuid"] == ("s", str(UUID(int=7)))
     assert settings["connection"]["autoconnect"] == ("b", False)
     assert (settings["ipv4"], settings["ipv6"]) == ({"method": ("s", "disabled")}, {"method": ("s", "ignore")})
     assert settings["user"]["data"] == ("a{ss}", {USER_KEY: "0123"})
 
 
 def test_what_was_chosen_is_in_the_settings() -> None:
-    wireless = profile_settings(FULL, WORDS, UUID(int=7), "0123")["802-11-wireless"]
+    wireless = profile_settings(FULL, WORDS, "0123")["802-11-wireless"]
     assert (wireless["band"], wireless["channel"]) == (("s", "a"), ("u", 36))
     assert (wireless["hidden"], wireless["ap-isolation"]) == (("b", True), ("i", 1))
 
 
-def test_a_profile_is_where_the_access_point_was_placed() -> None:
-    wanted = AccessPoint(
-        interface=interface_name("wlan0"), ssid=Ssid("x"), secret="0" * 16, hidden=True, isolated=True, band=None
-    )
-    channel = Channel(band=Band.GHZ5, number=36, frequency=5180)
-    place = Placement(interface=interface_name("ics-ap0"), radio=0, radio_name="phy0", made=True, channel=channel)
-    assert profile_of(wanted, place) == replace(FULL, interface=interface_name("ics-ap0"))
-
-
 def test_a_band_alone_chooses_no_channel() -> None:
-    profile = Profile(interface=interface_name("wlan0"), ssid=Ssid("x"), band=Band.GHZ2)
-    wireless = profile_settings(profile, WORDS, UUID(int=7), "0123")["802-11-wireless"]
+    profile = Profile(uuid=UUID(int=7), interface=interface_name("wlan0"), ssid=Ssid("x"), band=Band.GHZ2)
+    wireless = profile_settings(profile, WORDS, "0123")["802-11-wireless"]
     assert wireless["band"] == ("s", "bg")
     assert "channel" not in wireless
 
 
 def test_a_band_that_networkmanager_does_not_do_is_refused() -> None:
-    profile = Profile(interface=interface_name("wlan0"), ssid=Ssid("x"), band=Band.GHZ6)
+    profile = Profile(uuid=UUID(int=7), interface=interface_name("wlan0"), ssid=Ssid("x"), band=Band.GHZ6)
     with pytest.raises(NotSupportedError, match="no access point on 6 GHz"):
         profile_text(profile)
 

@@ -6,7 +6,6 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from icshare.model.names import InterfaceName
-from icshare.model.wifi import Maker
 from icshare.plan.steps.step import LinkRef, Step, digest
 
 # A journal is decoded with these limits: what lies outside of them was not written by us. (\Z: $ lets a newline pass.)
@@ -94,19 +93,19 @@ class SetInterfaceType(Step, frozen=True, tag="set-interface-type"):
 
 
 class _AccessPoint(Step, frozen=True):
-    """What starting and stopping an access point have in common.
+    """What starting and stopping the access point have in common.
 
     Attributes:
         link: The link that it serves on.
-        text: The whole configuration, or profile, without the passphrase.
+        text: The whole configuration of hostapd, or the profile for NetworkManager; without the passphrase.
         secret: Identity of the passphrase, which is looked up when the step runs.
-        by: Who makes it.
+        networkmanager: NetworkManager makes it.
     """
 
     link: InterfaceName
     text: str
     secret: _Secret
-    by: Maker = Maker.HOSTAPD
+    networkmanager: bool = False
 
     @property
     def key(self) -> str:
@@ -119,13 +118,10 @@ class _AccessPoint(Step, frozen=True):
 
 
 class StartAccessPoint(_AccessPoint, frozen=True, tag="start-access-point"):
-    """Start the access point with a configuration, in place of the one that runs.
-
-    Made by NetworkManager it also is what makes the link one of the type for access points, for as long as it runs.
-    """
+    """Start hostapd with a configuration, or have NetworkManager do it, in place of the access point that there is."""
 
     def describe(self) -> str:
-        by = " by NetworkManager" if self.by is Maker.NETWORKMANAGER else ""
+        by = " by NetworkManager" if self.networkmanager else ""
         return f"access point: start on {self.link}{by} ({self.version})"
 
     def inverse(self) -> "StopAccessPoint":
@@ -133,7 +129,7 @@ class StartAccessPoint(_AccessPoint, frozen=True, tag="start-access-point"):
 
 
 class StopAccessPoint(_AccessPoint, frozen=True, tag="stop-access-point"):
-    """Stop the access point, and remove what was made for it."""
+    """Stop the access point and remove what was made for it."""
 
     def describe(self) -> str:
         return "access point: stop"
