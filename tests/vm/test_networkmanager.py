@@ -171,6 +171,9 @@ def test_an_access_point_is_made_found_and_ended(managed: Managed, station: Node
     assert managed.ask(lambda: _access_point().running()) == version(text, SECRET)
     managed.node.ip("address", "add", "192.168.137.1/24", "dev", managed.link)
 
+    announced = station.run("iw", "dev", "wlan9", "scan", "freq", "2412", "ssid", "icshare vm").stdout
+    assert "PSK" in announced, announced
+    assert "WPS" not in announced
     joined = _join(station, WORDS, "CTRL-EVENT-CONNECTED")
     own = station.ip_json("link", "show", "dev", "wlan9")[0]["address"]
     heard = managed.ask(lambda: {mac: (one.signal, one.connected_seconds) for mac, one in read_stations().items()})

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from icshare.cli.output import Cell, Printer
 from icshare.cli.session import Session
-from icshare.cli.words import SECURITY
 from icshare.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -123,24 +122,24 @@ def key_of(session: Session, request: Request | None) -> "Iterator[Key | None]":
         yield key
 
 
-def print_passphrase(out: Printer, access_point: "AccessPoint", passphrase: "Passphrase") -> None:
+def print_passphrase(out: Printer, access_point: "AccessPoint", passphrase: "Passphrase", security: str) -> None:
     """Print how to join an access point: as text, and as a code for phones."""
     from icshare.cli.qr import print_qr
     from icshare.render.joincode import join_code
 
-    out.fields([("network", access_point.ssid), ("passphrase", passphrase.reveal()), ("security", SECURITY)])
+    out.fields([("network", access_point.ssid), ("passphrase", passphrase.reveal()), ("security", security)])
     out.line()
     print_qr(out, join_code(access_point.ssid, passphrase, hidden=access_point.hidden))
 
 
-def print_key(out: Printer, access_point: "AccessPoint", key: "Key") -> None:
+def print_key(out: Printer, access_point: "AccessPoint", key: "Key", security: str) -> None:
     """Print the passphrase if nobody knows it yet, and how it can be seen again."""
     from icshare.control.keys import Origin
 
     out.line()
     if key.origin is Origin.GENERATED:
         out.line(Cell("A new passphrase was made:", "bold"))
-        print_passphrase(out, access_point, key.passphrase)
+        print_passphrase(out, access_point, key.passphrase, security)
         out.line()
         out.line("To see it again: ", Cell("icshare wifi show", "bold"))
     else:

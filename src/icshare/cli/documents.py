@@ -7,7 +7,6 @@ from uuid import UUID
 
 from icshare.cli import errors, schema
 from icshare.cli.summary import placement_in
-from icshare.cli.words import SECURITY
 from icshare.errors import RefusedError
 from icshare.model.connection import Characteristics
 
@@ -145,12 +144,12 @@ def access_point_document(
 
 
 def wifi_document(
-    access_point: "AccessPoint", placement: "Placement | None", passphrase: "Passphrase", code: str
+    access_point: "AccessPoint", placement: "Placement | None", security: str, passphrase: "Passphrase", code: str
 ) -> schema.WifiDocument:
-    """Return what ``icshare wifi show`` prints; *code* is the text of the QR code."""
+    """Return what ``icshare wifi show`` prints; *code* is the text of the QR code, *security* how clients join."""
     return schema.WifiDocument(
         access_point=access_point_document(access_point, placement),
-        security=SECURITY,
+        security=security,
         passphrase=passphrase.reveal(),
         code=_text(code),
     )

@@ -232,7 +232,12 @@ class WifiDocument(Document, frozen=True):
     """Printed by `icshare wifi show --json`, for root only."""
 
     access_point: Annotated[AccessPointDocument, Meta(description="The access point.")]
-    security: Annotated[str, Meta(description="`WPA2/WPA3`: what clients join it by.")]
+    security: Annotated[
+        str,
+        Meta(
+            description="What clients join it by: `WPA2/WPA3`, or `WPA2` where its radio or its maker cannot do more."
+        ),
+    ]
     passphrase: Annotated[str, Meta(description="Its passphrase.")]
     code: Annotated[str, Meta(description="Text of the QR code by which a phone joins it.")]
 

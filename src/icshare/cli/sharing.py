@@ -10,7 +10,7 @@ from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
 from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
-from icshare.cli.summary import partners, print_notes, print_summary
+from icshare.cli.summary import partners, print_notes, print_summary, security_in
 from icshare.cli.words import quantity
 from icshare.errors import IcshareError
 
@@ -221,6 +221,6 @@ def _print_outcome(out: Printer, outcome: "Outcome", key: "Key | None", notes: "
     print_summary(out, sharing, outcome.plan.segments, outcome.plan.firewalls)
     print_notes(out, [*notes, *outcome.plan.notes], outcome.health.warnings)
     if key is not None and sharing.access_point is not None:
-        print_key(out, sharing.access_point, key)
+        print_key(out, sharing.access_point, key, security_in(outcome.plan.steps))
     out.line()
     out.line("To see how it fares: ", Cell("icshare status", "bold"), "; to stop: ", Cell("icshare stop", "bold"))

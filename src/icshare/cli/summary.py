@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Check
     from icshare.model.wifi import AccessPoint, Placement
+    from icshare.plan.steps import AnyStep
 
 _STATES = ("active", "inactive", "disabled")
 _FEW = 10
@@ -29,6 +30,14 @@ def partners(sharing: "Sharing") -> str:
 def placement_in(segments: "Iterable[Segment]") -> "Placement | None":
     """Return where the access point in one of *segments* is, None without one."""
     return next((one.access_point for one in segments if one.access_point is not None), None)
+
+
+def security_in(steps: "Iterable[AnyStep]") -> str:
+    """Return what clients join the access point by that *steps* start: WPA3 too, where its radio and its maker can."""
+    from icshare.plan.steps import StartAccessPoint
+
+    found = [one for one in steps if isinstance(one, StartAccessPoint)]
+    return "WPA2/WPA3" if any(not one.networkmanager and "SAE" in one.text for one in found) else "WPA2"
 
 
 def print_summary(

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from icshare.model.connection import Status
 
-SECURITY = "WPA2/WPA3"
-"""What clients join an access point of ours by."""
-
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 

@@ -85,8 +85,8 @@ def parse_profile(text: str) -> Profile:
 def profile_settings(profile: Profile, passphrase: Passphrase, version: str) -> Settings:
     """Return the settings that make *profile*, with the *version* to know it by.
 
-    Addresses are ours, so it has none of its own. WPS is off. Protected management frames are offered to who can, which
-    is as much of WPA3 as NetworkManager offers beside WPA2.
+    Addresses are ours, so it has none of its own. WPS is off. Protected management frames are asked for; what
+    NetworkManager makes of it is WPA2 (see ADR 0019).
     """
     wireless: dict[str, Value] = {
         "ssid": ("ay", profile.ssid.encode()),
