@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -193,7 +194,7 @@ def test_after_a_kill_at_any_moment_stop_gives_everything_back(air: Air) -> None
     gateway = air.gateway
     before = air.wireless(), gateway.ip("link", "show"), gateway.ip("address", "show")
     for moment, serves in (("link ics-ap", False), ("access point: start", False), ("", True)):
-        assert gateway.call(lambda moment=moment: _die(moment)).returncode == -signal.SIGKILL
+        assert gateway.call(partial(_die, moment)).returncode == -signal.SIGKILL
         assert ("channel 1" in air.wireless()) == serves
         gateway.document("stop")
         assert (air.wireless(), gateway.ip("link", "show"), gateway.ip("address", "show")) == before

@@ -239,7 +239,6 @@ class LinuxHost:
                 self._networkmanager.start(step.text, step.secret)
             case s.StartAccessPoint():
                 self._networkmanager.stop()
-                leave_alone(step.link)
                 self._access_point.start(step)
             case s.StopAccessPoint():
                 self._access_point.stop()
@@ -276,6 +275,8 @@ class _Links:
                 if self._kernel.find_link(step.name) is None:
                     with Radios() as radios:
                         radios.create_link(step.radio, step.name)
+                if not step.networkmanager:  # at once: when it lets go of a link, it takes away what is on it
+                    leave_alone(step.name)
             case s.DeleteAccessPointLink():
                 if link := self._kernel.find_link(step.name):
                     with Radios() as radios:

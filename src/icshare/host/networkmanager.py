@@ -35,7 +35,7 @@ _ACTIVE: Final = f"{_NAME}.Connection.Active"
 _PROFILE: Final = f"{_NAME}.Settings.Connection"
 _NAMESPACE: Final = UUID("3f0e0f5c-7d5e-5c58-9a4e-6d6b7a1c9f10")
 
-_NOTICE_SECONDS: Final = 3.0
+_NOTICE_SECONDS: Final = 5.0
 _READY_SECONDS: Final = 10.0
 _ACTIVATION_SECONDS: Final = 45.0
 _DEACTIVATION_SECONDS: Final = 20.0
@@ -180,8 +180,8 @@ def refuse_unusable(interface: str) -> None:
 def leave_alone(interface: str) -> None:
     """Have NetworkManager leave a link of ours alone that was made a moment ago; where it does not run, do nothing.
 
-    It takes every Wi-Fi link that it is not told to leave, and makes a station of it. What it is told so it forgets
-    with the link.
+    It takes every Wi-Fi link that it is not told to leave, and makes a station of it; when it lets go of one it takes
+    away what is on it. What it is told so it forgets with the link.
 
     Raises:
         HostError: It does not let go of the link.

@@ -305,7 +305,9 @@ def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[
     if placement is None:
         return
     if placement.made:
-        yield s.CreateAccessPointLink(name=placement.interface, radio=placement.radio)
+        yield s.CreateAccessPointLink(
+            name=placement.interface, radio=placement.radio, networkmanager=placement.networkmanager
+        )
         return
     if placement.networkmanager:  # which does that as well
         return

@@ -37,10 +37,12 @@ class _AccessPointLink(Step, frozen=True):
 
     Attributes:
         radio: Number of its radio.
+        networkmanager: NetworkManager is to make the access point on it; else it has to leave the link alone.
     """
 
     name: InterfaceName
     radio: _Radio
+    networkmanager: bool = False
 
     @property
     def key(self) -> str:
