@@ -241,7 +241,10 @@ def test_wi_fi_that_is_switched_off_is_told_before_anything_is_changed(managed: 
             return [error.message, error.hint]
         return []
 
-    assert managed.ask(question) == ["Wi-Fi is switched off in NetworkManager", "nmcli radio wifi on"]
+    try:
+        assert managed.ask(question) == ["Wi-Fi is switched off in NetworkManager", "nmcli radio wifi on"]
+    finally:
+        managed.nmcli("radio", "wifi", "on")  # rfkill is the whole machine's, and new radios are as it was left
 
 
 def test_a_wrong_passphrase_keeps_a_station_out(managed: Managed, station: Node) -> None:
