@@ -9,6 +9,10 @@ A description lists links and says only what differs from an Ethernet link that 
         "sysctls": {"wan0/ipv4/rp_filter": "1"}
     }
 
+A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``radios`` lists with what is not usual of
+them. It is a station unless ``wifi`` says otherwise, connected if it has a ``frequency``. ``managed`` names those that
+are NetworkManager's.
+
 Routes are in the words of ip-route(8). The loopback link, the routes that the kernel makes for addresses, and the
 sysctls that are not named come by themselves.
 """
@@ -34,8 +38,10 @@ from icshare.model.link import (
     Route,
 )
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import Combination, InterfaceType, Radio, channel_on
 from icshare.plan.connections import connections
 
+_FREQUENCIES = (*range(2412, 2473, 5), *range(5180, 5321, 20), *range(5500, 5701, 20), *range(5745, 5866, 20))
 _SETTINGS = ("ipv4/forwarding", "ipv4/rp_filter")
 _PROTOCOLS = {"kernel": 2, "boot": 3, "static": 4, "dhcp": 16}
 _TABLES = {"main": 254, "local": 255}
@@ -100,6 +106,49 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
         sysctls={**sysctls, **description.get("sysctls", {})},
         resolvers=(IPv4Address("198.51.100.53"),),
         boot_seconds=1000.0,
+        radios=tuple(radio(**one) for one in description.get("radios", ())),
+        managed=frozenset(description.get("managed", ())),
+        country=description.get("country", "00" if "radios" in description else ""),
+    )
+
+
+def radio(
+    index: int = 0,
+    *,
+    types: Sequence[str] = ("station", "ap", "ap_vlan", "monitor"),
+    bands: Sequence[str] = ("2.4", "5"),
+    channels: int = 1,
+    interfaces: int = 2,
+    world: bool = True,
+    **fields: bool,
+) -> Radio:
+    """Return a radio as most are.
+
+    Args:
+        index: Its number.
+        types: Kinds of interfaces that it can have.
+        bands: Its bands.
+        channels: On how many channels it can be at one time.
+        interfaces: How many stations and access points it can have at one time.
+        world: The rules are those where no country is set: nothing may begin to send at 5 GHz.
+        fields: What else is not usual.
+    """
+    kinds = frozenset(InterfaceType[one.upper()] for one in types)
+    beside = frozenset({InterfaceType.STATION, InterfaceType.AP}) & kinds
+    combination = Combination(limits={beside: interfaces}, total=interfaces, channels=channels)
+    found = [channel for frequency in _FREQUENCIES if (channel := channel_on(frequency)) and channel.band in bands]
+    usual: dict[str, bool] = {"ht": True, "vht": True}
+    return Radio(
+        index=index,
+        name=f"phy{index}",
+        types=kinds,
+        channels=tuple(
+            replace(one, no_ir=world and one.number > 11, radar=one.number in range(52, 145), disabled=one.number > 165)
+            for one in found
+        ),
+        combinations=(combination,) if interfaces > 1 else (),
+        software=frozenset({InterfaceType.AP_VLAN, InterfaceType.MONITOR}) & kinds,
+        **(usual | fields),
     )
 
 
@@ -109,11 +158,23 @@ def connections_of(host: Snapshot) -> Sequence[Connection]:
 
 
 def settled(host: Snapshot) -> Snapshot:
-    """Return *host* with everything in one order whose order means nothing."""
+    """Return *host* with everything in one order whose order means nothing, and our own links numbered by their names.
+
+    A link that is made anew gets another number; for one of ours that is no difference.
+    """
+    ours = sorted(link.name for link in host.links if link.name.startswith("ics-"))
+    numbers = {link.index: IfIndex(1000 + ours.index(link.name)) for link in host.links if link.name in ours}
+
+    def number(index: IfIndex | None) -> Any:
+        return numbers.get(index, index) if index is not None else None
+
+    links = [replace(one, index=number(one.index), master=number(one.master)) for one in host.links]
+    addresses = [replace(one, index=number(one.index)) for one in host.addresses]
     return replace(
         host,
-        addresses=tuple(sorted(host.addresses, key=lambda one: (one.interface.version, one.index))),
-        routes=tuple(sorted(host.routes, key=repr)),
+        links=tuple(sorted(links, key=lambda one: one.index)),
+        addresses=tuple(sorted(addresses, key=lambda one: (one.interface.version, one.index))),
+        routes=tuple(sorted((replace(one, index=number(one.index)) for one in host.routes), key=repr)),
         rules=tuple(sorted(host.rules, key=repr)),
         sysctls=dict(sorted(host.sysctls.items())),
     )
@@ -125,6 +186,17 @@ def _link(number: int, one: Mapping[str, Any]) -> Link:
     up, carrier = one.get("up", True), one.get("carrier", True)
     flags = defaults.pop("flags") | (IFF_UP if up else 0) | (IFF_RUNNING | IFF_LOWER_UP if up and carrier else 0)
     defaults["address"] = one.get("mac", defaults["address"])
+    if "radio" in one:
+        defaults["facts"] = LinkFacts(
+            devtype="wlan",
+            driver="ath9k",
+            hardware=True,
+            wireless=True,
+            wireless_type=InterfaceType[one.get("wifi", "station").upper()],
+            radio=one["radio"],
+            frequency=one.get("frequency"),
+            ssid=one.get("ssid", ""),
+        )
     return Link(
         index=IfIndex(number),
         name=one["name"],

@@ -9,11 +9,13 @@ from icshare.model.link import IFF_UP, IfIndex, Link
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import ap_link
 from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import after, sysctl_key
 
 NAMES = [InterfaceName(name) for name in ("wan0", "lan0", "lan1")]
+AP_LINK = ap_link(0)
 SETTINGS = ["ipv4/forwarding", "ipv4/rp_filter"]
 
 names = st.sampled_from([*NAMES, BRIDGE_NAME])
@@ -42,6 +44,15 @@ priorities = st.integers(13_700, 13_702)
 tables = st.sampled_from([254, 13_700])
 masters = st.none() | st.sampled_from([BRIDGE_NAME, InterfaceName("br7")])
 
+countries = st.sampled_from(["00", "DE", "US"])
+kinds = st.sampled_from([2, 3])
+
+_serving = {
+    "link": st.sampled_from([*NAMES, AP_LINK]),
+    "text": texts,
+    "secret": st.sampled_from(["0" * 16, "0123456789abcdef"]),
+    "networkmanager": st.booleans(),
+}
 _address = {"link": refs, "address": interfaces, "peer": peers, "raw": raws, "taken": times, "served": st.booleans()}
 route = {
     "link": refs,
@@ -83,6 +94,12 @@ steps: st.SearchStrategy[AnyStep] = st.one_of(
     st.builds(s.ForgetProbe, link=names, members=members),
     st.builds(s.StartService, text=texts),
     st.builds(s.StopService, text=texts),
+    st.builds(s.SetCountry, country=countries, previous=countries),
+    st.builds(s.CreateAccessPointLink, name=st.just(AP_LINK), radio=st.just(0)),
+    st.builds(s.DeleteAccessPointLink, name=st.just(AP_LINK), radio=st.just(0)),
+    st.builds(s.SetInterfaceType, link=refs, type=kinds, previous=kinds, up=st.booleans()),
+    st.builds(s.StartAccessPoint, **_serving),
+    st.builds(s.StopAccessPoint, **_serving),
 )
 """Every kind of step."""
 

@@ -43,6 +43,7 @@ from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
 from icshare.model.status import Check, Grade, Health
+from icshare.model.wifi import AccessPoint
 from icshare.model.windowsnames import assign_names
 from icshare.plan.connections import best_default
 from icshare.plan.designated import absent, absent_one, judge, make_sharing, parts
@@ -54,6 +55,7 @@ from icshare.ports import Record
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
     from icshare.control.dialling import Dialling
     from icshare.control.events import Events
+    from icshare.control.keys import Keys
     from icshare.control.mappings import PortMappings
     from icshare.control.roles import Roles
     from icshare.engine import Engine, Outcome, Progress, Proposal
@@ -121,10 +123,28 @@ class SharingManager:
         )
 
     @cached_property
+    def keys(self) -> "Keys":
+        """The passphrases of access points."""
+        from icshare.control.keys import Keys
+        from icshare.host.passphrases import PassphraseStore, generate
+
+        return Keys(
+            kept=PassphraseStore(self._state_directory),
+            generate=generate,
+            in_force=self._access_point,
+            require_admin=places.require_net_admin,
+        )
+
+    def _access_point(self) -> AccessPoint | None:
+        record = self._journal.load()
+        return record.sharing.access_point if record and record.sharing else None
+
+    @cached_property
     def _host(self) -> "LinuxHost":
         from icshare.host.linux import LinuxHost
+        from icshare.host.passphrases import PassphraseStore
 
-        return LinuxHost(self._directory)
+        return LinuxHost(self._directory, PassphraseStore(self._state_directory))
 
     @cached_property
     def _machine(self) -> "Machine":
@@ -192,19 +212,20 @@ class SharingManager:
         if guid not in here:
             gone = absent_one(state, guid)
             return gone.role if gone else Role.NONE if guid in links.dialable() else None
-        return parts(record.wanted if record else Wanted(), state.designation, here).role(here[guid])
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        return parts(inforce, state.designation, here, segments).role(here[guid])
 
     def _judged(self, observed: Snapshot, record: Record | None, state: State) -> tuple[Connection, ...]:
         """Return the connections that are there; only those whose links have facts are as they should be."""
         baseline = rewind(observed, [entry.step for entry in record.entries]) if record else observed
         judged = {one.interface: one for one in judge(baseline, self._settings)}
         here = {one.guid: one.interface for one in judged.values()}
-        inforce = record.wanted if record else Wanted()
-        found = judge(observed, self._settings, parts(inforce, state.designation, here))
+        inforce, segments = (record.wanted, record.segments) if record else (Wanted(), ())
+        found = judge(observed, self._settings, parts(inforce, state.designation, here, segments))
         return tuple(
             replace(one, as_public=judged[one.interface].as_public, as_private=judged[one.interface].as_private)
             if one.interface in judged
-            else replace(one, hidden=True)
+            else replace(one, hidden=one.role is Role.NONE)  # the bridge is hidden, an access point's own link is not
             for one in found
         )
 
@@ -216,6 +237,7 @@ class SharingManager:
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
+        access_point: AccessPoint | None = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
@@ -229,6 +251,9 @@ class SharingManager:
             subnet: The segment's subnet, None for the setting or the first free one.
             firewall: Protect the public connection, None for the setting.
             dial_on_demand: Dial when there is traffic, None for the setting; of no consequence for what is connected.
+            access_point: The access point to make on the radio of one of the connections, None to keep the one that a
+                private connection has; its passphrase is in `keys`. On the radio of the public one it is a private
+                connection of its own, and may be named among the others or not.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -245,7 +270,8 @@ class SharingManager:
         progress = progress or silent
         on = self._settings.firewall if firewall is None else firewall
         with self._dialled([public, *(privates := tuple(privates))], self._on_demand(wanted=dial_on_demand), progress):
-            outcome = self._roles.share(self._sharing(public, privates, subnet), firewall=on, progress=progress)
+            sharing = self._sharing(public, privates, subnet, access_point)
+            outcome = self._roles.share(sharing, firewall=on, progress=progress)
         self._release(progress)
         return outcome
 
@@ -259,16 +285,24 @@ class SharingManager:
         return self._engine.propose(wanted)
 
     def request(
-        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
     ) -> Wanted:
         """Return what `share` is asked for with the same arguments, settings filled in, beside other firewalls.
 
         Raises:
             RefusedError: Names that cannot be interface names, all of them.
+            InvalidRequestError: The access point's country is unknown, or forbids its channel.
+            NotSupportedError: A country is asked for, and there is no regulatory database.
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
-        return self._roles.wanted(self._sharing(public, privates, subnet), firewall=on)
+        return self._roles.wanted(self._sharing(public, privates, subnet, access_point), firewall=on)
 
     @contextmanager
     def _dialled(self, names: Sequence[str], on_demand: "OnDemand | None", progress: "Progress") -> Iterator[None]:
@@ -294,7 +328,9 @@ class SharingManager:
         public = [designation.public] if designation.public else []
         return self._dialling.release([*public, *designation.privates], progress)
 
-    def _sharing(self, public: str, privates: Iterable[str], subnet: IPv4Network | None) -> Sharing:
+    def _sharing(
+        self, public: str, privates: Iterable[str], subnet: IPv4Network | None, access_point: AccessPoint | None
+    ) -> Sharing:
         known = self._machine.connections()
         public = public if public == AUTO else _interface(known, public)
         privates = tuple(_interface(known, name) for name in privates)
@@ -305,9 +341,18 @@ class SharingManager:
                 hint="1 to 15 characters of A-Z a-z 0-9 _ . @ -; icshare list shows the names of this host",
             )
         names = tuple(interface_name(name) for name in privates)
-        chosen = self._default_connection(names) if public == AUTO else interface_name(public)
+        if access_point is not None and access_point.country is not None:
+            from icshare.host.regulatory import read_regulation
+            from icshare.plan.regulation import refuse_forbidden
+
+            refuse_forbidden(read_regulation(access_point.country), access_point)
+        radio = access_point.interface if access_point else None  # which may be public as well
+        others = tuple(name for name in names if name != radio)
+        chosen = self._default_connection(others) if public == AUTO else interface_name(public)
+        if chosen == radio:
+            names = others
         settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
-        return make_sharing(chosen, names, settings)
+        return make_sharing(chosen, names, settings, access_point)
 
     def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.

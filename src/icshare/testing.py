@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from uuid import UUID
 
 from icshare.errors import HostError
 from icshare.model.sharing import Segment, Wanted
@@ -68,7 +69,7 @@ class FakeHost:
             resolv=("/etc/resolv.conf",),
             direct=self.direct,
         )
-        return Environment(files=files, user="dnsmasq", account=self.account)
+        return Environment(files=files, user="dnsmasq", account=self.account, profile=UUID(int=1))
 
 
 class FakeJournal:

@@ -8,7 +8,7 @@ from tests.conftest import Golden
 
 from icshare.engine import Proposal
 from icshare.plan.diff import Change, Do
-from icshare.plan.steps import StartService
+from icshare.plan.steps import StartAccessPoint, StartService
 
 
 @pytest.mark.parametrize("name", scenarios.names())
@@ -19,6 +19,9 @@ def test_scenario_comes_out_as_written_down(name: str, golden: Golden) -> None:
     golden(scenario.directory / "plan.txt", "".join(f"{line}\n" for line in _lines(proposal, scenario)))
     golden(scenario.directory / "ruleset.nft", proposal.plan.ruleset)
     golden(scenario.directory / "dnsmasq.conf", service.text)
+    for step in proposal.plan.steps:
+        if isinstance(step, StartAccessPoint):
+            golden(scenario.directory / ("profile.json" if step.networkmanager else "hostapd.conf"), step.text)
 
 
 def _lines(proposal: Proposal, scenario: scenarios.Scenario) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from icshare.cli import errors, schema
+from icshare.cli.summary import placement_in
 from icshare.errors import RefusedError
 from icshare.model.connection import Characteristics
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from icshare.model.mapping import MappingStatus, PortMapping
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Health
+    from icshare.model.wifi import AccessPoint, Passphrase, Placement, Station
 
 
 def list_document(connections: "Iterable[Connection]", windows_names: Mapping[UUID, str]) -> schema.ListDocument:
@@ -65,6 +67,7 @@ def status_document(status: "SharingStatus", mappings: "Sequence[MappingStatus]"
         firewalls=firewalls,
         active_mappings=sum(one.state == "active" for one in mappings),
         inactive_mappings=tuple(mapping_document(one) for one in mappings if one.state == "inactive"),
+        access_point=_access_point(sharing, record.segments if record else ()),
         notes=record.notes if record else (),
         checks=_checks(status.health),
     )
@@ -133,6 +136,35 @@ def firewall_status_document(
     return schema.FirewallStatusDocument(firewalls=tuple(firewall_document(*one) for one in firewalls))
 
 
+def access_point_document(
+    access_point: "AccessPoint", placement: "Placement | None" = None
+) -> schema.AccessPointDocument:
+    """Return what is told of an access point; *placement* is None where it is not known."""
+    channel = placement.channel if placement else None
+    return schema.AccessPointDocument(
+        ssid=_text(access_point.ssid),
+        interface=placement.interface if placement else access_point.interface,
+        band=channel.band if channel else access_point.band,
+        channel=channel.number if channel else access_point.channel,
+        hidden=access_point.hidden,
+        isolated=access_point.isolated,
+        country=access_point.country,
+        note=placement.note if placement else "",
+    )
+
+
+def wifi_document(
+    access_point: "AccessPoint", placement: "Placement | None", security: str, passphrase: "Passphrase", code: str
+) -> schema.WifiDocument:
+    """Return what ``icshare wifi show`` prints; *code* is the text of the QR code, *security* how clients join."""
+    return schema.WifiDocument(
+        access_point=access_point_document(access_point, placement),
+        security=security,
+        passphrase=passphrase.reveal(),
+        code=_text(code),
+    )
+
+
 def doctor_document(health: "Health") -> schema.DoctorDocument:
     """Return what ``icshare doctor`` prints."""
     return schema.DoctorDocument(healthy=health.ok, checks=_checks(health))
@@ -168,6 +200,7 @@ def _share(
         privates=sharing.privates,
         firewall=sharing.public in {one.interface for one in result.plan.firewalls},
         segments=_segments(sharing, result.plan.segments),
+        access_point=_access_point(sharing, result.plan.segments),
         notes=tuple(_text(note) for note in result.plan.notes),
         changes=tuple(change.describe() for change in result.changes),
         checks=checks,
@@ -214,6 +247,12 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
     )
 
 
+def _access_point(sharing: "Sharing | None", segments: "Iterable[Segment]") -> schema.AccessPointDocument | None:
+    if sharing is None or sharing.access_point is None:
+        return None
+    return access_point_document(sharing.access_point, placement_in(segments))
+
+
 def _checks(health: "Health") -> tuple[schema.CheckDocument, ...]:
     return tuple(
         schema.CheckDocument(name=one.name, grade=one.grade, text=_text(one.text), remedy=_text(one.remedy))
@@ -232,6 +271,16 @@ def _client(client: "Client") -> schema.ClientDocument:
         since=_moment(client.since) if client.since is not None else None,
         sent_bytes=client.traffic.sent if counted else None,
         received_bytes=client.traffic.received if counted else None,
+        station=_station(client.station) if client.station is not None else None,
+    )
+
+
+def _station(station: "Station") -> schema.StationDocument:
+    return schema.StationDocument(
+        signal=station.signal,
+        sent_rate=station.sent_rate,
+        received_rate=station.received_rate,
+        connected_seconds=station.connected_seconds,
     )
 
 

@@ -22,6 +22,8 @@ The public connection can be of any kind: Ethernet, Wi-Fi, a modem, a VPN. One p
 more are joined by a bridge into one network. Private connections that cannot be ports of a bridge become networks of
 their own.
 
+A Wi-Fi connection becomes an access point by 'icshare share --ssid'. Its passphrase is kept for the next time.
+
 Port mappings let ports of the public connection lead to a client, or to this machine itself. They are kept until they
 are removed: 'icshare stop' takes them out of force, the next sharing of the same connection brings them back. The
 firewall of a connection does without sharing as well.
@@ -52,6 +54,7 @@ _FILES = (
         "What was asked for, also after a reboot: who is public and who private, firewalls, port mappings, names.",
     ),
     ("/etc/ppp/peers/", "What pppd can dial."),
+    ("/var/lib/icshare/passphrases", "The passphrases of access points, for root only."),
     ("/run/icshare/", "The record of what was changed, and the files of the DHCP and DNS server."),
     (
         "/var/log/icshare/pfirewall.log",
@@ -79,6 +82,7 @@ _EXAMPLES = (
         "Share the one with the best default route; eth0 and eth1 are bridged.",
     ),
     ("sudo icshare share --dry-run wlan0 eth0", "Show every change and the ruleset, and do nothing."),
+    ("sudo icshare share eth0 wlan0 --ssid home", "Make a Wi-Fi access point, with a new passphrase and its QR code."),
     (
         "sudo icshare map add web tcp 80 192.168.137.9:8080",
         "Let port 80 of the public connection lead to port 8080 of a client.",

@@ -50,6 +50,14 @@ class Printer:
         else:
             write(self._stream, "".join(_cell(part).text for part in parts) + "\n")
 
+    def shows(self, text: str) -> bool:
+        """Tell whether the stream has the characters of *text*."""
+        try:
+            text.encode(self._stream.encoding or "utf-8")
+        except UnicodeEncodeError:
+            return False
+        return True
+
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[str | Cell]], *, right: Sequence[int] = ()) -> None:
         """Print a table with a line of titles.
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "connect": Lazy(module="icshare.cli.dialling", name="connect"),
     "disconnect": Lazy(module="icshare.cli.dialling", name="disconnect"),
     "clients": Lazy(module="icshare.cli.clients", name="clients"),
+    "wifi": Lazy(module="icshare.cli.wifi", name="app"),
     "map": Lazy(module="icshare.cli.map", name="app"),
     "firewall": Lazy(module="icshare.cli.firewall", name="app"),
     "run-windows": Lazy(module="icshare.cli.run_windows", name="app"),

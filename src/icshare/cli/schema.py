@@ -14,6 +14,7 @@ from icshare.model.connection import Reason, Role
 from icshare.model.firewall import IcmpOption
 from icshare.model.mapping import MappingState, TargetKind
 from icshare.model.status import Grade
+from icshare.model.wifi import Band
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +89,19 @@ class CheckDocument(Document, frozen=True):
     remedy: Annotated[str, Meta(description="The command or act that mends it; empty when nothing is to be done.")]
 
 
+class AccessPointDocument(Document, frozen=True):
+    """A Wi-Fi access point; `icshare wifi show` tells its passphrase."""
+
+    ssid: Annotated[str, Meta(description="Name of the wireless network.")]
+    interface: Annotated[str, Meta(description="Interface of the access point.")]
+    band: Annotated[Band | None, Meta(description="Frequency band in GHz; null while it is not chosen.")]
+    channel: Annotated[int | None, Meta(description="Channel; null while it is not chosen.")]
+    hidden: Annotated[bool, Meta(description="The name is not announced.")]
+    isolated: Annotated[bool, Meta(description="Clients cannot reach each other by the radio.")]
+    country: Annotated[str | None, Meta(description="Country that was asked for; null for what the machine is set to.")]
+    note: Annotated[str, Meta(description="Why it is where it is, if nobody asked for that; empty otherwise.")]
+
+
 class ShareDocument(Document, frozen=True):
     """Printed by `icshare share --json`, with --dry-run too."""
 
@@ -96,6 +110,7 @@ class ShareDocument(Document, frozen=True):
     privates: Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
     firewall: Annotated[bool, Meta(description="The public connection is protected.")]
     segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+    access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
     notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
     changes: Annotated[
         tuple[str, ...], Meta(description="What was done, or would be, in order; empty if all was so before.")
@@ -178,6 +193,7 @@ class StatusDocument(Document, frozen=True):
     inactive_mappings: Annotated[
         tuple[MappingDocument, ...], Meta(description="The port mappings that are enabled and do not work now.")
     ]
+    access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
     notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
     checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
 
@@ -187,6 +203,19 @@ class StopDocument(Document, frozen=True):
 
     stopped: Annotated[bool, Meta(description="There was something to take back.")]
     taken_back: Annotated[tuple[str, ...], Meta(description="What was taken back, in order.")]
+
+
+class StationDocument(Document, frozen=True):
+    """A client of the access point, as its radio knows it."""
+
+    signal: Annotated[int | None, Meta(description="Strength of what it sends, in dBm; null if unknown.")]
+    sent_rate: Annotated[int | None, Meta(description="Rate at which it last sent, in kbit/s; null if unknown.")]
+    received_rate: Annotated[
+        int | None, Meta(description="Rate at which it was last sent to, in kbit/s; null if unknown.")
+    ]
+    connected_seconds: Annotated[
+        int | None, Meta(description="Seconds since it joined the wireless network; null if unknown.")
+    ]
 
 
 class ClientDocument(Document, frozen=True):
@@ -200,12 +229,27 @@ class ClientDocument(Document, frozen=True):
     since: Annotated[datetime | None, Meta(description="When it was first seen, UTC; null if unknown.")]
     sent_bytes: Annotated[int | None, Meta(description="Bytes from it to the Internet; null if not counted.")]
     received_bytes: Annotated[int | None, Meta(description="Bytes from the Internet to it; null if not counted.")]
+    station: Annotated[StationDocument | None, Meta(description="Its radio link; null if it is not there by Wi-Fi.")]
 
 
 class ClientsDocument(Document, frozen=True):
     """Printed by `icshare clients --json`."""
 
     clients: Annotated[tuple[ClientDocument, ...], Meta(description="By address.")]
+
+
+class WifiDocument(Document, frozen=True):
+    """Printed by `icshare wifi show --json`, for root only."""
+
+    access_point: Annotated[AccessPointDocument, Meta(description="The access point.")]
+    security: Annotated[
+        str,
+        Meta(
+            description="What clients join it by: `WPA2/WPA3`, or `WPA2` where its radio or its maker cannot do more."
+        ),
+    ]
+    passphrase: Annotated[str, Meta(description="Its passphrase.")]
+    code: Annotated[str, Meta(description="Text of the QR code by which a phone joins it.")]
 
 
 class DoctorDocument(Document, frozen=True):
@@ -254,6 +298,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     MapRemoveDocument,
     FirewallStatusDocument,
     FirewallDocument,
+    WifiDocument,
     DoctorDocument,
     ErrorDocument,
 )

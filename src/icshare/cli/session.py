@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -16,6 +16,7 @@ from icshare.cli.output import Printer
 
 if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.api import SharingStatus
+    from icshare.control.keys import Key
     from icshare.engine import Outcome, Progress, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.model.mapping import Protocol as TransportProtocol
     from icshare.model.sharing import Wanted
     from icshare.model.status import Health
+    from icshare.model.wifi import AccessPoint, Passphrase, Ssid
 
 
 class Mappings(Protocol):
@@ -83,6 +85,22 @@ class Mappings(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """What the command line needs of `icshare.control.keys.Keys`."""
+
+    def taken(self, name: "Ssid", given: "Passphrase | None" = None) -> "AbstractContextManager[Key]":
+        """Give the passphrase of a network for a sharing that is made meanwhile."""
+        ...
+
+    def known(self, name: "Ssid", given: "Passphrase | None" = None) -> str:
+        """Return the secret that `taken` would give."""
+        ...
+
+    def present(self) -> "tuple[AccessPoint, Passphrase]":
+        """Return the access point in force and its passphrase."""
+        ...
+
+
 class Manager(Protocol):
     """What the command line needs of `icshare.api.SharingManager`."""
 
@@ -91,7 +109,13 @@ class Manager(Protocol):
         ...
 
     def request(
-        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        access_point: "AccessPoint | None" = None,
     ) -> "Wanted":
         """Return what `share` is asked for with the same arguments."""
         ...
@@ -108,6 +132,7 @@ class Manager(Protocol):
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
+        access_point: "AccessPoint | None" = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share, and prove that it works."""
@@ -154,6 +179,11 @@ class Manager(Protocol):
         """The port mappings."""
         ...
 
+    @property
+    def keys(self) -> Keys:
+        """The passphrases of access points."""
+        ...
+
     def doctor(self) -> "Health":
         """Return what stands in the way of sharing."""
         ...
@@ -174,6 +204,7 @@ class Session:
         open_manager: Opens the manager; called by the commands that need one, when they need it.
         stdout: Where results go.
         stderr: Where progress and errors go.
+        stdin: Where a passphrase may come from.
         terminal: The results are read by a person on a terminal.
         interactive: So are progress and errors.
         verbose: 1 to tell every step, 2 to tell every command as well.
@@ -183,6 +214,7 @@ class Session:
     open_manager: Callable[[], Manager] = open_manager
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
     terminal: bool = False
     interactive: bool = False
     verbose: int = 0

@@ -4,19 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icshare.cli.accesspoint import Options, key_of, parse, print_key
 from icshare.cli.errors import CancelledError
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
 from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
-from icshare.cli.summary import print_notes, print_summary
+from icshare.cli.summary import partners, print_notes, print_summary, security_in
 from icshare.cli.words import quantity
 from icshare.errors import IcshareError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from ipaddress import IPv4Network
 
+    from icshare.control.keys import Key
     from icshare.engine import Outcome, Proposal
+    from icshare.model.wifi import AccessPoint
 
 _AUTO = "auto"
 
@@ -37,7 +41,14 @@ def _complete_private(context: typer.Context, incomplete: str) -> list[tuple[str
     return [one for one in candidates(session_of(context), incomplete, public=False) if one[0] not in given]
 
 
-def share(  # noqa: PLR0917 (the options of one command)
+def _complete_band(_: typer.Context, incomplete: str) -> list[str]:
+    """Return the bands."""
+    from icshare.model.wifi import Band
+
+    return [band.value for band in Band if band.startswith(incomplete)]
+
+
+def share(
     context: typer.Context,
     public: Annotated[
         str,
@@ -54,9 +65,10 @@ def share(  # noqa: PLR0917 (the options of one command)
             metavar="PRIVATE",
             show_default=False,
             autocompletion=_complete_private,
-            help="The connections to share it with; two or more become one network.",
+            help="The connections to share it with; two or more become one network. With --ssid one is a radio.",
         ),
     ],
+    *,
     subnet: Annotated[
         str | None,
         typer.Option(metavar="CIDR", help="Addresses of the private network. [default: the first that is free]"),
@@ -73,6 +85,29 @@ def share(  # noqa: PLR0917 (the options of one command)
             help="Dial PUBLIC when a client needs it and hang up when it is idle, or dial it at once.",
         ),
     ] = None,
+    ssid: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make a Wi-Fi access point of this name on the Wi-Fi connection given."),
+    ] = None,
+    passphrase_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its passphrase is the first line of this file, '-' for standard input. "
+            "[default: the one that the network has had, or a new one]",
+        ),
+    ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option(metavar="BAND", autocompletion=_complete_band, help="2.4, 5 or 6 (GHz). [default: chosen]"),
+    ] = None,
+    channel: Annotated[str | None, typer.Option(metavar="NUMBER", help="Its channel. [default: chosen]")] = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Do not announce its name.")] = False,
+    isolate: Annotated[bool, typer.Option("--isolate", help="Keep its clients apart from each other.")] = False,
+    country: Annotated[
+        str | None,
+        typer.Option(metavar="CC", help="Country whose rules hold, as in DE. [default: what the machine is set to]"),
+    ] = None,
     json: Json = False,
     _verbose: Verbose = 0,
 ) -> None:
@@ -81,15 +116,31 @@ def share(  # noqa: PLR0917 (the options of one command)
     They get addresses, names and Internet access through it, and are protected from the outside.
     A pppd peer that is not connected is dialled for it, and hung up when sharing stops.
     What is shared already is moved to the new state; clients that stay notice nothing.
+
+    With --ssid the one Wi-Fi connection among the private ones becomes an access point; named as public as well, it
+    stays what it is, and the access point is made beside it on the same radio.
     """
     from icshare.model.names import subnet as parse_subnet
 
     session = session_of(context)
     network = None if subnet is None else parse_subnet(subnet)
     firewall = False if no_firewall else None
+    options = Options(
+        ssid=ssid,
+        passphrase_file=passphrase_file,
+        band=band,
+        channel=channel,
+        hidden=hidden,
+        isolate=isolate,
+        country=country,
+    )
+    wifi = parse(session, public, privates, options)
     if dry_run:
         manager = session.manager
-        proposal = manager.propose(manager.request(public, privates, subnet=network, firewall=firewall))
+        planned = wifi.access_point(manager.keys.known(wifi.ssid, wifi.given)) if wifi else None
+        proposal = manager.propose(
+            manager.request(public, privates, subnet=network, firewall=firewall, access_point=planned)
+        )
         if json:
             from icshare.cli.documents import proposal_document
 
@@ -97,15 +148,24 @@ def share(  # noqa: PLR0917 (the options of one command)
         else:
             _print_proposal(session.out, proposal)
         return
-    outcome = _share(
-        session, public, privates, subnet=network, firewall=firewall, dial_on_demand=dial_on_demand, quiet=json
-    )
+    with key_of(session, wifi) as key:
+        access_point = wifi.access_point(key.secret) if wifi and key else None
+        outcome = _share(
+            session,
+            public,
+            privates,
+            subnet=network,
+            firewall=firewall,
+            dial_on_demand=dial_on_demand,
+            access_point=access_point,
+            quiet=json,
+        )
     if json:
         from icshare.cli.documents import share_document
 
         write_json(session.stdout, share_document(outcome))
     else:
-        _print_outcome(session.out, outcome)
+        _print_outcome(session.out, outcome, key, wifi.notes if wifi else ())
 
 
 def _share(
@@ -116,6 +176,7 @@ def _share(
     subnet: "IPv4Network | None",
     firewall: bool | None,
     dial_on_demand: bool | None,
+    access_point: "AccessPoint | None",
     quiet: bool,
 ) -> "Outcome":
     with session.progress("looking at the connections", quiet=quiet) as progress:
@@ -127,6 +188,7 @@ def _share(
                     subnet=subnet,
                     firewall=firewall,
                     dial_on_demand=dial_on_demand,
+                    access_point=access_point,
                     progress=progress,
                 )
         except Interrupted as interruption:
@@ -146,13 +208,13 @@ def _present(session: Session) -> str:
         return "nothing is shared, and everything is as it was before"
     if record.sharing is None or not record.complete:
         return "icshare stop takes back what is left"
-    return f"{record.sharing.public} is shared with {', '.join(record.sharing.privates)} now"
+    return f"{record.sharing.public} is shared with {partners(record.sharing)} now"
 
 
 def _print_proposal(out: Printer, proposal: "Proposal") -> None:
     sharing = proposal.plan.sharing
     assert sharing is not None, "it was asked for"
-    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    names = f"{sharing.public} with {partners(sharing)}"
     if proposal.changes:
         out.line(Cell(f"To share {names} would take {quantity(len(proposal.changes), 'change')}:", "bold"))
         width = len(str(len(proposal.changes)))
@@ -167,14 +229,16 @@ def _print_proposal(out: Printer, proposal: "Proposal") -> None:
     print_notes(out, proposal.plan.notes)
 
 
-def _print_outcome(out: Printer, outcome: "Outcome") -> None:
+def _print_outcome(out: Printer, outcome: "Outcome", key: "Key | None", notes: "Sequence[str]") -> None:
     sharing = outcome.plan.sharing
     assert sharing is not None, "it was asked for"
-    names = f"{sharing.public} with {', '.join(sharing.privates)}"
+    names = f"{sharing.public} with {partners(sharing)}"
     verb = "Sharing" if outcome.changes else "Nothing to do, already sharing"
     out.line(Cell(f"{verb} {names}.", "bold"))
     out.line()
     print_summary(out, sharing, outcome.plan.segments, outcome.plan.firewalls)
-    print_notes(out, outcome.plan.notes, outcome.health.warnings)
+    print_notes(out, [*notes, *outcome.plan.notes], outcome.health.warnings)
+    if key is not None and sharing.access_point is not None:
+        print_key(out, sharing.access_point, key, security_in(outcome.plan.steps))
     out.line()
     out.line("To see how it fares: ", Cell("icshare status", "bold"), "; to stop: ", Cell("icshare stop", "bold"))

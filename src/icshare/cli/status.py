@@ -9,7 +9,7 @@ from icshare.cli.findings import print_checks
 from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, write_json
 from icshare.cli.session import Session, session_of
-from icshare.cli.summary import mapping_notes, print_firewalls, print_notes, print_summary
+from icshare.cli.summary import mapping_notes, partners, print_firewalls, print_notes, print_summary
 from icshare.cli.words import ago, quantity
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _print(session: Session, present: "SharingStatus", mappings: "Sequence[Mappi
         print_notes(out, [*(record.notes if record else ()), *missing, *mapping_notes(mappings)])
         return
     out.line(
-        Cell(f"Sharing {sharing.public} with {', '.join(sharing.privates)}", "bold"),
+        Cell(f"Sharing {sharing.public} with {partners(sharing)}", "bold"),
         f" for {ago(session.now(), record.since)}.",
     )
     out.line()

@@ -12,9 +12,32 @@ if TYPE_CHECKING:
     from icshare.model.mapping import MappingStatus
     from icshare.model.sharing import Segment, Sharing
     from icshare.model.status import Check
+    from icshare.model.wifi import AccessPoint, Placement
+    from icshare.plan.steps import AnyStep
 
 _STATES = ("active", "inactive", "disabled")
 _FEW = 10
+
+
+def partners(sharing: "Sharing") -> str:
+    """Return with what is shared: the private connections, and an access point beside the public one on its radio."""
+    names: list[str] = list(sharing.privates)
+    if sharing.access_point is not None and sharing.access_point.interface == sharing.public:
+        names.append(f"the access point {sharing.access_point.ssid}")
+    return ", ".join(names)
+
+
+def placement_in(segments: "Iterable[Segment]") -> "Placement | None":
+    """Return where the access point in one of *segments* is, None without one."""
+    return next((one.access_point for one in segments if one.access_point is not None), None)
+
+
+def security_in(steps: "Iterable[AnyStep]") -> str:
+    """Return what clients join the access point by that *steps* start: WPA3 too, where its radio and its maker can."""
+    from icshare.plan.steps import StartAccessPoint
+
+    found = [one for one in steps if isinstance(one, StartAccessPoint)]
+    return "WPA2/WPA3" if any(not one.networkmanager and "SAE" in one.text for one in found) else "WPA2"
 
 
 def print_summary(
@@ -28,6 +51,8 @@ def print_summary(
     pairs: list[tuple[str, str]] = []
     for number, segment in enumerate(segments):
         pairs += _segment(sharing, segment, main=number == 0)
+    if sharing.access_point is not None:
+        pairs.append(("Wi-Fi", _in_words(sharing.access_point, placement_in(segments))))
     out.fields([*pairs, *_protection(sharing.public, firewalls), *_mappings(mappings)])
 
 
@@ -56,6 +81,14 @@ def print_notes(out: Printer, notes: Iterable[str], warnings: "Iterable[Check]" 
         out.line()
     for mark, text in lines:
         out.line(mark, text)
+
+
+def _in_words(access_point: "AccessPoint", placement: "Placement | None") -> str:
+    words = [f"{access_point.ssid} on {placement.interface if placement else access_point.interface}"]
+    words += [str(placement.channel)] if placement else []
+    words += ["not announced"] if access_point.hidden else []
+    words += ["clients kept apart"] if access_point.isolated else []
+    return ", ".join(words)
 
 
 def _protection(public: str | None, firewalls: "Sequence[Firewall]") -> Iterator[tuple[str, str]]:

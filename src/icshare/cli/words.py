@@ -27,6 +27,12 @@ def bytes_in_words(count: int) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {_UNITS[unit]}"
 
 
+def rate_in_words(kilobits: int) -> str:
+    """Return *kilobits* a second as Mbit/s: "6.5 Mbit/s", "144 Mbit/s"."""
+    megabits = kilobits / 1000
+    return f"{megabits:.{1 if megabits < 99.95 else 0}f} Mbit/s"
+
+
 def span_in_words(seconds: float) -> str:
     """Return a span of time by its one or two largest units: "12 s", "5 min", "3 h 12 min", "2 d 4 h"."""
     whole = max(int(seconds), 0)

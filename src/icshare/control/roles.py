@@ -17,11 +17,12 @@ from icshare.engine import Engine, Outcome, Progress, silent
 from icshare.errors import GoneError, IcshareError, PolicyError, RefusedError
 from icshare.model.connection import Connection, Verdict
 from icshare.model.firewall import FirewallOptions
+from icshare.model.names import interface_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.state import Designation, State
-from icshare.plan.connections import firewallable
-from icshare.plan.designated import wanted, with_private, with_public, without
+from icshare.plan.connections import firewallable, guid_of_name
+from icshare.plan.designated import made_for, wanted, with_private, with_public, without, without_access_point
 from icshare.plan.staterecords import Designated, Fact, Protected, Seen
 
 Firewalls = Mapping[UUID, FirewallOptions]
@@ -82,8 +83,16 @@ class Roles:
         self._settings = settings
 
     def wanted(self, sharing: Sharing, *, firewall: bool) -> Wanted:
-        """Return what `share` would bring into force: the sharing, beside the firewalls that there are."""
+        """Return what `share` would bring into force: the sharing, beside the firewalls that there are.
+
+        A private connection that has an access point keeps it, unless another is asked for.
+        """
         state, found = self._store.load(), self._host.connections()
+        kept, wireless = state.designation.access_point, state.designation.wireless
+        if sharing.access_point is None and kept is not None:
+            name = next((one.interface for one in found if one.guid == wireless), "")
+            if name in sharing.privates:
+                sharing = replace(sharing, access_point=replace(kept, interface=interface_name(name)))
         public = next((one.guid for one in found if one.interface == sharing.public), None)
         if public is not None:
             state = replace(state, firewalls=_firewalls(state, public, on=firewall))
@@ -98,17 +107,22 @@ class Roles:
             IcshareError: As `Engine.apply`; everything was put back.
         """
         self.authorize()
-        self._refuse_bridge(len(sharing.privates))
         with self._store.lock():
             asked = self.wanted(sharing, firewall=firewall)
+            access_point = asked.sharing.access_point if asked.sharing else None
+            beside = access_point is not None and access_point.interface == sharing.public
+            self._refuse_bridge(len(sharing.privates) + beside)
             by_name = {one.interface: one.guid for one in self._host.connections()}
-            if not {sharing.public, *sharing.privates} <= by_name.keys():
+            named = {sharing.public, *sharing.privates}
+            if not named <= by_name.keys() or (access_point is not None and access_point.interface not in named):
                 self._engine.propose(asked)
                 raise AssertionError("a sharing of unknown connections was not refused")
             designation = Designation(
                 public=by_name[sharing.public],
                 privates=tuple(by_name[name] for name in sharing.privates),
                 subnet=sharing.subnet if sharing.subnet != self._settings.subnet else None,
+                access_point=access_point,
+                wireless=by_name[access_point.interface] if access_point else None,
             )
             firewalls = _firewalls(self._store.load(), by_name[sharing.public], on=firewall)
             outcome = self._change(designation, firewalls, asked, progress)
@@ -200,7 +214,9 @@ class Roles:
         self.authorize()
         with self._store.lock():
             state = self._load()
-            designation = without(state.designation, guid)
+            designation = (
+                without_access_point(state.designation) if self._is_made(guid) else without(state.designation, guid)
+            )
             if designation != state.designation:
                 self._bring(designation, state.firewalls, [guid])
             else:
@@ -285,7 +301,18 @@ class Roles:
         public = by_name.get(record.sharing.public, state.designation.public)
         shared = (by_name[name] for name in record.sharing.privates if name in by_name)
         privates = tuple(one for one in dict.fromkeys((*state.designation.privates, *shared)) if one != public)
-        return replace(state, designation=replace(state.designation, public=public, privates=privates))
+        designation = replace(state.designation, public=public, privates=privates)
+        access_point = record.sharing.access_point
+        if access_point is not None and access_point.interface in by_name and designation.access_point is None:
+            wireless = by_name[access_point.interface]
+            designation = replace(designation, access_point=access_point, wireless=wireless)
+        return replace(state, designation=designation)
+
+    def _is_made(self, guid: UUID) -> bool:
+        """Tell whether a connection is the link that was made for the access point."""
+        record = self._engine.record()
+        made = made_for(record.segments) if record else None
+        return made is not None and guid == guid_of_name(made)
 
     def _find(self, guid: UUID) -> Connection:
         for one in self._host.connections():

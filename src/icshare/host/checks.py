@@ -19,6 +19,7 @@ from icshare.model.link import IFF_RUNNING, Link
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
+from icshare.model.wifi import InterfaceType, channel_on
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.peers import undialled
@@ -57,6 +58,7 @@ def _sharing(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment], 
     return (
         _rules(snapshot),
         *(_segment(snapshot, segment) for segment in segments),
+        *_access_point(snapshot, sharing, segments),
         _forwarding(snapshot, sharing, segments),
         *_dns(sharing, segments, service),
         *_dhcp(sharing, segments, service),
@@ -122,12 +124,27 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
         if astray:
             return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
     networks = ", ".join(map(str, segment.networks))
-    unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
+    serving = segment.access_point.interface if segment.access_point else None  # which has a check of its own
+    unplugged = [one.name for one in members if one.name != serving and not one.flags & IFF_RUNNING]
     if unplugged:
         return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
     foreign = [one.name for one in snapshot.links if one.master == link.index and one.name not in segment.members]
     also = f", also behind {', '.join(foreign)}, which others have added" if segment.bridged and foreign else ""
     return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}{also}")
+
+
+def _access_point(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
+    placements = [one.access_point for one in segments if one.access_point is not None]
+    for placement in placements:
+        link = snapshot.link(placement.interface)
+        name = sharing.access_point.ssid if sharing.access_point else placement.interface
+        if snapshot.access_point is None:
+            yield _failed("access point", f"nobody serves the network {name}", _AGAIN)
+        elif link is None or link.facts.wireless_type != InterfaceType.AP or link.facts.frequency is None:
+            yield _failed("access point", f"{placement.interface} does not serve the network {name}", _AGAIN)
+        else:
+            channel = channel_on(link.facts.frequency) or placement.channel
+            yield _ok("access point", f"{placement.interface} serves the network {name} on {channel}")
 
 
 def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:

@@ -33,6 +33,7 @@ _PACKAGES = {
     "dhclient": "isc-dhcp-client",
     "dig": "bind9-dnsutils",
     "dnsmasq": "dnsmasq-base",
+    "hostapd": "hostapd",
     "ip": "iproute2",
     "modprobe": "kmod",
     "mount": "mount",

@@ -9,6 +9,7 @@ from icshare.host import checks, command, ruleset
 from icshare.host.service import Service
 from icshare.host.settings import require_net_admin
 from icshare.host.sockets import port_owners
+from icshare.host.wireless_doctor import examine_wireless
 from icshare.model.sharing import DEFAULT_SUBNET, Helper
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
@@ -33,6 +34,7 @@ def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Heal
         *_subnet(snapshot, record),
         *_legacy(),
         *_apparmor(),
+        *examine_wireless([link.name for link in snapshot.links if link.facts.wireless], country=snapshot.country),
     ]
     if record is not None:
         found += checks.check(snapshot, record.wanted, record.segments, service).checks

@@ -12,15 +12,22 @@ from pathlib import Path
 
 from icshare.errors import HostError, PrivilegeError
 from icshare.host import checks, doctor, ruleset, sysctl
+from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphrases
 from icshare.host.dhcp_probe import send_probe
 from icshare.host.linkowners import LinkOwners
 from icshare.host.links import peers
 from icshare.host.logservice import LogService
 from icshare.host.netlink import NetlinkSocket
+from icshare.host.networkmanager import NetworkManagerAccessPoint, access_point_uuid, leave_alone, managed_links
 from icshare.host.preflight import preflight
+from icshare.host.radios import Radios, set_country
+from icshare.host.radios import look as look_at_radios
+from icshare.host.regulatory import read_regulation
 from icshare.host.resolvers import name_servers
+from icshare.host.rfkill import refuse_blocked
 from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
+from icshare.host.stations import read_stations
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
 from icshare.model.link import IFF_RUNNING, NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
@@ -28,8 +35,10 @@ from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
+from icshare.model.wifi import Channel, Country, InterfaceType
 from icshare.plan import steps as s
 from icshare.plan.planner import Environment, Plan
+from icshare.plan.regulation import channels_under
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
@@ -42,10 +51,18 @@ _OWN_LABEL = "icshare"
 class LinuxHost:
     """This machine, in the network namespace of this process."""
 
-    def __init__(self, run_directory: Path) -> None:
-        """Take the directory for dnsmasq's files; nothing is read or made yet."""
+    def __init__(self, run_directory: Path, passphrases: Passphrases | None = None) -> None:
+        """Take the directory for the files of what we start; nothing is read or made yet.
+
+        Args:
+            run_directory: Where these files are.
+            passphrases: Where the passphrases of access points are kept, None for nowhere.
+        """
         self._directory = run_directory
         self._service = Service(run_directory)
+        keeper = passphrases or NoPassphrases()
+        self._access_point = AccessPointService(run_directory, keeper)
+        self._networkmanager = NetworkManagerAccessPoint(run_directory, keeper.find)
         self._log = LogService(run_directory)
 
     @property
@@ -56,7 +73,13 @@ class LinuxHost:
     @property
     def environment(self) -> Environment:
         """Paths and accounts for the planner."""
-        return Environment(files=self._service.files, user=account(), account=self._service.account)
+        return Environment(
+            files=self._service.files,
+            user=account(),
+            account=self._service.account,
+            profile=access_point_uuid(self._directory),
+            channels_in=_channels_in,
+        )
 
     def observe(self) -> Snapshot:
         """Read the host.
@@ -68,6 +91,8 @@ class LinuxHost:
             bare = kernel.links()
             owners = LinkOwners(links=[one.name for one in bare])
             links = with_facts(bare, owners=owners)
+            wireless = any(link.facts.radio is not None for link in links)
+            radios, country = look_at_radios() if wireless else ((), "")
             return Snapshot(
                 links=links,
                 peers=peers(self._directory, owners),
@@ -84,9 +109,18 @@ class LinuxHost:
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
                 service=self._service.running(),
+                access_point=self._serving(wireless=wireless),
+                radios=radios,
+                managed=managed_links() if wireless else frozenset(),
+                country=country,
                 resolvers=tuple(one for one in name_servers() if isinstance(one, IPv4Address)),
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
             )
+
+    def _serving(self, *, wireless: bool) -> str | None:
+        """Return the version of the access point in force, None when there is none."""
+        own = self._access_point.running()
+        return own if own is not None or not wireless else self._networkmanager.running()
 
     def addresses_of(self, name: str) -> tuple[IPv4Address, ...]:
         """Return the IPv4 addresses of a link, () when it is gone.
@@ -108,6 +142,12 @@ class LinuxHost:
             PrivilegeError: A capability is missing.
         """
         preflight(plan, own={process.pid for process in self._service.processes()})
+        for segment in plan.segments:
+            if segment.access_point is not None:
+                refuse_blocked(segment.access_point.radio_name)
+        for step in plan.steps:
+            if isinstance(step, s.StartAccessPoint):
+                self._access_point.check(step)
 
     def check(self, wanted: Wanted, segments: Sequence[Segment]) -> Health:
         """Test from end to end that what is wanted works now."""
@@ -151,7 +191,15 @@ class LinuxHost:
             if one.numbered and one.network.prefixlen == one.network.max_prefixlen
             if one.interface in links and _is_connected(links[one.interface])
         }
-        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds, peers=peers)
+        return list_clients(
+            leases,
+            neighbours,
+            traffic,
+            now=now,
+            lease_seconds=sharing.dhcp.lease_seconds,
+            peers=peers,
+            stations=read_stations(),
+        )
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -177,7 +225,7 @@ class LinuxHost:
         with NetlinkSocket() as kernel:
             kernel.request(rtchange.delete_link(index))
 
-    def run(self, step: AnyStep) -> None:
+    def run(self, step: AnyStep) -> None:  # noqa: C901 (one case per kind of step)
         """Make one change.
 
         Raises:
@@ -202,6 +250,17 @@ class LinuxHost:
                 self._service.start(step.text)
             case s.StopService():
                 self._service.stop()
+            case s.StartAccessPoint() if step.networkmanager:
+                self._access_point.stop()
+                self._networkmanager.start(step.text, step.secret)
+            case s.StartAccessPoint():
+                self._networkmanager.stop()
+                self._access_point.start(step)
+            case s.StopAccessPoint():
+                self._access_point.stop()
+                self._networkmanager.stop()
+            case s.SetCountry():
+                set_country(step.country)
             case s.ForgetProbe():
                 pass
             case _:
@@ -211,6 +270,10 @@ class LinuxHost:
 
 # PPP; SLIP and what it was called in its variants.
 _ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
+
+
+def _channels_in(country: Country, channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    return channels_under(read_regulation(country), channels)
 
 
 class _Links:
@@ -228,6 +291,20 @@ class _Links:
                     if link.kind != "bridge":
                         raise HostError(f"{step.name} is not the bridge that icshare made")
                     self._request(rtchange.delete_link(link.index), errno.ENODEV)
+            case s.CreateAccessPointLink():
+                if self._kernel.find_link(step.name) is None:
+                    with Radios() as radios:
+                        radios.create_link(step.radio, step.name)
+                if not step.networkmanager:  # at once: when it lets go of a link, it takes away what is on it
+                    leave_alone(step.name)
+            case s.DeleteAccessPointLink():
+                if link := self._kernel.find_link(step.name):
+                    with Radios() as radios:
+                        radios.delete_link(link.index)
+            case s.SetInterfaceType():
+                if link := self._find(step.link):
+                    with Radios() as radios:
+                        radios.set_type(self._kernel, link, InterfaceType(step.type), up=step.up)
             case s.SetMaster():
                 self._set_master(step)
             case s.SetUp():

@@ -169,6 +169,9 @@ def _with_radio(
         wireless=True,
         wireless_type=own.type,
         four_address=own.four_address,
+        radio=own.radio,
+        frequency=own.frequency,
+        ssid=own.ssid,
         first_on_phy=own.type != _STATION or own.index == min(stations),
     )
 

@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address
 from icshare.errors import InvalidRequestError
 from icshare.model.link import Neighbour
 from icshare.model.names import MacAddress, mac_address
+from icshare.model.wifi import Station
 
 _NUD_ALIVE = 0x02 | 0x08 | 0x10
 """Reachable, delay, probe: the neighbour has answered lately."""
@@ -57,6 +58,7 @@ class Client:
         online: It has answered on the link within the last minute or so.
         since: Seconds since the epoch when it was first seen, None if unknown.
         traffic: What it has exchanged with the Internet.
+        station: It as the radio of our access point knows it, None if it is not there by Wi-Fi.
     """
 
     address: IPv4Address
@@ -66,6 +68,7 @@ class Client:
     online: bool = False
     since: float | None = None
     traffic: Traffic = Traffic()
+    station: Station | None = None
 
 
 def parse_leases(text: str) -> tuple[Lease, ...]:
@@ -98,6 +101,7 @@ def list_clients(
     now: float,
     lease_seconds: int,
     peers: Collection[IPv4Address] = (),
+    stations: Mapping[MacAddress, Station] | None = None,
 ) -> tuple[Client, ...]:
     """Put together who is on the segment, by address.
 
@@ -108,6 +112,7 @@ def list_clients(
         now: Seconds since the epoch.
         lease_seconds: Lease time, to date a lease without traffic.
         peers: Who is at the other end of point-to-point links that are connected: there, without a neighbour entry.
+        stations: Stations of our access point by hardware address, None where there is none.
 
     Returns:
         One client for every address leased, heard, counted or connected, sorted by address.
@@ -117,18 +122,20 @@ def list_clients(
     clients = []
     for address in sorted({*leased, *heard, *traffic, *peers}):
         lease, neighbour, counted = leased.get(address), heard.get(address), traffic.get(address, Traffic())
+        mac = (lease.mac if lease else None) or (neighbour.mac if neighbour else None)
         since = now - counted.seconds if counted.seconds is not None else None
         if since is None and lease is not None and lease.expires:
             since = lease.expires - lease_seconds
         clients.append(
             Client(
                 address=address,
-                mac=(lease.mac if lease else None) or (neighbour.mac if neighbour else None),
+                mac=mac,
                 name=lease.name if lease else "",
                 leased=lease is not None,
                 online=address in peers or bool(neighbour and neighbour.state & _NUD_ALIVE),
                 since=since,
                 traffic=counted,
+                station=stations.get(mac) if stations and mac else None,
             )
         )
     return tuple(clients)

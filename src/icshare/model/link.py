@@ -36,6 +36,10 @@ class LinkFacts:
         wireless_type: nl80211 interface type (2 station, 3 AP, 6 monitor, ...), None if unknown.
         four_address: The Wi-Fi link sends frames with four addresses, so a station can be a bridge port.
         first_on_phy: False for a second station on one radio.
+        radio: Number of the Wi-Fi link's radio ("phy"), None if unknown.
+        frequency: Centre in MHz of the channel that the Wi-Fi link is on, None while it is on none: not connected, not
+            serving.
+        ssid: Network that the Wi-Fi link is connected to or serves, "" if none.
         tun_flags: IFF_TUN 1 or IFF_TAP 2 and others for tun/tap links, None for others.
         tun_owner: Program that holds the tun/tap device, "" if unknown.
         ppp: How a PPP or SLIP link came about, None for others.
@@ -50,6 +54,9 @@ class LinkFacts:
     wireless_type: int | None = None
     four_address: bool = False
     first_on_phy: bool = True
+    radio: int | None = None
+    frequency: int | None = None
+    ssid: str = ""
     tun_flags: int | None = None
     tun_owner: str = ""
     ppp: "PppFacts | None" = None

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
+from icshare.model.wifi import AccessPoint, Placement
 
 DEFAULT_SUBNET = IPv4Network("192.168.137.0/24")
 DEFAULT_DOMAIN = "home.arpa"
@@ -83,6 +84,7 @@ class Sharing:
         subnet: The segment's subnet, None to choose one.
         helpers: Application layer gateways to attach.
         bridge: Make the bridge for a single private connection too, for ports that others add to it.
+        access_point: The access point on the radio of one of the connections, None for none.
     """
 
     public: InterfaceName
@@ -92,6 +94,7 @@ class Sharing:
     bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    access_point: AccessPoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +116,13 @@ class Segment:
 
     Attributes:
         interface: The link that carries the gateway address: a private itself, or our bridge.
-        members: The private connections of the segment.
+        members: The private connections of the segment, the access point's link for the one that it was asked of.
         network: Its subnet; that of a point-to-point link is its peer alone (/32).
         gateway: Our address on it, which need not be inside of a peer's network.
         beyond: Further networks of its clients: routes that the administrator made lead into the link.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
         numbered: Clients have addresses already, and the link keeps its own.
+        access_point: Where the access point among the members is, None without one.
     """
 
     interface: InterfaceName
@@ -128,6 +132,7 @@ class Segment:
     beyond: tuple[IPv4Network, ...] = ()
     ethernet: bool = True
     numbered: bool = False
+    access_point: Placement | None = None
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 
 from icshare.model.link import Address, IfIndex, Link, Neighbour, Route, Rule
 from icshare.model.peer import Peer
+from icshare.model.wifi import Radio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,10 @@ class Snapshot:
         firewall: Digest of our loaded connection firewall, None when its table is absent.
         log: Digest of the configuration that the firewall's log is written with, None when nobody writes it.
         service: Digest of the configuration our dnsmasq runs with, None when it is not running.
+        access_point: Digest of what our access point runs with (`steps.StartAccessPoint`), None when it does not run.
+        radios: All radios.
+        managed: Names of the Wi-Fi links that NetworkManager manages.
+        country: Regulatory domain in force: a country, `WORLD`, or 98 or 99 for a mixture; "" without radios.
         resolvers: The host's name servers.
         boot_seconds: Seconds since boot when this was read, for the remaining life of addresses.
     """
@@ -39,6 +44,10 @@ class Snapshot:
     firewall: str | None = None
     log: str | None = None
     service: str | None = None
+    access_point: str | None = None
+    radios: tuple[Radio, ...] = ()
+    managed: frozenset[str] = frozenset()
+    country: str = ""
     resolvers: tuple[IPv4Address, ...] = ()
     boot_seconds: float = 0.0
 
@@ -49,3 +58,7 @@ class Snapshot:
     def link_by_index(self, index: IfIndex | None) -> Link | None:
         """Return the link with *index*, None if there is none."""
         return next((link for link in self.links if link.index == index), None)
+
+    def radio(self, index: int | None) -> Radio | None:
+        """Return the radio with that number, None if there is none."""
+        return next((radio for radio in self.radios if radio.index == index), None)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from icshare.model.firewall import FirewallOptions
 from icshare.model.mapping import PortMapping, Protocol
+from icshare.model.wifi import AccessPoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +21,15 @@ class Designation:
         public: GUID of the public connection, None without one.
         privates: GUIDs of the private connections, in the order they were named.
         subnet: The subnet asked for, None to choose one.
+        access_point: The access point asked for, None without one; its interface is the name that it had then.
+        wireless: GUID of the connection whose radio it is on, one of the above; None without an access point.
     """
 
     public: UUID | None = None
     privates: tuple[UUID, ...] = ()
     subnet: IPv4Network | None = None
+    access_point: AccessPoint | None = None
+    wireless: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from enum import IntEnum, StrEnum
 from typing import NewType
 
 from icshare.errors import InvalidRequestError
-from icshare.model.names import InterfaceName
+from icshare.model.names import InterfaceName, interface_name
 
-AP_LINK = InterfaceName("ics-ap0")
-"""The virtual interface that is made for an access point on a radio that can have one beside what it does already."""
+WORLD = "00"
+"""The regulatory domain where nobody has said which country this is: what is allowed nearly everywhere."""
 
 Ssid = NewType("Ssid", str)
 """The name of a wireless network: 1 to 32 bytes of UTF-8 without control characters."""
@@ -22,8 +22,25 @@ Ssid = NewType("Ssid", str)
 Country = NewType("Country", str)
 """ISO 3166-1 alpha-2 code in capitals: what the radio may do depends on it."""
 
+_SECRET = re.compile(r"[0-9a-f]{16}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _PASSPHRASE = re.compile(r"[ -~]{8,63}")
+
+
+_AP_LINK = re.compile(r"ics-ap[0-9]{1,9}")
+
+
+def ap_link(radio: int) -> InterfaceName:
+    """Return the name of the link that is made for an access point on a radio that can have one beside all it does.
+
+    Each radio has its own, so that an access point can move to another radio: the new link is made before the old goes.
+    """
+    return InterfaceName(f"ics-ap{radio}")
+
+
+def is_ap_link(name: str) -> bool:
+    """Tell whether *name* is one that `ap_link` gives."""
+    return bool(_AP_LINK.fullmatch(name))
 
 
 class InterfaceType(IntEnum):
@@ -138,6 +155,22 @@ class AccessPoint:
     country: Country | None = None
 
 
+def check_access_point(wanted: AccessPoint) -> None:
+    """Check everything in *wanted* that could reach a renderer, a path or the kernel; for values read from a file.
+
+    Raises:
+        InvalidRequestError: Something is not what its type promises.
+    """
+    interface_name(wanted.interface)
+    ssid(wanted.ssid)
+    if wanted.country is not None and country(wanted.country) != wanted.country:
+        raise InvalidRequestError(f"{wanted.country!r} is not written as we write a country")
+    if not _SECRET.fullmatch(wanted.secret):
+        raise InvalidRequestError("that is not the identity of a passphrase")
+    if wanted.channel is not None and not 1 <= wanted.channel <= 233:
+        raise InvalidRequestError(f"{wanted.channel} is not the number of a channel")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One channel of a radio under the regulatory rules in force.
@@ -157,6 +190,29 @@ class Channel:
     disabled: bool = False
     no_ir: bool = False
     radar: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """An access point may be on it."""
+        return not (self.disabled or self.no_ir or self.radar)
+
+    def __str__(self) -> str:
+        return f"channel {self.number} ({self.frequency} MHz)"
+
+
+def channel_on(frequency: int) -> Channel | None:
+    """Return the channel with its centre at *frequency* in MHz, as if it could be used; None outside of the bands.
+
+    Source:
+        IEEE 802.11-2020 annex E (starting frequencies), 17.3.8.4.2; channel 14 stands apart from the others.
+    """
+    if frequency == 2484:
+        return Channel(band=Band.GHZ2, number=14, frequency=frequency)
+    for band, start, last in ((Band.GHZ2, 2407, 13), (Band.GHZ5, 5000, 181), (Band.GHZ6, 5950, 233)):
+        number, rest = divmod(frequency - start, 5)
+        if not rest and 1 <= number <= last:
+            return Channel(band=band, number=number, frequency=frequency)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +240,8 @@ class Radio:
         types: Kinds of interfaces that it can have.
         channels: Its channels, by frequency.
         combinations: What it can have at one time beside a single interface; empty for one interface at a time.
+        software: Kinds of interfaces that do not count for `combinations`.
+        creates: Its driver can make further interfaces.
         sae: It can do WPA3 (management frame protection and SAE by hostapd).
         ht: It does 802.11n.
         vht: It does 802.11ac.
@@ -195,6 +253,8 @@ class Radio:
     types: frozenset[InterfaceType] = frozenset()
     channels: tuple[Channel, ...] = ()
     combinations: tuple[Combination, ...] = ()
+    software: frozenset[InterfaceType] = frozenset()
+    creates: bool = True
     sae: bool = True
     ht: bool = False
     vht: bool = False
@@ -225,13 +285,17 @@ class Placement:
     Attributes:
         interface: Its link.
         radio: Number of its radio.
+        radio_name: Name of its radio.
         made: The link is made for it, and goes with it; else it is the connection that was named.
         channel: Its channel.
+        networkmanager: NetworkManager makes it, as the connection that was named is its; else our own hostapd does.
         note: Why it is so, where people did not ask for it ("follows the station's channel 6 ..."); "" otherwise.
     """
 
     interface: InterfaceName
     radio: int
+    radio_name: str
     made: bool
     channel: Channel
+    networkmanager: bool = False
     note: str = ""

@@ -204,7 +204,12 @@ def guid(link: Link) -> UUID:
         return uuid5(NAMESPACE, f"permaddr:{link.permanent_address.lower()}")
     if link.parent_device:
         return uuid5(NAMESPACE, f"path:{link.parent_bus}:{link.parent_device}")
-    return uuid5(NAMESPACE, f"name:{link.name}")
+    return guid_of_name(link.name)
+
+
+def guid_of_name(name: str) -> UUID:
+    """Return the identity of a link that has nothing but its name."""
+    return uuid5(NAMESPACE, f"name:{name}")
 
 
 def peer_guid(name: str) -> UUID:
@@ -221,7 +226,7 @@ def identities(links: Sequence[Link]) -> dict[IfIndex, UUID]:
     for link in sorted(links, key=lambda one: one.index):
         identity = guid(link)
         taken = identity in found.values()
-        found[link.index] = uuid5(NAMESPACE, f"name:{link.name}") if taken else identity
+        found[link.index] = guid_of_name(link.name) if taken else identity
     return found
 
 

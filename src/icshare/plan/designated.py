@@ -1,6 +1,6 @@
 """From what is designated to what can be in force: absent connections wait, and hinder nobody."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -8,9 +8,10 @@ from icshare.model.connection import Characteristics, Connection, MediaType, Rea
 from icshare.model.firewall import Firewall
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
-from icshare.model.sharing import Sharing, Wanted
+from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
+from icshare.model.wifi import AccessPoint
 from icshare.plan.connections import connections, firewallable
 from icshare.plan.peers import undialled, with_dial_status
 
@@ -32,22 +33,32 @@ def wanted(state: State, connections: Sequence[Connection], settings: Settings, 
 def sharing_of(designation: Designation, present: Mapping[UUID, Connection], settings: Settings) -> Sharing | None:
     """Return the sharing that can be, None when a side is missing."""
     public = present.get(designation.public) if designation.public else None
+    wireless = present.get(designation.wireless) if designation.wireless else None
     privates = tuple(
         interface_name(one.interface)
         for one in (present.get(guid) for guid in designation.privates)
-        if one is not None and one.there and one.as_private.ok
+        if one is not None and one.there and (one.as_private.ok or one is wireless)
     )
-    if public is None or not public.there or not public.as_public.ok or not privates:
+    if public is None or not public.there or not public.as_public.ok or not (privates or wireless):
         return None
+    access_point = None
+    if wireless is not None and designation.access_point is not None:
+        access_point = replace(designation.access_point, interface=interface_name(wireless.interface))
     return make_sharing(
         interface_name(public.interface),
         privates,
         settings if designation.subnet is None else replace(settings, subnet=designation.subnet),
+        access_point,
     )
 
 
-def make_sharing(public: InterfaceName, privates: tuple[InterfaceName, ...], settings: Settings) -> Sharing:
-    """Return the sharing of *public* with *privates* under the administrator's settings."""
+def make_sharing(
+    public: InterfaceName,
+    privates: tuple[InterfaceName, ...],
+    settings: Settings,
+    access_point: AccessPoint | None = None,
+) -> Sharing:
+    """Return the sharing of *public* with *privates* and an *access_point* under the administrator's settings."""
     return Sharing(
         public=public,
         privates=privates,
@@ -56,6 +67,7 @@ def make_sharing(public: InterfaceName, privates: tuple[InterfaceName, ...], set
         bridge=settings.bridge,
         dhcp=settings.dhcp,
         dns=settings.dns,
+        access_point=access_point,
     )
 
 
@@ -71,8 +83,17 @@ def firewalls_of(state: State, present: Mapping[UUID, Connection], login: Login)
 
 
 def with_public(designation: Designation, guid: UUID) -> Designation:
-    """Return *designation* with *guid* as its public connection; it is private no longer."""
-    return replace(designation, public=guid, privates=tuple(one for one in designation.privates if one != guid))
+    """Return *designation* with *guid* as its public connection; it is private no longer.
+
+    If the one before had an access point on its radio besides, that stays, and is all that it is private by.
+    """
+    if guid in designation.privates:
+        designation = without(designation, guid)
+    beside = designation.wireless is not None and designation.wireless == designation.public != guid
+    privates = (
+        (*designation.privates, designation.wireless) if beside and designation.wireless else designation.privates
+    )
+    return replace(designation, public=guid, privates=privates)
 
 
 def with_private(designation: Designation, guid: UUID) -> Designation:
@@ -85,12 +106,25 @@ def with_private(designation: Designation, guid: UUID) -> Designation:
 
 
 def without(designation: Designation, guid: UUID) -> Designation:
-    """Return *designation* with no part for *guid*."""
+    """Return *designation* with no part for *guid*, nor for an access point on its radio."""
+    kept = without_access_point(designation) if designation.wireless == guid else designation
     return replace(
-        designation,
-        public=None if designation.public == guid else designation.public,
-        privates=tuple(one for one in designation.privates if one != guid),
+        kept,
+        public=None if kept.public == guid else kept.public,
+        privates=tuple(one for one in kept.privates if one != guid),
     )
+
+
+def without_access_point(designation: Designation) -> Designation:
+    """Return *designation* without its access point, and without the private connection that it is asked of."""
+    privates = tuple(one for one in designation.privates if one != designation.wireless)
+    return replace(designation, privates=privates, access_point=None, wireless=None)
+
+
+def made_for(segments: Iterable[Segment]) -> InterfaceName | None:
+    """Return the link that was made for the access point of *segments*, None when none was."""
+    placements = [one.access_point for one in segments if one.access_point is not None]
+    return next((one.interface for one in placements if one.made), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +166,16 @@ def judge(snapshot: Snapshot, settings: Settings, parts: Parts = NOBODY) -> tupl
     return tuple(one if one.there else with_dial_status(one, snapshot.peers) for one in found)
 
 
-def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str]) -> Parts:
+def parts(
+    inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, str], segments: Iterable[Segment] = ()
+) -> Parts:
     """Return who has which part: what is in force, and what is designated and not.
+
+    A link that was made for the access point is private in place of the connection that it was asked of.
 
     Args:
         inforce: What is in force.
+        segments: Its segments.
         designation: What is designated.
         interfaces: Interface name of each connection that is there.
     """
@@ -146,9 +185,11 @@ def parts(inforce: Wanted, designation: Designation, interfaces: Mapping[UUID, s
     if inforce.sharing is None:
         return Parts(public=public, privates=designated, firewalled=firewalled)
     sharing = inforce.sharing
-    return Parts(
-        public=sharing.public, privates=(designated | set(sharing.privates)) - {sharing.public}, firewalled=firewalled
-    )
+    privates = designated | set(sharing.privates)
+    made = made_for(segments)
+    if made is not None and sharing.access_point is not None:
+        privates = privates - {sharing.access_point.interface} | {made}
+    return Parts(public=sharing.public, privates=privates - {sharing.public}, firewalled=firewalled)
 
 
 def absent(state: State, present: Collection[UUID]) -> tuple[Connection, ...]:

@@ -8,16 +8,18 @@ run is the difference between that plan and the steps in force (`diff`). A conve
 
 The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so
 nothing leaves un-translated at any moment; a private link loses its own routes and addresses before it gets ours or
-becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last.
+becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last,
+and an access point lets them in only when all is there that they will ask for.
 
 The choice of the segment's device remembers the present one: a bridge, once made, stays while one of its ports stays
 private, with the MAC address that its clients have in their ARP tables. It is dissolved by stop, not by the removal of
 a port (as Windows keeps its bridge).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from uuid import UUID
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection, Status
@@ -26,7 +28,9 @@ from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoint
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import WORLD, AccessPoint, Country, InterfaceType, Placement
 from icshare.plan import steps as s
+from icshare.plan.accesspoint import ChannelsIn, unknown_country
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
 from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.steps import AnyStep, LinkRef
@@ -35,8 +39,10 @@ from icshare.plan.validate import dhcp_problems, validate
 from icshare.plan.wayout import DEFAULT, WIDEST, is_wide, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
+from icshare.render.hostapd import access_point_configuration
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import Questions, ruleset
+from icshare.render.nmprofile import Profile, profile_text
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -49,6 +55,7 @@ NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
 """Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
 
 _ARPHRD_ETHER = 1
+_ETHERNET_MTU = 1500
 _RT_MAIN = 254
 _RT_LOCAL = 255
 _RTN_UNICAST = 1
@@ -62,14 +69,18 @@ class Environment:
     Attributes:
         files: Paths for dnsmasq.
         user: Account that dnsmasq runs as when it has none of its own.
+        profile: Identity of the profile for an access point that NetworkManager makes.
         account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
         dialled: File in which pppd writes the name servers that the other end tells of.
+        channels_in: Tells what channels may be used for in another country than the one that is set.
     """
 
     files: ServiceFiles
     user: str
+    profile: UUID
     account: int | None = None
     dialled: str = "/etc/ppp/resolv.conf"
+    channels_in: ChannelsIn = unknown_country
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +151,10 @@ def make_plan(
     sharing = wanted.sharing
     if sharing is None:
         return Plan(wanted=wanted, steps=tuple(_protection(wanted)), notes=tuple(_open_logins(wanted.firewalls)))
-    validate(sharing, connections, baseline)
+    placement = validate(sharing, connections, baseline, environment.channels_in)
     known = {connection.interface: connection for connection in connections}
-    notes: list[str] = []
-    segments = _segments(sharing, baseline, known, present or Present(), notes)
+    notes: list[str] = [placement.note] if placement and placement.note else []
+    segments = _segments(_Members(sharing, placement, known), baseline, present or Present(), notes)
     _refuse_bad_dhcp(sharing, segments)
     public = _link(baseline, sharing.public)
     notes += _notes(sharing, known[sharing.public])
@@ -153,11 +164,19 @@ def make_plan(
     steps = (
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),
-        *(step for segment in segments for step in _segment_links(segment, baseline, present or Present())),
+        *_country(sharing.access_point, baseline),
+        *(
+            step
+            for segment in segments
+            for step in _segment_links(
+                segment, baseline, present or Present(), _by_networkmanager(sharing, segment, environment)
+            )
+        ),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment, here=here),
+        *_access_point(sharing.access_point, segments, baseline),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
@@ -189,20 +208,34 @@ def _ref(link: Link) -> LinkRef:
     return LinkRef(InterfaceName(link.name), link.index)
 
 
-def _segments(
-    sharing: Sharing, baseline: Snapshot, known: dict[str, Connection], present: Present, notes: list[str]
-) -> tuple[Segment, ...]:
-    bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
-    routed = [name for name in sharing.privates if not known[name].bridgeable]
+class _Members:
+    """The links of the private side: those that were named, the access point's in place of the one it was asked of."""
+
+    def __init__(self, sharing: Sharing, placement: Placement | None, known: Mapping[str, Connection]) -> None:
+        self.subnet = sharing.subnet
+        self.bridge = sharing.bridge
+        self.placement = placement
+        asked = sharing.access_point.interface if sharing.access_point else None
+        serving = placement.interface if placement else None
+        names = [serving if serving and name == asked else name for name in sharing.privates]
+        if serving and serving not in names:  # on the radio of the public connection
+            names.append(serving)
+        self.bridgeable = tuple(name for name in names if name == serving or known[name].bridgeable)
+        self.routed = [name for name in names if name not in self.bridgeable]
+
+
+def _segments(members: _Members, baseline: Snapshot, present: Present, notes: list[str]) -> tuple[Segment, ...]:
+    bridgeable, routed = members.bridgeable, members.routed
     ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
     numbered = {name: own for name in routed if not ethernet[name] and (own := _own_segment(baseline, name))}
-    occupied = occupied_networks(baseline, ignore=[name for name in sharing.privates if name not in numbered])
-    wanted = sharing.subnet  # for the main segment, the first
+    occupied = occupied_networks(baseline, ignore=[name for name in (*bridgeable, *routed) if name not in numbered])
+    wanted = members.subnet  # for the main segment, the first
     segments: list[Segment] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
-        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept or sharing.bridge else bridgeable[0]
-        segments.append(_segment(interface, bridgeable, choose_subnet(wanted, occupied), notes))
+        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept or members.bridge else bridgeable[0]
+        first = _segment(interface, bridgeable, choose_subnet(wanted, occupied), notes)
+        segments.append(replace(first, access_point=members.placement))
         occupied.append(Occupied(network=segments[-1].network, by="the main segment"))
         wanted = None
     for name in sorted(routed, key=lambda name: not ethernet[name]):
@@ -300,22 +333,87 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
             raise RefusedError(problems, hint="set --subnet, or the addresses under [dhcp], so that they agree")
 
 
-def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
-    members = [_link(baseline, name) for name in segment.members]
+def _segment_links(
+    segment: Segment, baseline: Snapshot, present: Present, serving: Sequence[AnyStep]
+) -> Iterator[AnyStep]:
+    members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
+    refs = {name: LinkRef(name) for name in segment.members} | {link.name: _ref(link) for link in members}
+    yield from _wireless_link(segment.access_point, baseline)
+    yield from serving
     if segment.bridged:
-        first = next((link for link in members if link.name in present.members), members[0])
-        mac = present.bridge_mac or first.address
-        yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(link.mtu for link in members))
-        for link in members:
-            yield s.SetMaster(link=_ref(link), master=segment.interface, previous=None)
-    for link in members:
-        if not link.up:
-            yield s.SetUp(link=_ref(link), up=True, previous=False)
+        first = next((link for link in members if link.name in present.members), members[0] if members else None)
+        mac = present.bridge_mac or (first.address if first else "")
+        yield s.CreateBridge(name=segment.interface, mac=mac, mtu=min(_mtu(name, baseline) for name in refs))
+        for ref in refs.values():
+            yield s.SetMaster(link=ref, master=segment.interface, previous=None)
+    up = {link.name for link in members if link.up}
+    for name, ref in refs.items():
+        if name not in up:
+            yield s.SetUp(link=ref, up=True, previous=False)
     if segment.bridged:
         yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
+
+
+def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[AnyStep]:
+    """Make the access point's link, or make the one that was named of the type for access points."""
+    if placement is None:
+        return
+    if placement.made:
+        yield s.CreateAccessPointLink(
+            name=placement.interface, radio=placement.radio, networkmanager=placement.networkmanager
+        )
+        return
+    if placement.networkmanager:  # which does that as well
+        return
+    link = _link(baseline, placement.interface)
+    kind = link.facts.wireless_type or InterfaceType.STATION
+    if kind != InterfaceType.AP:
+        yield s.SetInterfaceType(link=_ref(link), type=InterfaceType.AP, previous=kind, up=link.up)
+
+
+def _mtu(name: str, baseline: Snapshot) -> int:
+    """Return the MTU of a member; that of a Wi-Fi link that is yet to be made is Ethernet's."""
+    link = baseline.link(name)
+    return link.mtu if link else _ETHERNET_MTU
+
+
+def _country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyStep]:
+    if wanted is not None and wanted.country is not None and wanted.country != baseline.country:
+        previous = baseline.country if baseline.country.isalpha() else WORLD  # a mixture cannot be asked for
+        yield s.SetCountry(country=wanted.country, previous=previous)
+
+
+def _access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
+    """Serve on the radio, when all that clients will ask for is there."""
+    for segment in segments:
+        placement = segment.access_point
+        if wanted is not None and placement is not None and not placement.networkmanager:
+            radio = baseline.radio(placement.radio)
+            assert radio is not None, "the access point was placed on it"
+            country = wanted.country or (Country(baseline.country) if baseline.country.isalpha() else None)
+            text = access_point_configuration(wanted, segment, radio, country)
+            yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret)
+
+
+def _by_networkmanager(sharing: Sharing, segment: Segment, environment: Environment) -> tuple[AnyStep, ...]:
+    """Have NetworkManager serve, before the link has an address or is a port of ours: it would not leave it so."""
+    wanted, placement = sharing.access_point, segment.access_point
+    if wanted is None or placement is None or not placement.networkmanager:
+        return ()
+    profile = Profile(
+        uuid=environment.profile,
+        interface=placement.interface,
+        ssid=wanted.ssid,
+        band=placement.channel.band,
+        channel=placement.channel.number,
+        hidden=wanted.hidden,
+        isolated=wanted.isolated,
+    )
+    text = profile_text(profile)
+    return (s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True),)
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
@@ -455,7 +553,7 @@ def _resolvers(public: Link, environment: Environment, *, here: bool) -> tuple[s
 
 def _told_mtu(segment: Segment, public: Link, baseline: Snapshot) -> int | None:
     """Return the MTU that clients of *segment* have to be told, None when that of their cable will do."""
-    own = [_link(baseline, name).mtu for name in segment.members]
+    own = [_mtu(name, baseline) for name in segment.members]
     told = min(public.mtu, *own)
     return told if told < max(own) else None
 

@@ -21,6 +21,7 @@ from icshare.errors import HostError, InvalidRequestError
 from icshare.model.firewall import Firewall
 from icshare.model.names import host_name, interface_name, mac_address
 from icshare.model.sharing import Segment, Sharing
+from icshare.model.wifi import check_access_point
 from icshare.plan.diff import Entry
 from icshare.plan.steps import (
     AddAddress,
@@ -28,7 +29,9 @@ from icshare.plan.steps import (
     AddRoute,
     AddRule,
     AnyStep,
+    CreateAccessPointLink,
     CreateBridge,
+    DeleteAccessPointLink,
     DeleteBridge,
     DropFirewall,
     DropRuleset,
@@ -40,11 +43,15 @@ from icshare.plan.steps import (
     RemoveNeighbour,
     RemoveRoute,
     RemoveRule,
+    SetCountry,
+    SetInterfaceType,
     SetMaster,
     SetSysctl,
     SetUp,
+    StartAccessPoint,
     StartLog,
     StartService,
+    StopAccessPoint,
     StopLog,
     StopService,
 )
@@ -231,6 +238,8 @@ def _check_settings(sharing: Sharing) -> None:
             host_name(reservation.name)
     for label in sharing.dns.domain.split("."):
         host_name(label)
+    if sharing.access_point is not None:
+        check_access_point(sharing.access_point)
 
 
 def _interfaces_of(step: AnyStep) -> Iterator[str]:
@@ -249,8 +258,14 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
             yield step.link.name
         case LoadRuleset() | DropRuleset() | StartService() | StopService():
             pass
-        case LoadFirewall() | DropFirewall() | StartLog() | StopLog():
+        case LoadFirewall() | DropFirewall() | StartLog() | StopLog() | SetCountry():
             pass
+        case CreateAccessPointLink(name=name) | DeleteAccessPointLink(name=name):
+            yield name
+        case SetInterfaceType():
+            yield step.link.name
+        case StartAccessPoint(link=name) | StopAccessPoint(link=name):
+            yield name
         case _:
             assert_never(step)
 
@@ -262,6 +277,8 @@ def _interfaces_in(summary: Summary) -> Iterator[str]:
         yield firewall.interface
     for segment in summary.segments:
         yield from (segment.interface, *segment.members)
+        if segment.access_point is not None:
+            yield segment.access_point.interface
 
 
 def _to_text(value: Any) -> str:  # noqa: ANN401 (msgspec's hook takes anything)

@@ -37,6 +37,7 @@ from icshare.model.mapping import (
 )
 from icshare.model.names import interface_name, subnet
 from icshare.model.state import Designation
+from icshare.model.wifi import check_access_point
 
 VERSION = 1
 
@@ -206,6 +207,12 @@ def _check_designation(designation: Designation) -> None:
     members = [*designation.privates, *([designation.public] if designation.public else [])]
     if len(set(members)) != len(members):
         raise InvalidRequestError("a connection has two parts in one sharing")
+    if (designation.access_point is None) != (designation.wireless is None):
+        raise InvalidRequestError("an access point is on no connection")
+    if designation.access_point is not None:
+        check_access_point(designation.access_point)
+        if designation.wireless not in members:
+            raise InvalidRequestError("an access point is on a connection that has no part")
 
 
 def _check_mapping(mapping: PortMapping) -> None:

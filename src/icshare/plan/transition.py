@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from icshare.model.link import IFF_UP, NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route, Rule
+from icshare.model.link import IFF_UP, NUD_PERMANENT, Address, IfIndex, Link, LinkFacts, Neighbour, Route, Rule
 from icshare.model.names import MacAddress
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import InterfaceType, is_ap_link
 from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 
@@ -64,6 +65,18 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
             return _changed(snapshot, service=s.digest(step.text))
         case s.StopService():
             return _changed(snapshot, service=None)
+        case s.SetCountry():
+            return _changed(snapshot, country=step.country)
+        case s.CreateAccessPointLink():
+            return _create_access_point_link(snapshot, step)
+        case s.DeleteAccessPointLink():
+            return _delete_link(snapshot, step.name)
+        case s.SetInterfaceType():
+            return _set_interface_type(snapshot, step)
+        case s.StartAccessPoint():
+            return _serve(_changed(snapshot, access_point=step.version), step, InterfaceType.AP)
+        case s.StopAccessPoint():
+            return _serve(_changed(snapshot, access_point=None), step, InterfaceType.STATION)
         case _:
             assert_never(step)
 
@@ -84,7 +97,7 @@ def _lacks_link(snapshot: Snapshot, step: AnyStep) -> bool:
     match step:
         case s.SetMaster(master=master):
             return find(snapshot, step.link) is None or (master is not None and snapshot.link(master) is None)
-        case s.SetUp() | s.SetSysctl() | s.AddAddress() | s.AddRoute() | s.AddNeighbour():
+        case s.SetUp() | s.SetSysctl() | s.AddAddress() | s.AddRoute() | s.AddNeighbour() | s.SetInterfaceType():
             return find(snapshot, step.link) is None
         case _:
             return False
@@ -134,9 +147,46 @@ def _create_bridge(snapshot: Snapshot, step: s.CreateBridge) -> Snapshot:
     existing = snapshot.link(step.name)
     if existing is not None:
         return _set_link(snapshot, LinkRef(step.name, existing.index), mtu=step.mtu)
-    index = IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
-    bridge = Link(index=index, name=step.name, kind="bridge", mtu=step.mtu, address=step.mac)
-    return replace(snapshot, links=(*snapshot.links, bridge))
+    return _with_link(
+        snapshot, Link(index=_next(snapshot), name=step.name, kind="bridge", mtu=step.mtu, address=step.mac)
+    )
+
+
+def _create_access_point_link(snapshot: Snapshot, step: s.CreateAccessPointLink) -> Snapshot:
+    if snapshot.link(step.name) is not None:
+        return snapshot
+    facts = LinkFacts(wireless=True, wireless_type=InterfaceType.AP, radio=step.radio, hardware=True)
+    return _with_link(snapshot, Link(index=_next(snapshot), name=step.name, facts=facts))
+
+
+def _next(snapshot: Snapshot) -> IfIndex:
+    return IfIndex(max((link.index for link in snapshot.links), default=0) + 1)
+
+
+def _with_link(snapshot: Snapshot, link: Link) -> Snapshot:
+    """Return *snapshot* with a new link, which has the settings that new links get."""
+    defaults = [key for key in snapshot.sysctls if key.startswith("default/")]
+    settings = {sysctl_key(link.name, key.removeprefix("default/")): snapshot.sysctls[key] for key in defaults}
+    return replace(snapshot, links=(*snapshot.links, link), sysctls={**snapshot.sysctls, **settings})
+
+
+def _set_interface_type(snapshot: Snapshot, step: s.SetInterfaceType) -> Snapshot:
+    link = find(snapshot, step.link)
+    if link is None:
+        return snapshot
+    changes = link.facts.wireless_type != step.type
+    flags = link.flags | IFF_UP if step.up else link.flags & ~IFF_UP if changes else link.flags
+    facts = replace(link.facts, wireless_type=step.type, frequency=None, ssid="") if changes else link.facts
+    return _set_link(snapshot, step.link, flags=flags, facts=facts)
+
+
+def _serve(snapshot: Snapshot, step: s.StartAccessPoint | s.StopAccessPoint, kind: InterfaceType) -> Snapshot:
+    """Give the link the type that NetworkManager gives it; hostapd finds and leaves one for access points."""
+    link = snapshot.link(step.link)
+    if not step.networkmanager or is_ap_link(step.link) or link is None or link.facts.wireless_type == kind:
+        return snapshot
+    facts = replace(link.facts, wireless_type=kind, frequency=None, ssid="")
+    return _set_link(snapshot, LinkRef(step.link, link.index), facts=facts)
 
 
 def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:

@@ -10,6 +10,9 @@ from icshare.model.leasing import leasable, lease_pool
 from icshare.model.names import MacAddress
 from icshare.model.sharing import BRIDGE_NAME, Sharing
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import Placement
+from icshare.plan import accesspoint
+from icshare.plan.accesspoint import ChannelsIn, unknown_country
 
 _ARPHRD_ETHER = 1
 
@@ -26,27 +29,54 @@ class Problem(StrEnum):
     RESERVATION = "reservation"
 
 
-def validate(sharing: Sharing, connections: Sequence[Connection], baseline: Snapshot) -> None:
+def validate(
+    sharing: Sharing,
+    connections: Sequence[Connection],
+    baseline: Snapshot,
+    channels_in: ChannelsIn = unknown_country,
+) -> Placement | None:
     """Check that *sharing* may be.
 
     Args:
         sharing: What is wanted.
         connections: The connections of the host as it would be without us.
         baseline: The host as it would be without us.
+        channels_in: See `accesspoint.place`.
+
+    Returns:
+        Where its access point comes to be, None without one.
 
     Raises:
         RefusedError: It may not; carries every problem.
     """
-    problems = list(_problems(sharing, {connection.interface: connection for connection in connections}, baseline))
+    known = {connection.interface: connection for connection in connections}
+    wireless = _access_point(sharing, baseline, channels_in)
+    problems = [*_problems(sharing, known, baseline, wireless.placement), *wireless.problems]
     # Only what could be dialled is worth to be: with other problems it would be for nothing.
     problems = [one for one in problems if one[0] != Problem.NOT_DIALLED] or problems
     if problems:
         raise RefusedError(problems, hint="icshare list shows each connection and why it can or cannot be shared")
+    return wireless.placement
 
 
-def _problems(sharing: Sharing, known: Mapping[str, Connection], baseline: Snapshot) -> Iterator[tuple[str, str]]:
+def _access_point(sharing: Sharing, baseline: Snapshot, channels_in: ChannelsIn) -> accesspoint.Verdict:
+    wanted = sharing.access_point
+    if wanted is None:
+        return accesspoint.Verdict()
+    if wanted.interface not in {sharing.public, *sharing.privates}:
+        text = f"the access point is to be on {wanted.interface}, which is none of the connections named"
+        return accesspoint.Verdict(problems=((Problem.UNKNOWN, text),))
+    if baseline.link(wanted.interface) is None:  # of which we tell as of any other that is not there
+        return accesspoint.Verdict()
+    return accesspoint.place(sharing, baseline, channels_in)
+
+
+def _problems(
+    sharing: Sharing, known: Mapping[str, Connection], baseline: Snapshot, placement: Placement | None
+) -> Iterator[tuple[str, str]]:
+    wireless = sharing.access_point.interface if sharing.access_point else None
     yield from _connection(sharing.public, known, "public")
-    if not sharing.privates:
+    if not sharing.privates and wireless is None:
         yield (
             Problem.NO_PRIVATE,
             "no private connection was named: sharing needs one public and at least one private connection",
@@ -57,7 +87,8 @@ def _problems(sharing: Sharing, known: Mapping[str, Connection], baseline: Snaps
             roles = "both public and private" if name == sharing.public else "private twice"
             yield Problem.TWICE, f"{name} was named {roles}"
     for name in dict.fromkeys(sharing.privates):
-        yield from _connection(name, known, "private")
+        if name != wireless or name not in known or (placement is not None and not placement.made):
+            yield from _connection(name, known, "private")
     if baseline.link(BRIDGE_NAME) is not None:
         yield Problem.BRIDGE_TAKEN, f"a link called {BRIDGE_NAME} exists that icshare did not make; rename or delete it"
     if sharing.subnet is not None and sharing.dhcp.enabled and _has_ethernet(sharing, baseline):
@@ -79,6 +110,8 @@ def _connection(name: str, known: Mapping[str, Connection], role: str) -> Iterat
 
 def _has_ethernet(sharing: Sharing, baseline: Snapshot) -> bool:
     """Tell whether anybody will ask our DHCP server."""
+    if sharing.access_point is not None:
+        return True
     links = [baseline.link(name) for name in sharing.privates]
     return any(link is not None and link.type == _ARPHRD_ETHER for link in links)
 

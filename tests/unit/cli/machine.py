@@ -12,6 +12,7 @@ from tests.hosts import connections_of, snapshot
 from icshare.api import SharingStatus
 from icshare.cli.program import main
 from icshare.cli.session import Session
+from icshare.control.keys import Keys
 from icshare.engine import Engine, Outcome, Progress, Proposal
 from icshare.errors import AlreadyExistsError, GoneError, IcshareError
 from icshare.model.client import Client
@@ -21,11 +22,12 @@ from icshare.model.mapping import MappingState, MappingStatus, PortMapping, Targ
 from icshare.model.names import interface_name
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.status import Check, Grade, Health
+from icshare.model.wifi import AccessPoint, Passphrase, Ssid, passphrase
 from icshare.testing import FakeHost, FakeJournal
 
 NOW = 1_800_000_000.0
 
-HOST = {
+HOST: dict[str, Any] = {
     "links": [
         {"name": "wan0"},
         {"name": "lan0"},
@@ -153,6 +155,51 @@ class FakeMappings:
 
 
 @dataclass(kw_only=True)
+class FakePassphrases:
+    """Passphrases in memory.
+
+    Attributes:
+        kept: Network and passphrase, by secret.
+        settled: Secrets that are in use.
+        failure: What reading them raises, None for nothing.
+    """
+
+    kept: dict[str, tuple[Ssid, Passphrase]] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    failure: IcshareError | None = None
+    _last: int = 0
+
+    def find(self, secret: str) -> Passphrase | None:
+        """Return a passphrase."""
+        if self.failure is not None:
+            raise self.failure
+        return self.kept[secret][1] if secret in self.kept else None
+
+    def secret_of(self, name: Ssid) -> str | None:
+        """Return the secret of a network."""
+        if self.failure is not None:
+            raise self.failure
+        return next((one for one, (network, _) in self.kept.items() if network == name and one in self.settled), None)
+
+    def keep(self, text: Passphrase, name: Ssid) -> str:
+        """Keep a passphrase under the next number."""
+        self._last += 1
+        secret = f"{self._last:016x}"
+        self.kept[secret] = name, text
+        return secret
+
+    def settle(self, secret: str) -> None:
+        """Forget what the network had before."""
+        network = self.kept[secret][0]
+        self.kept = {key: one for key, one in self.kept.items() if one[0] != network or key == secret}
+        self.settled.add(secret)
+
+    def forget(self, secret: str) -> None:
+        """Forget a passphrase."""
+        del self.kept[secret]
+
+
+@dataclass(kw_only=True)
 class FakeManager:
     """The manager of a machine in memory.
 
@@ -170,7 +217,8 @@ class FakeManager:
         has_lost_table: Something else has deleted the firewalls' table.
         on_demand: What the last sharing said of dialling.
         dialled: What was connected and disconnected.
-        refusal: What connecting raises, None for nothing.
+        passphrases: Passphrases of access points.
+        refusal: What connecting, and asking for the privilege to change anything, raises; None for nothing.
     """
 
     host: FakeHost = field(default_factory=lambda: FakeHost(snapshot(HOST)))
@@ -186,6 +234,7 @@ class FakeManager:
     has_lost_table: bool = False
     on_demand: bool | None = None
     dialled: list[tuple[str, UUID]] = field(default_factory=list)
+    passphrases: FakePassphrases = field(default_factory=FakePassphrases)
     refusal: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -200,6 +249,24 @@ class FakeManager:
         if self.failure is not None:
             raise self.failure
         return self._mappings
+
+    @property
+    def keys(self) -> Keys:
+        """The passphrases of access points, new ones all alike."""
+        return Keys(
+            kept=self.passphrases,
+            generate=lambda: passphrase("abcd-efgh-jkmn-pqrs"),
+            in_force=self._access_point,
+            require_admin=self._require_admin,
+        )
+
+    def _access_point(self) -> AccessPoint | None:
+        record = self.engine.record()
+        return record.sharing.access_point if record and record.sharing else None
+
+    def _require_admin(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
     @property
     def engine(self) -> Engine:
@@ -243,12 +310,27 @@ class FakeManager:
             engine.apply(wanted)
 
     def request(
-        self, public: str, privates: Iterable[str], *, subnet: IPv4Network | None = None, firewall: bool | None = None
+        self,
+        public: str,
+        privates: Iterable[str],
+        *,
+        subnet: IPv4Network | None = None,
+        firewall: bool | None = None,
+        access_point: AccessPoint | None = None,
     ) -> Wanted:
         """Return what is asked for."""
         chosen = interface_name("wan0" if public == "auto" else public)
         others = tuple(one for one in self._present_firewalls() if one.interface != chosen)
-        sharing = Sharing(public=chosen, privates=tuple(interface_name(name) for name in privates), subnet=subnet)
+        sharing = Sharing(
+            public=chosen,
+            privates=tuple(
+                interface_name(name)
+                for name in privates
+                if access_point is None or name != access_point.interface or name != chosen
+            ),
+            subnet=subnet,
+            access_point=access_point,
+        )
         own = () if firewall is False else (Firewall(interface=chosen),)
         return Wanted(sharing=sharing, firewalls=(*own, *others))
 
@@ -264,13 +346,15 @@ class FakeManager:
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
+        access_point: AccessPoint | None = None,
         progress: Progress | None = None,
     ) -> Outcome:
         """Let the engine share."""
         self.on_demand = dial_on_demand
         engine = self.engine
         assert progress is not None
-        outcome = engine.apply(self.request(public, privates, subnet=subnet, firewall=firewall), progress)
+        wanted = self.request(public, privates, subnet=subnet, firewall=firewall, access_point=access_point)
+        outcome = engine.apply(wanted, progress)
         for one in outcome.plan.firewalls:
             self._set(self.guid(one.interface), one.options)
         return outcome
@@ -357,6 +441,7 @@ class Machine:
     manager: FakeManager = field(default_factory=FakeManager)
     terminal: bool = False
     interactive: bool = False
+    typed: str = ""
 
     def __call__(self, *arguments: str) -> Ran:
         """Run the command line in a new session."""
@@ -365,6 +450,7 @@ class Machine:
             open_manager=lambda: self.manager,
             stdout=out,
             stderr=err,
+            stdin=io.StringIO(self.typed),
             terminal=self.terminal,
             interactive=self.interactive,
             now=lambda: NOW,

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.conftest import Golden
 from tests.unit.cli.machine import ILL, NOW, FakeManager, Machine
-from tests.unit.cli.test_text import CLIENTS
+from tests.unit.cli.test_text import CLIENTS, ON_WIFI
 
 from icshare.cli import jsondoc, schema
 from icshare.model.status import Grade
@@ -116,6 +116,14 @@ def test_clients_tell_their_traffic_if_it_is_counted() -> None:
     assert (printer.name, printer.mac, printer.address) == ("printer", "52:54:00:00:00:09", "192.168.137.9")
     assert (printer.sent_bytes, printer.received_bytes) == (999, 34_100_000)
     assert (other.mac, other.since, other.sent_bytes) == (None, None, None)
+    assert (printer.station, other.station) == (None, None)
+
+
+def test_a_client_on_wi_fi_tells_its_radio_link() -> None:
+    document = _document(Machine(manager=FakeManager(listed=(ON_WIFI,))), schema.ClientsDocument, "clients")
+    assert document.clients[0].station == schema.StationDocument(
+        signal=-48, sent_rate=6_500, received_rate=144_400, connected_seconds=11_520
+    )
 
 
 def test_a_request_that_cannot_be_parsed_is_an_error_document_too() -> None:

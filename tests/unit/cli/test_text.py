@@ -11,6 +11,7 @@ from tests.unit.cli.machine import ILL, NOW, WARNED, FakeManager, Machine
 
 from icshare.model.client import Client, Traffic
 from icshare.model.names import mac_address
+from icshare.model.wifi import Station
 
 SCREENS = Path(__file__).parent / "screens"
 CLIENTS = (
@@ -24,6 +25,11 @@ CLIENTS = (
         traffic=Traffic(sent=999, received=34_100_000, seconds=11_520),
     ),
     Client(address=IPv4Address("192.168.137.77")),
+)
+
+ON_WIFI = replace(
+    CLIENTS[0],
+    station=Station(signal=-48, sent_rate=6_500, received_rate=144_400, connected_seconds=11_520),
 )
 
 
@@ -135,6 +141,12 @@ def test_status_tells_of_a_change_that_was_cut_off(golden: Golden) -> None:
 
 def test_clients_are_shown_in_words(golden: Golden) -> None:
     golden(SCREENS / "clients.txt", _screen(Machine(manager=FakeManager(listed=CLIENTS)), "clients"))
+
+
+def test_signal_and_rate_are_shown_when_a_client_is_on_wi_fi(golden: Golden) -> None:
+    silent = replace(CLIENTS[1], address=IPv4Address("192.168.137.78"), station=Station())
+    machine = Machine(manager=FakeManager(listed=(ON_WIFI, CLIENTS[1], silent)))
+    golden(SCREENS / "clients-wifi.txt", _screen(machine, "clients"))
 
 
 @pytest.mark.parametrize("command", ["list", "share", "status", "clients", "doctor"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icshare.cli.output import Printer, printable
-from icshare.cli.words import ago, bytes_in_words, quantity, span_in_words, state
+from icshare.cli.words import ago, bytes_in_words, quantity, rate_in_words, span_in_words, state
 from icshare.model.connection import Status
 
 
@@ -84,3 +84,13 @@ def test_anything_can_be_printed_as_one_line(text: str) -> None:
     assert plain.getvalue() == terminal.getvalue() == f"{printable(text)}\n"
     assert printable(text).isprintable()
     plain.getvalue().encode("utf-8")
+
+
+def test_a_rate_has_a_place_after_the_point_while_it_is_small() -> None:
+    assert [rate_in_words(rate) for rate in (1_000, 6_500, 99_940, 99_960, 1_200_900)] == [
+        "1.0 Mbit/s",
+        "6.5 Mbit/s",
+        "99.9 Mbit/s",
+        "100 Mbit/s",
+        "1201 Mbit/s",
+    ]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from icshare.model.client import Client, Lease, Traffic, list_clients, parse_leases
 from icshare.model.link import IfIndex, Neighbour
 from icshare.model.names import MacAddress
+from icshare.model.wifi import Station
 
 MAC = MacAddress("52:54:00:00:00:01")
 A, B, C, D = (IPv4Address(f"192.168.137.{number}") for number in (10, 20, 30, 4))
@@ -78,3 +79,17 @@ def test_a_lease_that_has_run_out_is_no_lease_and_a_failed_neighbour_is_nobody()
 def test_a_lease_for_ever_does_not_tell_when_it_began() -> None:
     (client,) = list_clients([Lease(expires=0, mac=MAC, address=A)], [], {}, now=9_000.0, lease_seconds=120)
     assert (client.leased, client.since) == (True, None)
+
+
+def test_a_client_on_wi_fi_is_told_as_its_radio_knows_it() -> None:
+    station = Station(signal=-48, sent_rate=130_000, received_rate=144_400, connected_seconds=60)
+    on_wifi, silent, wired = list_clients(
+        [Lease(expires=0, mac=MAC, address=A), Lease(expires=0, mac=MacAddress("52:54:00:00:00:02"), address=B)],
+        [neighbour(C, FAILED, None), neighbour(D, STALE, None)],
+        {C: Traffic()},
+        now=9_000.0,
+        lease_seconds=3_600,
+        stations={MAC: station},
+    )[1:]
+    assert (on_wifi.address, on_wifi.station) == (A, station)
+    assert (silent.station, wired.station) == (None, None)

@@ -1,7 +1,7 @@
 """From roles that are written down to what can be in force."""
 
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,9 +13,22 @@ from icshare.model.firewall import Firewall, FirewallOptions
 from icshare.model.mapping import PortMapping, Protocol, address_target
 from icshare.model.names import InterfaceName
 from icshare.model.settings import Settings
-from icshare.model.sharing import Sharing, Wanted
+from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.state import Designation, State
-from icshare.plan.designated import Parts, absent, absent_one, judge, parts, wanted, with_private, with_public, without
+from icshare.model.wifi import AccessPoint, Band, Channel, Placement, Ssid, ap_link
+from icshare.plan.designated import (
+    Parts,
+    absent,
+    absent_one,
+    judge,
+    made_for,
+    parts,
+    wanted,
+    with_private,
+    with_public,
+    without,
+    without_access_point,
+)
 
 LINKS: list[dict[str, Any]] = [
     {"name": "wan0"},
@@ -29,6 +42,7 @@ LINKS: list[dict[str, Any]] = [
 HERE = connections_of(snapshot({"links": LINKS}))
 GUIDS = {one.interface: one.guid for one in HERE}
 ABSENT = uuid4()
+ACCESS_POINT = AccessPoint(interface=InterfaceName("then"), ssid=Ssid("net"), secret="0123456789abcdef")
 OPTIONS = FirewallOptions(log_dropped=True)
 
 
@@ -97,6 +111,74 @@ def test_a_role_is_taken_from_one_and_given_to_another() -> None:
     assert without(first, guid("wan0")) == designation(None, "lan0")
     assert without(first, guid("lan0")) == designation("wan0")
     assert without(first, guid("lan1")) == first
+
+
+def with_access_point(asked: Designation, name: str) -> Designation:
+    return replace(asked, access_point=ACCESS_POINT, wireless=guid(name))
+
+
+def test_an_access_point_is_asked_of_the_connection_wherever_it_is_now() -> None:
+    found = brought(with_access_point(designation("wan0", "lan0", "lan1"), "lan1")).sharing
+    assert found is not None
+    assert found.access_point == replace(ACCESS_POINT, interface=InterfaceName("lan1"))
+    assert found.privates == ("lan0", "lan1")
+    beside = brought(with_access_point(designation("wan0"), "wan0")).sharing
+    assert beside is not None
+    assert (beside.privates, beside.access_point) == ((), replace(ACCESS_POINT, interface=InterfaceName("wan0")))
+
+
+def test_an_access_point_that_is_absent_hinders_nobody() -> None:
+    found = brought(with_access_point(designation("wan0", "lan0", "unplugged"), "unplugged")).sharing
+    assert found is not None
+    assert (found.privates, found.access_point) == (("lan0",), None)
+    assert brought(with_access_point(designation("wan0", "unplugged"), "unplugged")).sharing is None
+
+
+def test_the_radio_of_an_access_point_need_not_be_private_by_itself() -> None:
+    found = brought(with_access_point(designation("wan0", "ppp0"), "ppp0")).sharing
+    assert found is not None
+    assert found.privates == ("ppp0",)
+
+
+def test_an_access_point_goes_with_its_connection() -> None:
+    first = with_access_point(designation("wan0", "lan0", "lan1"), "lan0")
+    assert without(first, guid("lan0")) == designation("wan0", "lan1")
+    assert without(first, guid("lan1")) == with_access_point(designation("wan0", "lan0"), "lan0")
+    assert without(first, guid("wan0")) == with_access_point(designation(None, "lan0", "lan1"), "lan0")
+    assert with_public(first, guid("lan0")) == designation("lan0", "lan1")
+    assert with_public(first, guid("lan1")) == with_access_point(designation("lan1", "lan0"), "lan0")
+    assert without_access_point(first) == designation("wan0", "lan1")
+
+
+def test_an_access_point_beside_the_public_connection_stays_when_another_is_public() -> None:
+    beside = with_access_point(designation("wan0", "lan1"), "wan0")
+    assert with_public(beside, guid("lan0")) == with_access_point(designation("lan0", "lan1", "wan0"), "wan0")
+    assert with_public(beside, guid("wan0")) == beside
+    assert with_private(beside, guid("wan0")) == with_access_point(designation(None, "lan1", "wan0"), "wan0")
+    assert without(beside, guid("wan0")) == designation(None, "lan1")
+    assert without_access_point(beside) == designation("wan0", "lan1")
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_link_that_was_made_is_private_in_place_of_the_one_that_was_named(made: bool) -> None:
+    interfaces = {one: name for name, one in GUIDS.items()}
+    wanted = replace(ACCESS_POINT, interface=InterfaceName("lan0"))
+    channel = Channel(band=Band.GHZ2, number=1, frequency=2412)
+    interface = ap_link(0) if made else InterfaceName("lan0")
+    placement = Placement(interface=interface, radio=0, radio_name="phy0", made=made, channel=channel)
+    segment = Segment(
+        interface=interface,
+        members=(interface,),
+        network=IPv4Network("10.0.0.0/24"),
+        gateway=IPv4Address("10.0.0.1"),
+        access_point=placement,
+    )
+    shared = Wanted(
+        sharing=Sharing(public=InterfaceName("wan0"), privates=(InterfaceName("lan0"),), access_point=wanted)
+    )
+    found = parts(shared, designation("wan0", "lan0"), interfaces, (segment,))
+    assert found == Parts(public="wan0", privates=frozenset({interface}))
+    assert made_for([segment]) == (interface if made else None)
 
 
 def test_parts_are_those_in_force_and_those_designated() -> None:

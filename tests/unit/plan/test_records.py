@@ -243,6 +243,11 @@ WHERE_NAMES_ARE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"step": "remove-rule", "link": "x", "priority": 1}, ("link",)),
     ({"step": "probe-dhcp", "link": "x"}, ("link",)),
     ({"step": "forget-probe", "link": "x", "members": ["x"]}, ("members", "0")),
+    ({"step": "create-access-point-link", "name": "x", "radio": 0}, ("name",)),
+    ({"step": "delete-access-point-link", "name": "x", "radio": 0}, ("name",)),
+    ({"step": "set-interface-type", "link": {"name": "x"}, "type": 3, "previous": 2, "up": True}, ("link", "name")),
+    ({"step": "start-access-point", "link": "x", "text": "", "secret": "0" * 16}, ("link",)),
+    ({"step": "stop-access-point", "link": "x", "text": "", "secret": "0" * 16}, ("link",)),
 ]
 
 
@@ -294,6 +299,12 @@ def test_a_setting_that_is_none_is_refused(field: str, value: str) -> None:
         {"step": "add-route", "link": {"name": "x"}, "destination": "10.0.0.0/24", "gateway": "fe80::1"},
         {"step": "add-route", "link": {"name": "x"}, "destination": "10.0.0.0/24", "table": 2**32},
         {"step": "add-rule", "link": "x", "priority": -1},
+        {"step": "set-country", "country": "de", "previous": "00"},
+        {"step": "set-country", "country": "DE", "previous": "99"},
+        {"step": "set-country", "country": "DE\n", "previous": "00"},
+        {"step": "create-access-point-link", "name": "x", "radio": -1},
+        {"step": "set-interface-type", "link": {"name": "x"}, "type": 13, "previous": 2, "up": True},
+        {"step": "start-access-point", "link": "x", "text": "", "secret": "../../etc/shadow"},
     ],
     ids=str,
 )
@@ -325,6 +336,28 @@ def test_a_hostile_word_in_a_sharing_is_refused(place: tuple[str, ...], value: o
     raw = json.loads(
         encode(Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls)))
     )
+    _put(raw["complete"], place, value)
+    with pytest.raises(HostError, match="damaged at line 2"):
+        read(journal() + json.dumps(raw).encode() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("sharing", "access_point", "interface"), "wlan0\n"),
+        (("sharing", "access_point", "ssid"), "a\nb"),
+        (("sharing", "access_point", "secret"), "my secret words"),
+        (("sharing", "access_point", "country"), "de"),
+        (("sharing", "access_point", "band"), "60"),
+        (("segments", "0", "access_point", "interface"), "../x"),
+    ],
+    ids=str,
+)
+def test_a_hostile_word_in_an_access_point_is_refused(place: tuple[str, ...], value: object) -> None:
+    scenario = scenarios.load("makes_a_link_for_an_access_point")
+    plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
+    raw = json.loads(encode(Complete(complete=Summary(sharing=plan.sharing, segments=plan.segments))))
+    assert read(journal() + json.dumps(raw).encode() + b"\n") is not None
     _put(raw["complete"], place, value)
     with pytest.raises(HostError, match="damaged at line 2"):
         read(journal() + json.dumps(raw).encode() + b"\n")

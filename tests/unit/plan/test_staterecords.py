@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from icshare.errors import HostError, InvalidRequestError
 from icshare.model.firewall import FirewallOptions, IcmpOption
 from icshare.model.mapping import PortMapping, Protocol, Target, TargetKind, parse_target
+from icshare.model.names import InterfaceName
 from icshare.model.state import Designation
+from icshare.model.wifi import AccessPoint, Country, Ssid
 from icshare.plan.staterecords import (
     Designated,
     Fact,
@@ -39,8 +41,13 @@ WEB = PortMapping(
     target=parse_target("192.168.137.5"),
     enabled=True,
 )
+WIFI = AccessPoint(
+    interface=InterfaceName("wlan0"), ssid=Ssid("café"), secret="0123456789abcdef", country=Country("DE"), channel=36
+)
 FACTS: tuple[Fact, ...] = (
     Designated(designation=Designation()),
+    Designated(designation=Designation(public=ONE, access_point=WIFI, wireless=ONE)),
+    Designated(designation=Designation(public=ONE, privates=(TWO,), access_point=WIFI, wireless=TWO)),
     Designated(designation=Designation(public=ONE, privates=(TWO,), subnet=IPv4Network("10.0.0.0/24"))),
     Protected(connection=ONE, options=None),
     Protected(connection=ONE, options=FirewallOptions(icmp=(IcmpOption.REDIRECT,), log_dropped=True)),
@@ -51,6 +58,11 @@ FACTS: tuple[Fact, ...] = (
     Named(connection=ONE, name="Local Area Connection* 1"),
     Seen(connection=ONE, interface="eth0"),
 )
+
+
+def test_roles_that_were_written_down_before_there_were_access_points_are_read() -> None:
+    line = f'{{"fact":"designated","designation":{{"public":"{ONE}","privates":["{TWO}"],"subnet":null}}}}\n'
+    assert decode(line.encode(), "state") == [Designated(designation=Designation(public=ONE, privates=(TWO,)))]
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=str)
@@ -139,6 +151,12 @@ def test_a_mapping_that_we_would_not_write_is_damage(old: bytes, new: bytes) -> 
         b'{"fact":"designated","designation":{"subnet":24}}',
         encode([Designated(designation=Designation(public=ONE, privates=(ONE,)))])[:-1],
         encode([Designated(designation=Designation(privates=(TWO, TWO)))])[:-1],
+        encode([Designated(designation=Designation(privates=(TWO,), access_point=WIFI))])[:-1],
+        encode([Designated(designation=Designation(privates=(TWO,), wireless=TWO))])[:-1],
+        encode([Designated(designation=Designation(privates=(TWO,), access_point=WIFI, wireless=ONE))])[:-1],
+        encode(
+            [Designated(designation=Designation(public=ONE, access_point=replace(WIFI, secret="no"), wireless=ONE))]
+        )[:-1],
         encode([Seen(connection=ONE, interface="eth0 "), FACTS[0]])[:-1],
         encode([Seen(connection=ONE, interface="../eth0")])[:-1],
         encode([Named(connection=ONE, name="")])[:-1],

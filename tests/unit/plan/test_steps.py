@@ -63,6 +63,10 @@ def test_steps_of_different_kinds_are_about_different_things(one: AnyStep, other
         ),
         (s.ForgetProbe(link=LAN0), "dhcp: nothing to take back"),
         (s.StopService(text="x"), "dnsmasq: stop"),
+        (s.SetCountry(country="DE", previous="00"), "regulatory domain: 00 -> DE"),
+        (s.DeleteAccessPointLink(name=LAN0, radio=4), "link lan0: delete"),
+        (s.SetInterfaceType(link=LINK, type=3, previous=2, up=True), "link lan0: Wi-Fi type 2 -> 3"),
+        (s.StopAccessPoint(link=LAN0, text="x", secret="0" * 16), "access point: stop"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

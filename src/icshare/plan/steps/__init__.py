@@ -20,6 +20,14 @@ from icshare.plan.steps.links import CreateBridge, DeleteBridge, SetMaster, SetS
 from icshare.plan.steps.services import ForgetProbe, ProbeDhcp, StartLog, StartService, StopLog, StopService
 from icshare.plan.steps.step import LinkRef, Step, digest
 from icshare.plan.steps.tables import DropFirewall, DropRuleset, LoadFirewall, LoadRuleset
+from icshare.plan.steps.wireless import (
+    CreateAccessPointLink,
+    DeleteAccessPointLink,
+    SetCountry,
+    SetInterfaceType,
+    StartAccessPoint,
+    StopAccessPoint,
+)
 
 AnyStep = (
     LoadRuleset
@@ -45,6 +53,12 @@ AnyStep = (
     | ForgetProbe
     | StartService
     | StopService
+    | SetCountry
+    | CreateAccessPointLink
+    | DeleteAccessPointLink
+    | SetInterfaceType
+    | StartAccessPoint
+    | StopAccessPoint
 )
 
 __all__ = [
@@ -53,7 +67,9 @@ __all__ = [
     "AddRoute",
     "AddRule",
     "AnyStep",
+    "CreateAccessPointLink",
     "CreateBridge",
+    "DeleteAccessPointLink",
     "DeleteBridge",
     "DropFirewall",
     "DropRuleset",
@@ -66,12 +82,16 @@ __all__ = [
     "RemoveNeighbour",
     "RemoveRoute",
     "RemoveRule",
+    "SetCountry",
+    "SetInterfaceType",
     "SetMaster",
     "SetSysctl",
     "SetUp",
+    "StartAccessPoint",
     "StartLog",
     "StartService",
     "Step",
+    "StopAccessPoint",
     "StopLog",
     "StopService",
     "digest",
