@@ -156,8 +156,8 @@ _SCAN_PAGE_AND_INQUIRY = 3
 def bluetooth_network(controllers: tuple[int, int]) -> tuple[str, str]:
     """Join two controllers of this machine by a personal area network.
 
-    The kernel's part of it only: what bluetoothd does before and after (pairing, the exchange that asks for the service,
-    putting the server's link into a bridge) makes no other link.
+    The kernel's part of it only: what bluetoothd does before and after (pairing, asking for the service, putting the
+    server's link into a bridge) makes no other link.
 
     Args:
         controllers: Numbers of the access point (NAP) and of its user (PANU).
