@@ -205,8 +205,8 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
             interface=segment.interface,
             members=segment.members,
             network=str(segment.network),
-            gateway=str(segment.gateway),
             beyond=tuple(map(str, segment.beyond)),
+            gateway=str(segment.gateway),
             bridged=segment.bridged,
             dhcp=sharing.dhcp.enabled and segment.ethernet,
         )

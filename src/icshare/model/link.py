@@ -190,6 +190,8 @@ class Rule:
         priority: Smaller is asked first.
         iif: Name of the incoming link that it is for, "" for any.
         accounts: First and last of the users whose sockets it is for, None for all.
+        table: Routing table that it leads to, 0 for none.
+        selective: It is for some packets only, whatever link they come by: of some sources, users, marks, ports.
         raw: Payload of the RTM_NEWRULE message.
     """
 
@@ -197,6 +199,8 @@ class Rule:
     priority: int
     iif: str = ""
     accounts: tuple[int, int] | None = None
+    table: int = field(default=0, compare=False)
+    selective: bool = field(default=False, compare=False)
     raw: bytes = field(default=b"", compare=False)
 
 

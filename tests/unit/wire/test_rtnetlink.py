@@ -142,6 +142,30 @@ def test_a_next_hop_of_an_unknown_family_is_none_of_ours() -> None:
     assert found.gateway is None
 
 
+@pytest.mark.parametrize(
+    ("header", "attributes", "table", "selective"),
+    [
+        ({}, b"", 200, False),
+        ({}, nl.u32(rt.FRA_TABLE, 51820), 51820, False),
+        ({"source": 24}, b"", 200, True),
+        ({"destination": 24}, b"", 200, True),
+        ({"tos": 16}, b"", 200, True),
+        ({}, nl.u32(10, 1), 200, True),
+        ({"flags": 2}, nl.u32(10, 0xCA6C), 200, False),
+        ({}, nl.attribute(rt.FRA_UID_RANGE, rt.UID_RANGE.pack(7, 9)), 200, True),
+    ],
+)
+def test_a_rule_for_some_packets_only_is_told_from_one_for_all(
+    header: dict[str, int], attributes: bytes, table: int, *, selective: bool
+) -> None:
+    """The seventh is wg-quick's: for all packets but the tunnel's own."""
+    fields = [header.get(name, 0) for name in ("destination", "source", "tos")]
+    payload = rt.FIB_RULE.pack(rt.AF_INET, *fields, 200, 0, 0, 1, header.get("flags", 0)) + attributes
+    rule = rt.parse_rule(payload)
+    assert rule is not None
+    assert (rule.table, rule.selective) == (table, selective)
+
+
 def test_rules_and_neighbours_are_read() -> None:
     rules = [rt.parse_rule(RULES[name]) for name in ("lookup", "unreachable", "local")]
     assert [(one.family, one.priority, one.iif) for one in rules if one] == [
