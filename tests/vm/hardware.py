@@ -2,8 +2,8 @@
 
 Sources:
     ``drivers/net/wireless/mac80211_hwsim.h`` (radios by generic netlink); the kernel's
-    ``Documentation/usb/gadget_configfs.rst``; ``net/bluetooth/bnep/bnep.h`` and the Bluetooth Network Encapsulation
-    Protocol 1.0, section 2.6.3 (the connection's set-up); ``include/net/bluetooth/l2cap.h``, ``hci_sock.h``.
+    ``Documentation/usb/gadget_configfs.rst``; ``net/bluetooth/bnep/bnep.h``, ``include/net/bluetooth/l2cap.h``,
+    ``hci_sock.h``.
 """
 
 import ctypes
@@ -151,15 +151,13 @@ _NAP, _PANU = 0x1116, 0x1115
 _HCI_DEVICE_UP, _HCI_SET_SCAN, _HCI_GET_INFO = 0x400448C9, 0x400448DD, 0x800448D3
 _BNEP_CONNECT = 0x400442C8
 _SCAN_PAGE_AND_INQUIRY = 3
-_SETUP_REQUEST = struct.pack(">BBBHH", 0x01, 0x01, 2, _NAP, _PANU)
-_SETUP_ACCEPTED = struct.pack(">BBH", 0x01, 0x02, 0x0000)
 
 
 def bluetooth_network(controllers: tuple[int, int]) -> tuple[str, str]:
     """Join two controllers of this machine by a personal area network.
 
-    The kernel's part of it only: what bluetoothd does before and after (pairing, asking, putting the server's link into
-    a bridge) makes no other link.
+    The kernel's part of it only: what bluetoothd does before and after (pairing, asking for the service, putting the
+    server's link into a bridge) makes no other link.
 
     Args:
         controllers: Numbers of the access point (NAP) and of its user (PANU).
@@ -175,10 +173,6 @@ def bluetooth_network(controllers: tuple[int, int]) -> tuple[str, str]:
         _checked(_libc.connect(calling.fileno(), where, len(where)))
         accepted = _checked(_libc.accept4(listening.fileno(), None, None, socket.SOCK_CLOEXEC))
         with socket.socket(fileno=accepted) as called:
-            calling.send(_SETUP_REQUEST)
-            assert called.recv(64) == _SETUP_REQUEST
-            called.send(_SETUP_ACCEPTED)
-            assert calling.recv(64) == _SETUP_ACCEPTED
             return _bnep_link(called, _NAP), _bnep_link(calling, _PANU)
 
 
