@@ -244,7 +244,7 @@ def test_traffic_dials_and_idleness_hangs_up(gateway: Node, client: Node, server
     gateway.ip("route", "add", "default", "via", "198.51.100.1")
     astray = gateway.capture("wan1")
     gateway.file("/etc/icshare").mkdir()
-    gateway.file("/etc/icshare/icshare.toml").write_text("[sharing]\ndial_on_demand = true\nidle_seconds = 4\n")
+    gateway.file("/etc/icshare/icshare.toml").write_text("[sharing]\ndial_on_demand = true\nidle_seconds = 6\n")
     gateway.document("share", "fibre", "lan0")
     assert listed(gateway, "fibre")["status"] == "disconnected"
     lease(client, "eth0")
