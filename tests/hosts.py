@@ -3,8 +3,8 @@
 A description lists links and says only what differs from an Ethernet link that is up with its cable plugged in::
 
     {
-        "links": [{"name": "wan0"}, {"name": "tun0", "kind": "tun"}],
-        "addresses": ["wan0 198.51.100.2/24"],
+        "links": [{"name": "wan0"}, {"name": "ppp0", "kind": "serial"}],
+        "addresses": ["wan0 198.51.100.2/24", "ppp0 10.77.0.1 peer 10.77.0.2"],
         "routes": ["default via 198.51.100.1 dev wan0 proto dhcp metric 100"],
         "sysctls": {"wan0/ipv4/rp_filter": "1"}
     }
@@ -48,6 +48,13 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
         "address": "",
         "facts": LinkFacts(ppp=PppFacts(transport="pppoe")),
     },
+    "serial": {
+        "type": 512,
+        "flags": IFF_POINTOPOINT | IFF_NOARP,
+        "address": "",
+        "facts": LinkFacts(ppp=PppFacts(transport="serial")),
+    },
+    "slip": {"type": 256, "flags": IFF_POINTOPOINT | IFF_NOARP, "address": ""},
     "ppp on demand": {
         "kind": "ppp",
         "type": 512,
@@ -76,14 +83,12 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
     masters = {one["name"]: named[one["master"]].index for one in description["links"] if "master" in one}
     links = [replace(link, master=masters.get(link.name)) for link in links]
     addresses = tuple(_addresses(description.get("addresses", ()), named))
-    connected = dict.fromkeys(
-        (one.interface.network, one.index) for one in addresses if one.interface.max_prefixlen == 32
-    )
+    connected = dict.fromkeys((one.connected, one.index) for one in addresses if one.interface.max_prefixlen == 32)
     routes = (
         *(
             Route(destination=network, index=index, protocol=2)
             for network, index in connected
-            if network.prefixlen < 32
+            if network.prefixlen < 32 or any(one.peer in network for one in addresses if one.peer is not None)
         ),
         *(_route(line, named) for line in description.get("routes", ())),
     )
@@ -135,11 +140,14 @@ def _link(number: int, one: Mapping[str, Any]) -> Link:
 def _addresses(lines: Iterable[str], named: Mapping[str, Link]) -> Iterable[Address]:
     seen: set[tuple[int, object]] = set()
     for line in sorted(lines, key=lambda line: named[line.split()[0]].index):
-        name, text = line.split()
-        index, interface = named[name].index, ip_interface(text)
-        secondary = isinstance(interface, IPv4Interface) and (index, interface.network) in seen
-        seen.add((index, interface.network))
-        yield Address(index=index, interface=interface, secondary=secondary, raw=line.encode())
+        name, *words = line.split()
+        local, peer = (words[0], ip_interface(words[2])) if "peer" in words else (words[0], None)
+        interface = ip_interface(f"{local}/{peer.network.prefixlen}" if peer else local)
+        index = named[name].index
+        one = Address(index=index, interface=interface, peer=peer.ip if peer else None, raw=line.encode())
+        secondary = isinstance(interface, IPv4Interface) and (index, one.connected) in seen
+        seen.add((index, one.connected))
+        yield replace(one, secondary=secondary)
 
 
 def _route(line: str, named: Mapping[str, Link]) -> Route:

@@ -35,13 +35,14 @@ macs = st.sampled_from(["52:54:00:00:00:01", "52:54:00:00:00:02"])
 mtus = st.sampled_from([68, 1280, 1500, 65_535])
 settings_of_links = st.sampled_from(SETTINGS)
 values = st.sampled_from(["0", "1", "2"])
+peers = st.sampled_from([None, IPv4Address("10.1.0.2"), IPv4Address("10.1.0.3")])
 raws = st.sampled_from([b"", b"\x00raw"])
 times = st.sampled_from([0.0, 1000.5])
 priorities = st.integers(13_700, 13_702)
 tables = st.sampled_from([254, 13_700])
 masters = st.none() | st.sampled_from([BRIDGE_NAME, InterfaceName("br7")])
 
-_address = {"link": refs, "address": interfaces, "raw": raws, "taken": times, "served": st.booleans()}
+_address = {"link": refs, "address": interfaces, "peer": peers, "raw": raws, "taken": times, "served": st.booleans()}
 route = {
     "link": refs,
     "destination": networks,

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.netns.gateway import (
@@ -19,6 +20,7 @@ from tests.netns.gateway import (
 )
 
 from icshare.host.privileges import is_mapped
+from icshare.host.processes import find_processes
 from icshare.lab import (
     DNS_ADDRESS,
     ECHO_ADDRESS,
@@ -218,6 +220,23 @@ def test_names_are_asked_for_by_the_public_connection_alone(make_lab: MakeLab) -
     output(lab, "gw", "curl", "-sS", f"http://{WEB_ADDRESS}/")
     seen = other.until(rf"> {WEB_ADDRESS}:80 tcp .*F")
     assert [line for line in seen if re.search(TO_RESOLVER, line)] == []
+
+
+@OWN_ACCOUNT
+def test_the_name_server_is_a_user_of_its_own_with_two_of_roots_powers(make_lab: MakeLab) -> None:
+    lab = make_lab(privates=1)
+    share(lab, "wan0", "lan0")
+    network = output(lab, "gw", "readlink", "/proc/self/ns/net").strip()
+    ours = find_processes(lambda argv: len(argv) > 1 and argv[1].startswith("--conf-file=/run/icshare/dnsmasq-"))
+    own = [
+        dict(line.split(":\t", 1) for line in Path(f"/proc/{one.pid}/status").read_text().splitlines())
+        for one in ours
+        if str(Path(f"/proc/{one.pid}/ns/net").readlink()) == network
+    ]
+    assert {one["Uid"] for one in own} == {"\t".join(["65527"] * 4)}
+    # CAP_NET_BIND_SERVICE is 10, CAP_NET_ADMIN is 12.
+    assert {int(one[kind], 16) for one in own for kind in ("CapPrm", "CapEff", "CapBnd")} == {1 << 10 | 1 << 12}
+    assert {one["NoNewPrivs"] for one in own} == {"1"}
 
 
 @OWN_ACCOUNT

@@ -172,4 +172,18 @@ def test_the_link_of_another_namespace_under_the_same_name_is_not_believed(tmp_p
     case = Case("usb_gadget")
     case.tree = {path: "999\n" if path.endswith("/ifindex") else content for path, content in case.tree.items()}
     (link,) = case.links(tmp_path)
-    assert (link.facts.devtype, link.facts.driver, link.facts.hardware) == ("", "", bool(link.parent_device))
+    assert (link.facts.devtype, link.facts.driver, link.facts.hardware) == ("gadget", "", True)  # by rtnetlink's bus
+
+
+@pytest.mark.parametrize(
+    ("name", "driver", "label"),
+    [("usb_gadget", "g_ether", "USB gadget"), ("bluetooth_network", "", "Bluetooth network"), ("bridge", "", "bridge")],
+)
+def test_a_parent_tells_the_kind_where_sysfs_is_of_another_namespace(
+    name: str, driver: str, label: str, tmp_path: Path
+) -> None:
+    """Gadgets and Bluetooth networks were called Ethernet there: only sysfs has the device type."""
+    (message,) = Case(name).payloads("link.hex")
+    (link,) = with_facts([parse_link(message)], root=tmp_path, radios=list, driver=lambda _: DriverInfo(driver=driver))
+    assert classify(link).label == label
+    assert link.facts.hardware == (name != "bridge")

@@ -133,7 +133,7 @@ class Node:
         self.directory = PLACE / name
         self._make_own()
         self.file("/etc/resolv.conf").write_text(resolv_conf)
-        command.run(["ip", "netns", "add", name])
+        self._make_network()
         self._net = os.open(NETNS / name, os.O_RDONLY | os.O_CLOEXEC)
         self._mnt = self._make_view()
         self._daemons: list[Daemon] = []
@@ -285,8 +285,7 @@ class Node:
             capture.close()
         for daemon in reversed(self._daemons):
             daemon.end()
-        status = os.fstat(self._net)
-        processes.end_those_in(frozenset({(status.st_dev, status.st_ino)}))
+        self._end_processes()
         os.close(self._mnt)
         os.close(self._net)
         command.run(["ip", "netns", "delete", self.name])
@@ -299,6 +298,13 @@ class Node:
             f"--- {self.name}: {' '.join(daemon.argv)} (status {daemon.process.poll()})\n{daemon.output}\n"
             for daemon in self._daemons
         )
+
+    def _make_network(self) -> None:
+        command.run(["ip", "netns", "add", self.name])
+
+    def _end_processes(self) -> None:
+        status = os.fstat(self._net)
+        processes.end_those_in(frozenset({(status.st_dev, status.st_ino)}))
 
     def _make_own(self) -> None:
         for place in OWN:
@@ -343,10 +349,29 @@ class Node:
         kernelcalls.enter(self._net, kernelcalls.CLONE_NEWNET)
         kernelcalls.unshare(kernelcalls.CLONE_NEWNS)
         kernelcalls.mount("", "/", flags=kernelcalls.MS_REC | kernelcalls.MS_SLAVE)
-        flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
-        kernelcalls.mount("sysfs", "/sys", "sysfs", flags=flags)
+        self._mount_links()
         for place in OWN:
             kernelcalls.mount(self.file(place), place)
+
+    def _mount_links(self) -> None:
+        flags = kernelcalls.MS_NOSUID | kernelcalls.MS_NODEV | kernelcalls.MS_NOEXEC
+        kernelcalls.mount("sysfs", "/sys", "sysfs", flags=flags)
+
+
+class Machine(Node):
+    """The virtual machine's own network as a node, for what exists nowhere else: Bluetooth.
+
+    The test has to leave it as it was, and to end what it has started.
+    """
+
+    def _make_network(self) -> None:
+        command.run(["ip", "netns", "attach", self.name, str(os.getpid())])
+
+    def _end_processes(self) -> None:
+        pass
+
+    def _mount_links(self) -> None:
+        pass  # they are in /sys already
 
 
 def connect(one: Node, link: str, other: Node, other_link: str) -> None:

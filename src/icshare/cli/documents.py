@@ -205,6 +205,7 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
             interface=segment.interface,
             members=segment.members,
             network=str(segment.network),
+            beyond=tuple(map(str, segment.beyond)),
             gateway=str(segment.gateway),
             bridged=segment.bridged,
             dhcp=sharing.dhcp.enabled and segment.ethernet,

@@ -111,6 +111,13 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "sharing.subnet": ("CIDR", "Subnet of the private network. Default: 192.168.137.0/24, or the first that is free."),
     "sharing.firewall": ("boolean", "Protect the public connection itself. Default: true."),
     "sharing.helpers": ("list", "Protocols to help through NAT: any of ftp, tftp, sip and pptp. Default: none."),
+    "sharing.bridge": (
+        "boolean",
+        (
+            "Make the bridge ics-br0 for a single private connection too, for ports that others add to it: Bluetooth, "
+            "hypervisors, containers. Default: false."
+        ),
+    ),
     "sharing.dial_on_demand": (
         "boolean",
         "Dial a pppd peer that is shared when a client needs it, and hang up when it is idle. Default: false.",

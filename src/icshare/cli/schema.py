@@ -72,7 +72,8 @@ class SegmentDocument(Document, frozen=True):
 
     interface: Annotated[str, Meta(description="The link with the gateway's address: a private, or our bridge.")]
     members: Annotated[tuple[str, ...], Meta(description="Its private connections.")]
-    network: Annotated[str, Meta(description="Its subnet in CIDR notation.")]
+    network: Annotated[str, Meta(description="Its subnet in CIDR notation; of a line with two ends, its peer (/32).")]
+    beyond: Annotated[tuple[str, ...], Meta(description="Further networks of its clients, by routes into a tunnel.")]
     gateway: Annotated[str, Meta(description="Our address on it: the clients' gateway and DNS server.")]
     bridged: Annotated[bool, Meta(description="Its interface is a bridge that icshare made.")]
     dhcp: Annotated[bool, Meta(description="Clients can take their settings by DHCP.")]

@@ -77,8 +77,11 @@ def _segment(sharing: "Sharing", segment: "Segment", *, main: bool) -> Iterator[
     from icshare.model.leasing import lease_pool
 
     members = f", a bridge of {', '.join(segment.members)}" if segment.bridged else ""
-    yield "network", f"{segment.network} on {segment.interface}{members}"
+    yield "network", f"{', '.join(map(str, segment.networks))} on {segment.interface}{members}"
     yield "gateway", f"{segment.gateway}, also the DNS server (names under {sharing.dns.domain})"
+    if segment.numbered:
+        yield "clients", "have their addresses: the link keeps those that it has"
+        return
     if not (sharing.dhcp.enabled and segment.ethernet):
         yield "clients", "have to be given their settings by hand: there is no DHCP here"
         return

@@ -6,7 +6,7 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
@@ -109,9 +109,8 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
     if link is None:
         remedy = _AGAIN if segment.bridged else "stop, then share with a connection that is there"
         return _failed("segment", f"{segment.interface} is gone", remedy)
-    wanted = IPv4Interface((segment.gateway, segment.network.prefixlen))
-    if not any(one.index == link.index and one.interface == wanted for one in snapshot.addresses):
-        return _failed("segment", f"{segment.interface} has lost the gateway's address {wanted}", _AGAIN)
+    if not any(one.index == link.index and one.interface.ip == segment.gateway for one in snapshot.addresses):
+        return _failed("segment", f"{segment.interface} has lost the gateway's address {segment.gateway}", _AGAIN)
     if not link.up:
         return _failed("segment", f"{segment.interface} is down", f"ip link set {segment.interface} up")
     gone = [name for name in segment.members if snapshot.link(name) is None]
@@ -122,10 +121,13 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
         astray = [one.name for one in members if one.master != link.index]
         if astray:
             return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
+    networks = ", ".join(map(str, segment.networks))
     unplugged = [one.name for one in members if not one.flags & IFF_RUNNING]
     if unplugged:
         return _warning("segment", f"nothing is plugged into {', '.join(unplugged)} yet")
-    return _ok("segment", f"{segment.interface} serves {segment.network} as {segment.gateway}")
+    foreign = [one.name for one in snapshot.links if one.master == link.index and one.name not in segment.members]
+    also = f", also behind {', '.join(foreign)}, which others have added" if segment.bridged and foreign else ""
+    return _ok("segment", f"{segment.interface} serves {networks} as {segment.gateway}{also}")
 
 
 def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]) -> Check:
@@ -221,8 +223,17 @@ def _foreign(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[Check]:
         packet
         for segment in segments
         for packet in (
-            *forwarded_packets(segment.interface, sharing.public, segment.network),
-            *service_packets(segment.interface, segment.network),
+            *(
+                packet
+                for network in segment.networks
+                for packet in forwarded_packets(segment.interface, sharing.public, network)
+            ),
+            *service_packets(
+                segment.interface,
+                segment.network,
+                gateway=IPv4Network(segment.gateway) if segment.numbered else None,
+                dhcp=segment.ethernet and sharing.dhcp.enabled,
+            ),
             *(bridged_packets(segment.interface, segment.network, ip_rules=ip_rules) if segment.bridged else ()),
         )
     ]

@@ -34,6 +34,7 @@ _PACKAGES = {
     "dig": "bind9-dnsutils",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
+    "modprobe": "kmod",
     "mount": "mount",
     "nft": "nftables",
     "nsenter": "util-linux",

@@ -92,6 +92,8 @@ _NEEDS = {
 }
 """What the ruleset uses of the kernel, each in the smallest table that needs it."""
 
+_FLOWTABLE = "flowtable f {\nhook ingress priority filter; devices = { lo };\n}"
+
 _UDP_HELPERS = frozenset({Helper.TFTP, Helper.SIP})
 
 
@@ -104,6 +106,7 @@ def _kernel() -> Iterator[Check]:
     try:
         refusals = {what: _refusal(body) for what, body in _NEEDS.items()}
         missing = [f"ALG {helper}" for helper in Helper if _refusal(_helper(helper)) is not None]
+        flowtables = _refusal(_FLOWTABLE) is None
     except PrivilegeError:
         return
     except NotSupportedError as error:
@@ -118,6 +121,7 @@ def _kernel() -> Iterator[Check]:
             )
     if not any(refusals.values()):
         yield _ok("nftables", "the kernel has all that the ruleset needs")
+    yield _ok("flowtables", "this kernel has flowtables" if flowtables else "this kernel has none; none is needed")
     if missing:
         yield _warning(
             "helpers", f"not available in this kernel: {', '.join(missing)}", "load nf_conntrack_ftp and its kin"

@@ -23,7 +23,7 @@ from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, list_clients, parse_leases
-from icshare.model.link import NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
+from icshare.model.link import IFF_RUNNING, NUD_PERMANENT, Address, IfIndex, Link, Neighbour, Route
 from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -138,13 +138,20 @@ class LinuxHost:
         except OSError:
             leases = ()
         with NetlinkSocket() as kernel:
-            indices = {link.index for link in kernel.links() if link.name in {one.interface for one in segments}}
+            links = {link.name: link for link in kernel.links()}
+            indices = {links[one.interface].index for one in segments if one.interface in links}
             neighbours = [one for one in kernel.neighbours() if one.index in indices]
         try:
             traffic = ruleset.client_traffic()
         except PrivilegeError:
             traffic = {}
-        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds)
+        peers = {
+            one.network.network_address
+            for one in segments
+            if one.numbered and one.network.prefixlen == one.network.max_prefixlen
+            if one.interface in links and _is_connected(links[one.interface])
+        }
+        return list_clients(leases, neighbours, traffic, now=now, lease_seconds=sharing.dhcp.lease_seconds, peers=peers)
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -200,6 +207,10 @@ class LinuxHost:
             case _:
                 with NetlinkSocket() as kernel:
                     _Links(kernel).run(step)
+
+
+# PPP; SLIP and what it was called in its variants.
+_ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
 
 
 class _Links:
@@ -340,6 +351,11 @@ class _Links:
             self._request(rtchange.restore_neighbour(neighbour), errno.EEXIST)
         else:
             self._request(rtchange.delete_neighbour(neighbour), errno.ENOENT)
+
+
+def _is_connected(link: Link) -> bool:
+    """Tell whether somebody is at the other end; of WireGuard and the like the kernel does not know."""
+    return bool(link.flags & IFF_RUNNING) and link.type in _ARPHRD_LINES
 
 
 def _rule(step: s.AddRule | s.RemoveRule, build: Callable[..., Request]) -> Request:

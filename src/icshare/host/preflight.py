@@ -1,11 +1,14 @@
 """What only the machine can object to, asked before anything is touched."""
 
+import contextlib
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address, IPv6Address
 
 from icshare.errors import ConflictError, NotSupportedError
 from icshare.host import command, nft, ruleset
 from icshare.host.sockets import PortOwner, port_owners
+from icshare.model.sharing import Helper
 from icshare.plan.planner import Plan
 
 _DOMAIN = 53
@@ -32,6 +35,7 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
         )
     if plan.sharing is None:
         return
+    _load_helpers(plan.sharing.helpers)
     command.find_program("dnsmasq")
     gateways = {segment.gateway for segment in plan.segments}
     taken = [
@@ -48,6 +52,22 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
             f"the segment's DNS and DHCP need ports that are taken: {names}",
             hint="let that program listen on its own addresses only, or stop it while you share",
         )
+
+
+def _load_helpers(helpers: Sequence[Helper]) -> None:
+    """Load the halves of application layer gateways that rewrite addresses.
+
+    The kernel loads those that track connections when a ruleset names them; the others it loads for a rule of iptables
+    only, and without them a client's own address goes out in an FTP command. Where they are built in, or where we may
+    not load them, nothing comes of it: the halves that track are what `ruleset.refusal` asked for.
+
+    Source:
+        ``nft_ct_helper_obj_init()`` and ``nf_nat_helper_try_module_get()`` of the kernel.
+    """
+    if not helpers:
+        return
+    with contextlib.suppress(NotSupportedError):
+        command.run(["modprobe", "--quiet", "--all", *(f"nf_nat_{helper}" for helper in helpers)], check=False)
 
 
 def installed() -> bool:

@@ -2,8 +2,8 @@
 
 ``/sys`` shows the network namespace of the process that mounted it, which need not be ours: a name found there counts
 only if index, type and address are those that rtnetlink gave. Otherwise the facts come from the link's kind, the driver
-(``SIOCETHTOOL``) and nl80211, all of which do speak for our namespace; they tell less: no ``DEVTYPE`` of hardware, and
-the mode of a tun link by its type and bus.
+(``SIOCETHTOOL``), its parent and nl80211, all of which do speak for our namespace; they tell less: a ``DEVTYPE`` only
+where kind or parent give it away, and the mode of a tun link by its type and bus.
 
 Source:
     kernel documentation, ABI/testing/sysfs-class-net; ``linux/if_tun.h``.
@@ -30,6 +30,7 @@ _ARPHRD_MONITOR = frozenset({801, 802, 803})
 _STATION = 2
 _IFF_TUN, _IFF_TAP = 1, 2
 _KINDS_WITH_DEVTYPE = frozenset({"bond", "bridge", "geneve", "macsec", "ppp", "vlan", "vxlan", "wireguard", "wwan"})
+_BLUETOOTH_DEVICE = re.compile(r"hci\d+(:\d+)?")  # controller, and the connection's handle
 
 
 def with_facts(
@@ -115,11 +116,19 @@ def _facts_by_ioctl(link: Link, driver: Callable[[str], DriverInfo]) -> LinkFact
     if link.kind == "tun":
         flags = _IFF_TAP if info.bus == "tap" or link.type == _ARPHRD_ETHER else _IFF_TUN
     return LinkFacts(
-        devtype=link.kind if link.kind in _KINDS_WITH_DEVTYPE else "",
+        devtype=link.kind if link.kind in _KINDS_WITH_DEVTYPE else _devtype_by_parent(link),
         driver="" if link.kind else info.driver,
         tun_flags=flags,
         hardware=not link.kind and bool(link.parent_device or info.bus),
     )
+
+
+def _devtype_by_parent(link: Link) -> str:
+    """Return the device type that the parent gives away: rtnetlink names it in every namespace."""
+    if link.parent_bus == "gadget":
+        return "gadget"
+    # Bluetooth is a class and no bus, so only the name tells.
+    return "bluetooth" if not link.kind and _BLUETOOTH_DEVICE.fullmatch(link.parent_device) else ""
 
 
 def with_dialled(links: Sequence[Link], owners: LinkOwners) -> tuple[Link, ...]:

@@ -66,7 +66,7 @@ class Viewer:
             links = {link.name: link for link in kernel.links()}
             neighbours = kernel.neighbours()
         segments = [(one, links[one.interface]) for one in record.segments if one.interface in links]
-        carrying = [segment.network for segment, link in segments if link.carrier]
+        carrying = [network for segment, link in segments if link.carrier for network in segment.networks]
         indices = {link.index for _, link in segments}
         connected = {one.address for one in clients if any(one.address in network for network in carrying)}
         return present(clients, [one for one in neighbours if one.index in indices], connected)

@@ -1,6 +1,6 @@
 """Clients of the segment, and their leases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
@@ -97,6 +97,7 @@ def list_clients(
     *,
     now: float,
     lease_seconds: int,
+    peers: Collection[IPv4Address] = (),
 ) -> tuple[Client, ...]:
     """Put together who is on the segment, by address.
 
@@ -106,14 +107,15 @@ def list_clients(
         traffic: Traffic by address.
         now: Seconds since the epoch.
         lease_seconds: Lease time, to date a lease without traffic.
+        peers: Who is at the other end of point-to-point links that are connected: there, without a neighbour entry.
 
     Returns:
-        One client for every address leased, heard or counted, sorted by address.
+        One client for every address leased, heard, counted or connected, sorted by address.
     """
     leased = {lease.address: lease for lease in leases if lease.expires == 0 or lease.expires > now}
     heard = {one.address: one for one in neighbours if isinstance(one.address, IPv4Address) and one.state & _NUD_KNOWN}
     clients = []
-    for address in sorted({*leased, *heard, *traffic}):
+    for address in sorted({*leased, *heard, *traffic, *peers}):
         lease, neighbour, counted = leased.get(address), heard.get(address), traffic.get(address, Traffic())
         since = now - counted.seconds if counted.seconds is not None else None
         if since is None and lease is not None and lease.expires:
@@ -124,7 +126,7 @@ def list_clients(
                 mac=(lease.mac if lease else None) or (neighbour.mac if neighbour else None),
                 name=lease.name if lease else "",
                 leased=lease is not None,
-                online=bool(neighbour and neighbour.state & _NUD_ALIVE),
+                online=address in peers or bool(neighbour and neighbour.state & _NUD_ALIVE),
                 since=since,
                 traffic=counted,
             )

@@ -6,7 +6,7 @@ not.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
 from typing import NewType
 
 from icshare.model.names import MacAddress
@@ -134,15 +134,24 @@ class Address:
 
     Attributes:
         index: Interface index of the link.
-        interface: Address with prefix length.
+        interface: Our address, with the prefix length that the kernel keeps with it.
+        peer: Address of the other end of a point-to-point link, which the prefix length then belongs to; None without.
         secondary: The kernel deletes it with its primary (IFA_F_SECONDARY, IPv4 only).
         raw: Payload of the RTM_NEWADDR message, for exact replay; b"" for an address that we are about to add.
     """
 
     index: IfIndex
     interface: IPv4Interface | IPv6Interface
+    peer: IPv4Address | IPv6Address | None = None
     secondary: bool = False
     raw: bytes = field(default=b"", compare=False)
+
+    @property
+    def connected(self) -> IPv4Network | IPv6Network:
+        """The network that the kernel reaches by this address: the peer's if there is one."""
+        if self.peer is None:
+            return self.interface.network
+        return ip_network((self.peer, self.interface.network.prefixlen), strict=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +190,8 @@ class Rule:
         priority: Smaller is asked first.
         iif: Name of the incoming link that it is for, "" for any.
         accounts: First and last of the users whose sockets it is for, None for all.
+        table: Routing table that it leads to, 0 for none.
+        selective: It is for some packets only, whatever link they come by: of some sources, users, marks, ports.
         raw: Payload of the RTM_NEWRULE message.
     """
 
@@ -188,6 +199,8 @@ class Rule:
     priority: int
     iif: str = ""
     accounts: tuple[int, int] | None = None
+    table: int = field(default=0, compare=False)
+    selective: bool = field(default=False, compare=False)
     raw: bytes = field(default=b"", compare=False)
 
 

@@ -64,6 +64,7 @@ class Settings:
         subnet: The segment's subnet, None to choose one.
         firewall: Protect the public connection.
         helpers: Application layer gateways to attach.
+        bridge: Make the bridge for a single private connection too.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
         dial: How the public connection is dialled.
@@ -74,6 +75,7 @@ class Settings:
     subnet: IPv4Network | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     dial: DialSettings = field(default_factory=DialSettings)
@@ -89,6 +91,7 @@ class _Sharing(_Table, frozen=True):
     subnet: str | None = None
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
     dial_on_demand: bool = DialSettings().on_demand
     idle_seconds: _Idle = DialSettings().idle_seconds
 
@@ -163,10 +166,13 @@ def parse_settings(text: str, name: str) -> Settings:
 
 
 def _settings(file: _File) -> Settings:
+    if file.sharing.bridge and not file.policy.allow_bridge:
+        raise InvalidRequestError("bridge under [sharing] asks for what allow_bridge under [policy] forbids")
     return Settings(
         subnet=subnet(file.sharing.subnet) if file.sharing.subnet is not None else None,
         firewall=file.sharing.firewall,
         helpers=tuple(dict.fromkeys(file.sharing.helpers)),
+        bridge=file.sharing.bridge,
         dhcp=DhcpSettings(
             enabled=file.dhcp.enabled,
             pool_first=_optional_address(file.dhcp.first),

@@ -1,5 +1,6 @@
 """What is wanted: one public connection shared with some private ones."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -81,12 +82,14 @@ class Sharing:
         privates: The connections towards the clients, in the order given; the first lends a bridge its MAC address.
         subnet: The segment's subnet, None to choose one.
         helpers: Application layer gateways to attach.
+        bridge: Make the bridge for a single private connection too, for ports that others add to it.
     """
 
     public: InterfaceName
     privates: tuple[InterfaceName, ...]
     subnet: IPv4Network | None = None
     helpers: tuple[Helper, ...] = ()
+    bridge: bool = False
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
 
@@ -111,18 +114,33 @@ class Segment:
     Attributes:
         interface: The link that carries the gateway address: a private itself, or our bridge.
         members: The private connections of the segment.
-        network: Its subnet.
-        gateway: Our address on it.
+        network: Its subnet; that of a point-to-point link is its peer alone (/32).
+        gateway: Our address on it, which need not be inside of a peer's network.
+        beyond: Further networks of its clients: routes that the administrator made lead into the link.
         ethernet: Clients have hardware addresses: DHCP works and a bridge is possible.
+        numbered: Clients have addresses already, and the link keeps its own.
     """
 
     interface: InterfaceName
     members: tuple[InterfaceName, ...]
     network: IPv4Network
     gateway: IPv4Address
+    beyond: tuple[IPv4Network, ...] = ()
     ethernet: bool = True
+    numbered: bool = False
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """All networks that its clients have addresses of."""
+        return (self.network, *self.beyond)
 
     @property
     def bridged(self) -> bool:
         """The segment is a bridge made by us."""
         return self.interface not in self.members
+
+
+def disjoint(networks: Iterable[IPv4Network]) -> tuple[IPv4Network, ...]:
+    """Return *networks* in their order, each once, without those that lie in another one."""
+    unique = tuple(dict.fromkeys(networks))
+    return tuple(one for one in unique if not any(one != other and one.subnet_of(other) for other in unique))

@@ -92,7 +92,8 @@ def occupied_networks(snapshot: Snapshot, *, ignore: Sequence[str] = ()) -> list
     for address in snapshot.addresses:
         name = names.get(address.index, "?")
         if isinstance(address.interface, IPv4Interface) and name not in ignore:
-            found.setdefault(address.interface.network, f"address {address.interface} of {name}")
+            assert isinstance(address.connected, IPv4Network)
+            found.setdefault(address.connected, f"address {address.interface} of {name}")
     for route in snapshot.routes:
         destination = route.destination
         if not isinstance(destination, IPv4Network) or is_wide(destination) or route.table == _RT_LOCAL:

@@ -47,7 +47,7 @@ def _nothing(label: str, *, hidden: bool = False) -> LinkClass:
 _LAN, _TUNNEL, _DIRECT, _PHONE = MediaType.LAN, MediaType.TUNNEL, MediaType.DIRECT, MediaType.PHONE
 
 _FALLBACK_DEVICES = frozenset(
-    {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0", "teql0"}
+    {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0"}
 )
 """Devices that tunnel modules make in every namespace; nobody's connection."""
 
@@ -64,6 +64,7 @@ _BY_TYPE = {
     825: _row("6LoWPAN", _LAN),
     824: _nothing("netlink monitor"),
     826: _nothing("virtual socket monitor"),
+    65535: _nothing("queue over several links (teql)", hidden=True),
 }
 """Hardware types that decide alone, whatever the kind."""
 
@@ -74,7 +75,7 @@ _BY_KIND = {
     "team": _row("team", _LAN, bridge=True),
     "vlan": _row("VLAN", _LAN, bridge=True),
     "macvlan": _row("macvlan", _LAN, bridge=True),
-    "macvtap": _row("macvtap", _LAN, bridge=True),
+    "macvtap": _row("macvtap", _LAN),
     "ipvlan": _row("ipvlan", _LAN),
     "ipvtap": _row("ipvtap", _LAN),
     "veth": _row("virtual Ethernet", _LAN, bridge=True),
@@ -185,6 +186,7 @@ _MODEM_DRIVERS = frozenset(
 """Drivers of mobile broadband; their links say so by device type too, but only where sysfs is that of our namespace."""
 _PARALLEL = re.compile(r"plip\d+")  # its driver registers no device, so the name is all there is to go by
 _ISDN = re.compile(r"ippp\d+")
+_L2TP = re.compile(r"l2tpeth\d+")  # without a kind up to Linux 6.1 at least; its device type is not told by rtnetlink
 
 _USUAL = {
     MediaType.NONE: _nothing("nothing that can be shared"),
@@ -288,6 +290,8 @@ def _switch(link: Link) -> LinkClass:
 def _by_shape(link: Link) -> LinkClass:
     if _PARALLEL.fullmatch(link.name) and link.flags & IFF_POINTOPOINT:
         return _row("parallel cable", _DIRECT)
+    if _L2TP.fullmatch(link.name) and not link.facts.hardware:
+        return _DEVTYPES["l2tpeth"]
     if link.facts.atm:
         return _row("Ethernet over ATM", _LAN, private=False, bridge=True)
     if link.type == ARPHRD_ETHER and len(link.address) == len("00:00:00:00:00:00"):

@@ -41,6 +41,9 @@ _RT_MAIN = 254
 _RTN_UNICAST = 1
 _IFA_LINK_LOCAL = IPv4Network("169.254.0.0/16")
 
+_TAKING_ALL = frozenset({"macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"})
+"""Kinds that take over what the link below them receives, as a bridge would: the kernel refuses the second."""
+
 _OPERSTATE_NOTPRESENT, _OPERSTATE_DOWN, _OPERSTATE_LOWERLAYERDOWN, _OPERSTATE_DORMANT, _OPERSTATE_UP = 1, 2, 3, 5, 6
 
 
@@ -85,6 +88,7 @@ def connections(  # noqa: PLR0913 (the facts of one host)
     profiles = {**named, **(profiles or {})}
     best = best_default(routes, links)
     known = identities(links)
+    taken = {link.lower for link in links if link.kind in _TAKING_ALL}
     found = []
     for link in links:
         override = (overrides or {}).get(link.name)
@@ -98,6 +102,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
         ours = role is Role.PRIVATE or (link.name == BRIDGE_NAME and public is not None)
         flags |= Characteristics.SHARED_PRIVATE if ours else Characteristics.NONE
         flags |= Characteristics.FIREWALLED if link.name in firewalled else Characteristics.NONE
+        as_private = _as_role(link, kind, flags, master, override, public=False, role=role)
+        flags |= Characteristics.HOMENET_CAPABLE if as_private.ok else Characteristics.NONE
         found.append(
             Connection(
                 guid=profile.uuid if profile and (peer or _dialled(kind)) else known[link.index],
@@ -114,8 +120,8 @@ def connections(  # noqa: PLR0913 (the facts of one host)
                 kind=kind.label,
                 sharable=sharable(kind.media, flags),
                 as_public=_as_role(link, kind, flags, master, override, public=True, role=role),
-                as_private=_as_role(link, kind, flags, master, override, public=False, role=role),
-                bridgeable=kind.bridgeable,
+                as_private=as_private,
+                bridgeable=kind.bridgeable and link.index not in taken,
                 hidden=kind.hidden,
                 peer=peer,
                 there=link.index > NOT_THERE,
@@ -187,11 +193,14 @@ def guid(link: Link) -> UUID:
     """Return the identity of a link: the same after a reboot, and after a rename if the device has one of its own.
 
     What was dialled is the peer, whatever its link is called. Any other identity is made of the permanent hardware
-    address, else of the place on its bus, else of the name.
+    address, else of the place on its bus, else of the name. What the kernel calls the permanent address of a link that
+    is made by software is none: that of the link below (ipvlan, macsec), another one at each making (ip6tnl, vti6), or
+    the tunnel's own end (gre, ipip).
     """
     if peer := _ppp(link).peer:
         return peer_guid(peer)
-    if link.permanent_address and set(link.permanent_address) - set("0:"):
+    software = link.kind and not link.parent_device
+    if not software and set(link.permanent_address) - set("0:"):
         return uuid5(NAMESPACE, f"permaddr:{link.permanent_address.lower()}")
     if link.parent_device:
         return uuid5(NAMESPACE, f"path:{link.parent_bus}:{link.parent_device}")
@@ -260,7 +269,7 @@ def _characteristics(
     peer = _ppp(link).peer  # whose file is its administrator's, under the name that it has
     if not link.flags & IFF_LOOPBACK and not peer:
         flags |= Characteristics.ALLOW_RENAME
-    if link.kind and not link.facts.hardware and not peer:
+    if link.kind and not link.facts.hardware and not kind.hidden and not peer:
         flags |= Characteristics.ALLOW_REMOVAL
     if profile is not None and _dialled(kind) and not peer:
         flags |= Characteristics.ALLOW_DUPLICATION | Characteristics.ALLOW_REMOVAL
@@ -268,8 +277,6 @@ def _characteristics(
         flags |= Characteristics.BRIDGED
     if default:
         flags |= Characteristics.DEFAULT
-    if kind.private:
-        flags |= Characteristics.HOMENET_CAPABLE
     return flags
 
 

@@ -53,6 +53,7 @@ def make_sharing(public: InterfaceName, privates: tuple[InterfaceName, ...], set
         privates=privates,
         subnet=settings.subnet,
         helpers=settings.helpers,
+        bridge=settings.bridge,
         dhcp=settings.dhcp,
         dns=settings.dns,
     )

@@ -124,8 +124,21 @@ def forwarded_packets(
     )
 
 
-def service_packets(segment: InterfaceName, network: IPv4Network | None = None) -> tuple[Packet, ...]:
-    """Return the traffic from the clients of *segment* to the gateway's own DHCP and DNS."""
+def service_packets(
+    segment: InterfaceName,
+    network: IPv4Network | None = None,
+    *,
+    gateway: IPv4Network | None = None,
+    dhcp: bool = True,
+) -> tuple[Packet, ...]:
+    """Return the traffic from the clients of *segment* to the gateway's own DHCP and DNS.
+
+    Args:
+        segment: The segment's link.
+        network: The segment's subnet.
+        gateway: The gateway's address where that is not in the subnet.
+        dhcp: Clients ask for addresses.
+    """
     discover = Packet(
         path=Path.INPUT,
         segment=segment,
@@ -149,12 +162,12 @@ def service_packets(segment: InterfaceName, network: IPv4Network | None = None) 
             state=State.NEW,
             delivery=Delivery.LOCAL,
             source=network,
-            destination=network,
+            destination=gateway or network,
             destination_port=DNS_PORT,
         )
         for protocol in Protocol
     )
-    return (discover, *queries)
+    return (discover, *queries) if dhcp else tuple(queries)
 
 
 def bridged_packets(bridge: InterfaceName, network: IPv4Network | None = None, *, ip_rules: bool) -> tuple[Packet, ...]:

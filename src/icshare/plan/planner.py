@@ -24,7 +24,7 @@ from icshare.model.connection import Connection, Status
 from icshare.model.firewall import Firewall
 from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted
+from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoint
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
@@ -32,7 +32,7 @@ from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
-from icshare.plan.wayout import DEFAULT, WIDEST, way_out
+from icshare.plan.wayout import DEFAULT, WIDEST, is_wide, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
 from icshare.render.logsettings import LogSettings, log_configuration
@@ -44,13 +44,14 @@ PINNED_TABLE = 13_700
 RULE_PRIORITY = 13_700
 """Priority of our first policy rule; before main (32766), after local (0)."""
 
+_PAIR = 31  # two addresses: ours and one peer's (RFC 3021)
 NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
 """Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
 
-_LARGEST_OWN_PREFIX = 30
 _ARPHRD_ETHER = 1
 _RT_MAIN = 254
 _RT_LOCAL = 255
+_RTN_UNICAST = 1
 _RTPROT_KERNEL = 2
 
 
@@ -194,27 +195,36 @@ def _segments(
     bridgeable = tuple(name for name in sharing.privates if known[name].bridgeable)
     routed = [name for name in sharing.privates if not known[name].bridgeable]
     ethernet = {name: _link(baseline, name).type == _ARPHRD_ETHER for name in routed}
-    numbered = {name: own for name in routed if not ethernet[name] and (own := _own_network(baseline, name))}
+    numbered = {name: own for name in routed if not ethernet[name] and (own := _own_segment(baseline, name))}
     occupied = occupied_networks(baseline, ignore=[name for name in sharing.privates if name not in numbered])
     wanted = sharing.subnet  # for the main segment, the first
     segments: list[Segment] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
-        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept else bridgeable[0]
+        interface = BRIDGE_NAME if len(bridgeable) > 1 or kept or sharing.bridge else bridgeable[0]
         segments.append(_segment(interface, bridgeable, choose_subnet(wanted, occupied), notes))
         occupied.append(Occupied(network=segments[-1].network, by="the main segment"))
         wanted = None
     for name in sorted(routed, key=lambda name: not ethernet[name]):
         if own := numbered.get(name):
-            segments.append(
-                Segment(interface=name, members=(name,), network=own.network, gateway=own.ip, ethernet=False)
-            )
+            segments.append(own)
+            notes += [
+                f"{network} behind {name} takes no part: {taken.network} ({taken.by}) lies in it"
+                for network, taken in _led_to(baseline, _link(baseline, name))
+                if taken is not None
+            ]
             continue
         segments.append(_segment(name, (name,), choose_subnet(wanted, occupied), notes, ethernet=ethernet[name]))
         occupied.append(Occupied(network=segments[-1].network, by=f"the segment of {name}"))
         wanted = None
     if wanted is not None:
         notes.append(f"subnet {wanted} is not used: {', '.join(numbered)} keeps the network that it has")
+    notes += [
+        f"nobody gives addresses on {one.interface}: set one of {one.network} at the other end, and {one.gateway} as "
+        "its gateway and name server"
+        for one in segments
+        if not one.ethernet and not one.numbered
+    ]
     return tuple(segments)
 
 
@@ -237,17 +247,49 @@ def _segment(
     )
 
 
-def _own_network(baseline: Snapshot, name: str) -> IPv4Interface | None:
-    """Return the address of a routed private whose peers are numbered already (a VPN server's tunnel), None without."""
+def _own_segment(baseline: Snapshot, name: InterfaceName) -> Segment | None:
+    """Return the segment of a routed private whose other end is numbered already, None when nobody is.
+
+    A VPN server numbers its clients, and the two ends of a PPP or SLIP line have agreed on an address for each. To
+    number them anew would only cut them off: they do not ask a DHCP server. So our address there stays, and the clients
+    are whom the kernel reaches through the link: the networks of its addresses (with a peer, that peer), and those that
+    routes of the main table lead to. An address of one host without a peer or route reaches nobody.
+    """
     link = _link(baseline, name)
-    for address in baseline.addresses:
-        if (
-            address.index == link.index
-            and isinstance(address.interface, IPv4Interface)
-            and address.interface.network.prefixlen <= _LARGEST_OWN_PREFIX
-        ):
-            return address.interface
-    return None
+    own = [one for one in baseline.addresses if one.index == link.index and isinstance(one.interface, IPv4Interface)]
+    reached = [one.connected for one in own if one.peer is not None or one.interface.network.prefixlen <= _PAIR]
+    reached += [network for network, taken in _led_to(baseline, link) if taken is None]
+    networks = disjoint(one for one in reached if isinstance(one, IPv4Network))
+    if not own or not networks:
+        return None
+    gateway = own[0].interface.ip
+    assert isinstance(gateway, IPv4Address)
+    return Segment(
+        interface=name,
+        members=(name,),
+        network=networks[0],
+        beyond=networks[1:],
+        gateway=gateway,
+        ethernet=False,
+        numbered=True,
+    )
+
+
+def _led_to(baseline: Snapshot, link: Link) -> list[tuple[IPv4Network, Occupied | None]]:
+    """Return the networks that routes lead to through *link*, each with what of another link lies in it, if anything.
+
+    A route for the Internet at large leads to no clients. One with a network of another link in it does not tell who is
+    behind this link: to take all of it for clients' would keep the host from that network.
+    """
+    others = occupied_networks(baseline, ignore=[link.name])
+    return [
+        (network, next((one for one in others if one.network.subnet_of(network)), None))
+        for route in baseline.routes
+        if route.index == link.index
+        and (route.table, route.type) == (_RT_MAIN, _RTN_UNICAST)
+        and isinstance(network := route.destination, IPv4Network)
+        and not is_wide(network)
+    ]
 
 
 def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
@@ -279,7 +321,9 @@ def _segment_links(segment: Segment, baseline: Snapshot, present: Present) -> It
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:
     """Tell whether the segment's link has the gateway's address already; a bridge of ours is yet to be made."""
     link = baseline.link(segment.interface)
-    return link is not None and any(
+    if link is None:
+        return False
+    return segment.numbered or any(
         address.index == link.index and address.interface == _interface(segment) for address in baseline.addresses
     )
 
@@ -309,7 +353,11 @@ def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
     for address in reversed([one for one in baseline.addresses if one.index == link.index]):
         if isinstance(address.interface, IPv4Interface):
             yield s.RemoveAddress(
-                link=_ref(link), address=address.interface, raw=address.raw, taken=baseline.boot_seconds
+                link=_ref(link),
+                address=address.interface,
+                peer=address.peer if isinstance(address.peer, IPv4Address) else None,
+                raw=address.raw,
+                taken=baseline.boot_seconds,
             )
 
 

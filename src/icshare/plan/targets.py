@@ -15,6 +15,7 @@ from icshare.model.names import MacAddress
 from icshare.model.sharing import Segment
 
 _LOOPBACK = IPv4Network("127.0.0.0/8")
+_PAIR = 31  # from this prefix length on each address is a host's (RFC 3021)
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _NUD_KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80
 """Reachable, stale, delay, probe, permanent: the entry's hardware address is one that was there."""
@@ -137,10 +138,11 @@ def _place(address: IPv4Address, known: Known, name: str) -> Resolution:
     who = f"{name} ({address})" if name else f"{address}"
     if not known.segments:
         return Resolution(text=f"nothing is shared, so packets cannot be passed on to {who}")
-    segment = next((one for one in known.segments if address in one.network), None)
+    segment = next((one for one in known.segments if any(address in network for network in one.networks)), None)
     if segment is None:
-        networks = ", ".join(str(one.network) for one in known.segments)
+        networks = ", ".join(str(network) for one in known.segments for network in one.networks)
         return Resolution(text=f"{who} is outside of the private network {networks}")
-    if address in {segment.network.network_address, segment.network.broadcast_address}:
-        return Resolution(text=f"{who} is not the address of a host in {segment.network}")
+    network = segment.network
+    if network.prefixlen < _PAIR and address in {network.network_address, network.broadcast_address}:
+        return Resolution(text=f"{who} is not the address of a host in {network}")
     return Resolution(address=address)

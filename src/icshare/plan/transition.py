@@ -159,11 +159,12 @@ def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:
 
 def _add_address(snapshot: Snapshot, step: s.AddAddress) -> Snapshot:
     link = find(snapshot, step.link)
-    if link is None or any(one.index == link.index and one.interface == step.address for one in snapshot.addresses):
+    if link is None or any(_is_address(one, link, step) for one in snapshot.addresses):
         return snapshot
-    network = step.address.network
-    secondary = any(one.index == link.index and one.interface.network == network for one in snapshot.addresses)
-    address = Address(index=link.index, interface=step.address, secondary=secondary, raw=step.raw)
+    new = Address(index=link.index, interface=step.address, peer=step.peer, raw=step.raw)
+    network = new.connected
+    secondary = any(one.index == link.index and one.connected == network for one in snapshot.addresses)
+    address = replace(new, secondary=secondary)
     before = tuple(one for one in snapshot.addresses if one.index <= link.index)  # the kernel lists them by link
     addresses = (*before, address, *(one for one in snapshot.addresses if one.index > link.index))
     if secondary:
@@ -176,19 +177,22 @@ def _remove_address(snapshot: Snapshot, step: s.RemoveAddress) -> Snapshot:
     link = find(snapshot, step.link)
     if link is None:
         return snapshot
-    kept = tuple(one for one in snapshot.addresses if not (one.index == link.index and one.interface == step.address))
-    if len(kept) == len(snapshot.addresses):
+    gone = next((one for one in snapshot.addresses if _is_address(one, link, step)), None)
+    if gone is None:
         return snapshot
-    shared = any(one.index == link.index and one.interface.network == step.address.network for one in kept)
+    kept = tuple(one for one in snapshot.addresses if one is not gone)
+    shared = any(one.index == link.index and one.connected == gone.connected for one in kept)
     routes = tuple(
         route
         for route in snapshot.routes
         if shared
-        or not (
-            route.index == link.index and route.protocol == _RTPROT_KERNEL and route.destination == step.address.network
-        )
+        or not (route.index == link.index and route.protocol == _RTPROT_KERNEL and route.destination == gone.connected)
     )
     return replace(snapshot, addresses=kept, routes=routes)
+
+
+def _is_address(one: Address, link: Link, step: s.AddAddress | s.RemoveAddress) -> bool:
+    return (one.index, one.interface, one.peer) == (link.index, step.address, step.peer)
 
 
 def _change_route(snapshot: Snapshot, step: s.AddRoute | s.RemoveRoute) -> Snapshot:

@@ -11,7 +11,9 @@ halves (0.0.0.0/1, 128.0.0.0/1) or smaller pieces; the widest network that someb
 
 DEFAULT = IPv4Network("0.0.0.0/0")
 
+_RT_DEFAULT = 253
 _RT_MAIN = 254
+_RT_LOCAL = 255
 _RTN_UNICAST = 1
 
 
@@ -20,6 +22,9 @@ def way_out(baseline: Snapshot, public: Link) -> Route | None:
 
     A tunnel leads there, whether or not the host itself goes by it. None too for a link that is down, and for one that
     is no tunnel and has no gateway: nothing leads anywhere, and the kill switch keeps clients from taking another way.
+
+    Policy rules count: wg-quick and other VPN clients keep the default route and put theirs into a table of their own,
+    which a rule asks first.
     """
     ways = sorted(
         (route for route in baseline.routes if _is_way_out(route)),
@@ -30,12 +35,27 @@ def way_out(baseline: Snapshot, public: Link) -> Route | None:
         best.setdefault(route.destination, route)
     longest = max((destination.prefixlen for destination in best), default=0)
     leading = [route for destination, route in best.items() if destination.prefixlen == longest]
+    leading += _by_rules(baseline)
     if not public.up or (leading and all(route.index == public.index for route in leading)):
         return None
     own = [route for route in ways if route.index == public.index]
     if own:
         return min(own, key=lambda route: (route.destination.prefixlen, route.metric))
     return Route(destination=DEFAULT, index=public.index) if public.flags & IFF_POINTOPOINT else None
+
+
+def _by_rules(baseline: Snapshot) -> list[Route]:
+    """Return the wide routes that rules for packets of all kinds lead to, in other tables than the ordinary ones."""
+    tables = {rule.table for rule in baseline.rules if rule.family == 4 and not rule.iif and not rule.selective} - {
+        _RT_DEFAULT,
+        _RT_MAIN,
+        _RT_LOCAL,
+    }
+    return [
+        route
+        for route in baseline.routes
+        if route.table in tables and route.type == _RTN_UNICAST and is_wide(route.destination)
+    ]
 
 
 def _is_way_out(route: Route) -> bool:

@@ -52,11 +52,11 @@ Interfaces are matched by name: links come and go. The public connection's own f
 (`icshare.render.firewall`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import Helper, Segment, Sharing
+from icshare.model.sharing import Helper, Segment, Sharing, disjoint
 from icshare.render.text import block, chain, drop_chains, names, one_of, rule
 
 TABLE = "icshare"
@@ -156,6 +156,11 @@ def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
         yield f"ct helper {helper}", [f'type "{helper}" protocol {_HELPER_PORTS[helper][0]}']
 
 
+def _networks(segments: Iterable[Segment]) -> str:
+    """Return the addresses of all clients; those of a peer may lie in the network of another segment."""
+    return one_of(map(str, disjoint(network for segment in segments for network in segment.networks)))
+
+
 def _patience() -> Iterator[tuple[str, list[str]]]:
     for protocol, state, seconds in _PATIENCE:
         yield (
@@ -171,7 +176,7 @@ def _patience() -> Iterator[tuple[str, list[str]]]:
 def _guard(segments: Sequence[Segment]) -> Iterator[str]:
     inside = names(segment.interface for segment in segments)
     outside = names([*(segment.interface for segment in segments), InterfaceName("lo")])
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     ethernet = [segment for segment in segments if segment.ethernet]
     # While a change is under way, a link that is to become a port is still a link of its own, with clients that may
     # bear addresses of the subnet before.
@@ -188,9 +193,8 @@ def _guard(segments: Sequence[Segment]) -> Iterator[str]:
             "a client without address",
         )
     for segment in segments:
-        yield rule(
-            f'iifname "{segment.interface}" ip saddr != {segment.network} counter drop', "spoofed source from a client"
-        )
+        own = one_of(map(str, segment.networks))
+        yield rule(f'iifname "{segment.interface}" ip saddr != {own} counter drop', "spoofed source from a client")
     yield rule(f"iifname {inside} icmpv6 type nd-router-advert counter drop", "clients are no routers")
     yield rule(f"iifname != {outside} ip saddr {networks} counter drop", "segment's address from elsewhere")
     yield rule(f"iifname != {outside} ip daddr {networks} counter drop", "un-translated towards the segment")
@@ -232,6 +236,8 @@ def _mss(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     clamp = "tcp flags syn / syn,rst tcp option maxseg size set rt mtu"
     yield rule(f"iifname {inside} oifname {public} {clamp}", "MSS towards the Internet")
     yield rule(f"iifname {public} oifname {inside} {clamp}", "MSS towards the segment")
+    if len(segments) > 1:  # a tunnel's MTU is smaller than a cable's, and that of a serial line smaller yet
+        yield rule(f"iifname {inside} oifname {inside} {clamp}", "MSS between segments")
 
 
 def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) -> Iterator[str]:
@@ -281,7 +287,7 @@ def _input_segment() -> Iterator[str]:
 
 
 def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     inside = names(segment.interface for segment in segments)
     public = f'oifname "{sharing.public}"'
     learnt = "meta nfproto ipv4 fib saddr . oif type local update @public_addresses { ip saddr }"
@@ -296,7 +302,7 @@ def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
 
 def _egress(segments: Sequence[Segment]) -> Iterator[str]:
     outside = names([*(segment.interface for segment in segments), InterfaceName("lo")])
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     yield rule(f"oifname != {outside} ip saddr {networks} counter drop", "a segment's address never leaves")
     # Answers under way when a stop takes the segment's route away would go by the default route: back, un-translated.
     yield rule(f"oifname != {outside} ip daddr {networks} counter drop", "neither do answers to it")

@@ -33,6 +33,7 @@ RTMSG = Struct("=BBBBBBBBI")
 """family, destination length, source length, tos, table, protocol, scope, type, flags"""
 FIB_RULE = Struct("=BBBBBBBBI")
 UID_RANGE = Struct("=II")
+_FIB_RULE_INVERT = 0x2
 """family, destination length, source length, tos, table, reserved, reserved, action, flags"""
 NDMSG = Struct("=BxxxiHBB")
 """family, index, state, flags, type"""
@@ -66,6 +67,8 @@ RTA_MULTIPATH, RTA_TABLE, RTA_VIA = 9, 15, 18
 RTM_F_CLONED = 0x200
 
 FRA_IIFNAME, FRA_PRIORITY, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_UID_RANGE, FRA_PROTOCOL = 3, 6, 14, 15, 20, 21
+# Mark, outgoing link, users, protocol, ports.
+_FRA_SELECTORS = frozenset({10, 17, FRA_UID_RANGE, 22, 23, 24})
 
 NDA_DST, NDA_LLADDR = 1, 2
 
@@ -159,6 +162,7 @@ def parse_address(payload: bytes) -> Address | None:
     found = attributes(payload, IFADDR.size)
     # IFA_ADDRESS is the peer's on a point-to-point link; IFA_LOCAL is then ours. IPv6 sends IFA_LOCAL only with a peer.
     value = found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b""))
+    other = found.get(IFA_ADDRESS, value)
     if family not in {AF_INET, AF_INET6}:
         return None
     if IFA_FLAGS in found:
@@ -166,6 +170,7 @@ def parse_address(payload: bytes) -> Address | None:
     return Address(
         index=IfIndex(index),
         interface=_interface(family, value, prefix),
+        peer=_address(family, other) if other != value else None,
         secondary=family == AF_INET and bool(flags & IFA_F_SECONDARY),
         raw=payload,
     )
@@ -201,7 +206,7 @@ def parse_rule(payload: bytes) -> Rule | None:
     Raises:
         HostError: The payload is malformed.
     """
-    family = _header(FIB_RULE, payload, "rule")[0]
+    family, to_bits, from_bits, tos, short, _, _, _, flags = _header(FIB_RULE, payload, "rule")
     found = attributes(payload, FIB_RULE.size)
     if family not in {AF_INET, AF_INET6}:
         return None
@@ -213,6 +218,8 @@ def parse_rule(payload: bytes) -> Rule | None:
         priority=priority,
         iif=iif,
         accounts=(accounts[0], accounts[1]) if accounts else None,
+        table=read_u32(found[FRA_TABLE]) if FRA_TABLE in found else short,
+        selective=bool(to_bits or from_bits or tos or _FRA_SELECTORS & found.keys()) and not flags & _FIB_RULE_INVERT,
         raw=payload,
     )
 

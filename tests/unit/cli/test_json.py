@@ -54,6 +54,7 @@ def test_share_tells_what_is_in_force() -> None:
             interface="ics-br0",
             members=("lan0", "lan1"),
             network="192.168.137.0/24",
+            beyond=(),
             gateway="192.168.137.1",
             bridged=True,
             dhcp=True,

@@ -65,6 +65,11 @@ def test_a_client_is_whoever_is_leased_heard_or_counted() -> None:
     )
 
 
+def test_who_is_at_the_other_end_of_a_line_is_there_without_having_said_anything() -> None:
+    (client,) = list_clients([], [], {}, now=9_000.0, lease_seconds=120, peers={A})
+    assert client == Client(address=A, online=True)
+
+
 def test_a_lease_that_has_run_out_is_no_lease_and_a_failed_neighbour_is_nobody() -> None:
     expired = Lease(expires=8_999, mac=MAC, address=A, name="gone")
     assert list_clients([expired], [neighbour(C, FAILED, None)], {}, now=9_000.0, lease_seconds=120) == ()

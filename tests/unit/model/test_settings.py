@@ -21,6 +21,7 @@ version = 1
 subnet = "10.20.0.0/24"
 firewall = false
 helpers = ["ftp", "sip", "ftp"]
+bridge = true
 
 [dhcp]
 enabled = true
@@ -53,6 +54,7 @@ def test_everything_that_can_be_set() -> None:
         subnet=IPv4Network("10.20.0.0/24"),
         firewall=False,
         helpers=(Helper.FTP, Helper.SIP),
+        bridge=True,
         dhcp=DhcpSettings(
             pool_first=IPv4Address("10.20.0.100"),
             pool_last=IPv4Address("10.20.0.200"),
@@ -108,6 +110,10 @@ def test_nothing_set_is_the_defaults(text: str) -> None:
         ('[dns]\ndomain = ""', "matching regex"),
         ('[dns]\ndomain = "a..b"', "matching regex"),
         ('[dns]\nservers = ["9.9.9.9#53"]', "is not an IPv4 address"),
+        (
+            "[sharing]\nbridge = true\n[policy]\nallow_bridge = false",
+            "asks for what allow_bridge under .policy. forbids",
+        ),
         ('[link."a b"]', "'a b' is not a usable interface name"),
         ('[link."../../x"]', "is not a usable interface name"),
         ('[link.eth0]\nmedia = "radio"', "Invalid enum value 'radio'"),

@@ -96,7 +96,7 @@ ROWS: dict[str, tuple[Link, MediaType, str, Characteristics]] = {
     "team": ether("team"),
     "VLAN": ether("vlan"),
     "macvlan": ether("macvlan"),
-    "macvtap": ether("macvtap"),
+    "macvtap": (link(kind="macvtap"), LAN, "public private", PLAIN),
     "ipvlan": (link(kind="ipvlan"), LAN, "public private", PLAIN),
     "ipvtap": (link(kind="ipvtap"), LAN, "public private", PLAIN),
     "veth": ether("veth"),
@@ -104,6 +104,8 @@ ROWS: dict[str, tuple[Link, MediaType, str, Characteristics]] = {
     "MACsec": ether("macsec"),
     "HSR": ether("hsr"),
     "DSA port": ether("dsa"),
+    "queue over several links": (link("teql0", arphrd=65535, flags=IFF_NOARP, address=""), NONE, "", PLAIN),
+    "L2TP of an older kernel": (link("l2tpeth0"), TUNNEL, "public private bridge", PLAIN),
     "ifb": (link(kind="ifb", flags=IFF_NOARP), NONE, "", PLAIN),
     "nlmon": (link(kind="nlmon", arphrd=824, flags=IFF_NOARP), NONE, "", PLAIN),
     "virtual socket monitor": (link("vsockmon0", arphrd=826, flags=IFF_NOARP), NONE, "", PLAIN),
@@ -220,7 +222,8 @@ def test_fallback_devices_of_tunnel_modules_are_hidden_and_nothing(name: str, ki
 
 
 def test_only_what_is_nobodys_connection_is_hidden() -> None:
-    assert {row for row, (one, *_) in ROWS.items() if classify(one).hidden} == {"loopback", "Open vSwitch datapath"}
+    hidden = {"loopback", "Open vSwitch datapath", "queue over several links"}
+    assert {row for row, (one, *_) in ROWS.items() if classify(one).hidden} == hidden
 
 
 def test_a_real_card_may_be_called_like_a_fallback_device() -> None:

@@ -187,6 +187,13 @@ def test_the_best_default_route_is_of_ipv4_and_the_smallest_metric(routes: list[
     assert best_default(routes, [link("eth0", 2), link("eth1", 3)]) == best
 
 
+@pytest.mark.parametrize(("upper", "bridgeable"), [("macvlan", False), ("macsec", False), ("vlan", True)])
+def test_no_bridge_takes_a_link_whose_packets_go_to_another_already(upper: str, *, bridgeable: bool) -> None:
+    """It was planned as a port, and the kernel refused it in the middle of sharing."""
+    card, above = connections([link("eth0", 2), link("up0", 3, kind=upper, lower=IfIndex(2))], (), ())
+    assert (card.bridgeable, above.bridgeable) == (bridgeable, True)
+
+
 # ------------------------------------------------------------------------------------------------ identity, names
 
 
@@ -207,6 +214,18 @@ def test_without_a_hardware_address_identity_is_of_the_place_on_the_bus(nothing:
 def test_otherwise_identity_is_of_the_name() -> None:
     assert guid(link(kind="veth")) == guid(link(index=9, kind="veth", address=""))
     assert guid(link(kind="veth")) != guid(link("eth1", kind="veth"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("ip6tnl", "ca:94:89:ad:7e:69" + ":00" * 10), ("gre", "c0:00:02:01"), ("ipvlan", "52:54:00:00:00:01")],
+)
+def test_the_permanent_address_of_what_software_makes_is_no_identity(kind: str, address: str) -> None:
+    """A tunnel was another connection after every reboot: the kernel gives each IPv6 tunnel a new permanent address."""
+    tunnel = link("tnl7", kind=kind, permanent_address=address)
+    assert guid(tunnel) == guid(replace(tunnel, permanent_address="3a:7d:49:45:4b:7c"))
+    card = link("ib0", kind="ipoib", permanent_address="80:00:00:48", parent_bus="pci", parent_device="0000:03:00.0")
+    assert guid(card) == guid(replace(card, name="ib1", parent_device="0000:04:00.0"))
 
 
 def test_identities_are_written_down_for_ever() -> None:

@@ -205,6 +205,14 @@ def test_a_table_of_iptables_other_than_filter_is_named_in_the_remedy() -> None:
     assert drop.remedy.splitlines()[0] == "iptables -t raw -I PREROUTING -i lan0 -p udp --dport 67 -j ACCEPT"
 
 
+def test_a_line_without_dhcp_does_not_care_who_drops_that() -> None:
+    """A serial cable was reported as cut off by firewalls that let DNS pass and DHCP not."""
+    network, gateway = IPv4Network("10.77.0.2/32"), IPv4Network("10.77.0.1/32")
+    packets = service_packets(LAN, network, gateway=gateway, dhcp=False)
+    assert {(packet.destination, packet.destination_port) for packet in packets} == {(gateway, 53)}
+    assert len(service_packets(LAN, network, gateway=gateway)) == len(packets) + 1
+
+
 def test_a_chain_bound_to_unknown_devices_is_a_maybe() -> None:
     (drop,) = find_foreign_drops([base("ingress", policy="drop")], PACKETS)
     assert not drop.certain

@@ -21,7 +21,9 @@ from icshare.plan.steps import (
     AddRule,
     CreateBridge,
     LoadRuleset,
+    RemoveAddress,
     RemoveNeighbour,
+    RemoveRoute,
     SetMaster,
     SetSysctl,
     StartService,
@@ -116,6 +118,11 @@ def test_a_bridge_stays_while_one_of_its_ports_does(present: Present | None, bri
     assert made.segments[0].bridged == bridged
 
 
+def test_a_single_private_becomes_a_bridge_for_ports_of_others_when_that_is_set() -> None:
+    made = plan({"links": links("wan0", "lan0")}, Sharing(public=WAN, privates=(LAN0,), bridge=True))
+    assert (made.segments[0].interface, made.segments[0].members) == ("ics-br0", (LAN0,))
+
+
 def test_a_subnet_that_the_host_uses_is_refused_before_anything_is_touched() -> None:
     description = {"links": links("wan0", "lan0"), "addresses": ["wan0 10.20.0.5/16"]}
     with pytest.raises(
@@ -132,11 +139,50 @@ def test_a_subnet_must_not_overlap_the_network_that_a_tunnel_keeps() -> None:
         plan(description, wanted)
 
 
-@pytest.mark.parametrize("own", ["10.8.0.1/31", "10.8.0.1/32"])
-def test_a_tunnel_to_a_single_peer_has_no_network_of_its_own(own: str) -> None:
-    description = {"links": links("wan0", "tun0"), "addresses": [f"tun0 {own}"]}
-    (segment,) = plan(description, Sharing(public=WAN, privates=(TUN,))).segments
-    assert segment.network == IPv4Network("192.168.137.0/24")
+@pytest.mark.parametrize(
+    ("addresses", "routes", "networks"),
+    [
+        (["10.8.0.1/31"], [], ["10.8.0.0/31"]),
+        (["10.8.0.1 peer 10.8.0.2"], [], ["10.8.0.2/32"]),
+        (["10.8.0.1 peer 10.8.7.2/24"], [], ["10.8.7.0/24"]),
+        (["10.8.0.1 peer 10.8.0.2", "10.8.0.1 peer 10.8.0.3"], [], ["10.8.0.2/32", "10.8.0.3/32"]),
+        (["10.8.0.1/32"], ["10.9.0.2/32", "10.9.0.3/32"], ["10.9.0.2/32", "10.9.0.3/32"]),
+        (["10.8.0.1/24"], ["10.8.0.7/32", "10.50.0.0/16", "10.50.1.0/24"], ["10.8.0.0/24", "10.50.0.0/16"]),
+        (["10.8.0.1/24"], ["128.0.0.0/1", "default"], ["10.8.0.0/24"]),
+    ],
+)
+def test_a_tunnel_keeps_its_address_and_its_clients_are_whom_it_leads_to(
+    addresses: list[str], routes: list[str], networks: list[str]
+) -> None:
+    """A line with a peer lost its address for another that the peer had never heard of."""
+    description = {
+        "links": links("wan0", "tun0"),
+        "addresses": [f"tun0 {one}" for one in addresses],
+        "routes": [f"{one} dev tun0" for one in routes],
+    }
+    made = plan(description, Sharing(public=WAN, privates=(TUN,)))
+    (segment,) = made.segments
+    assert [str(one) for one in segment.networks] == networks
+    assert segment.gateway == IPv4Address("10.8.0.1")
+    assert not any(isinstance(step, AddAddress | RemoveAddress | RemoveRoute) for step in made.steps)
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [[], ["default dev tun0"], ["10.9.0.0/24 dev tun0 table 100"], ["10.9.0.0/24 dev wan0"]],
+)
+def test_a_tunnel_whose_address_reaches_nobody_is_numbered(routes: list[str]) -> None:
+    description = {"links": links("wan0", "tun0"), "addresses": ["tun0 192.168.137.1/32"], "routes": routes}
+    made = plan(description, Sharing(public=WAN, privates=(TUN,)))
+    assert made.segments[0].network == IPv4Network("192.168.137.0/24")
+    assert [step.describe() for step in made.steps if isinstance(step, AddAddress | RemoveAddress)] == [
+        "address 192.168.137.1/32: remove from tun0",
+        "address 192.168.137.1/24: add to tun0",
+    ]
+    assert made.notes[-1] == (
+        "nobody gives addresses on tun0: set one of 192.168.137.0/24 at the other end, and 192.168.137.1 as its "
+        "gateway and name server"
+    )
 
 
 def test_every_segment_is_led_out_by_a_pinned_public() -> None:

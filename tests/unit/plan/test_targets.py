@@ -1,5 +1,6 @@
 """Where the target of a mapping is."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
@@ -90,6 +91,20 @@ def test_this_host_itself(text: str, segments: tuple[Segment, ...]) -> None:
 )
 def test_a_host_of_a_segment(text: str, last: int) -> None:
     assert resolve(parse_target(text), _known(LAN)) == Resolution(address=IPv4Address(f"192.168.137.{last}"))
+
+
+@pytest.mark.parametrize(
+    ("network", "beyond", "address"),
+    [
+        ("10.77.0.2/32", "10.78.0.0/24", "10.77.0.2"),
+        ("10.77.0.2/31", "10.78.0.0/24", "10.77.0.3"),
+        ("10.77.0.2/32", "10.78.0.0/24", "10.78.0.9"),
+    ],
+)
+def test_the_peer_of_a_line_and_who_is_behind_it(network: str, beyond: str, address: str) -> None:
+    """A peer was said to be no host, as its address is the first and the last of its network."""
+    line = replace(LAN, network=IPv4Network(network), beyond=(IPv4Network(beyond),), ethernet=False)
+    assert resolve(parse_target(address), _known(line)) == Resolution(address=IPv4Address(address))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import reduce
-from ipaddress import IPv4Interface, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 import pytest
 from hypothesis import assume, given
@@ -40,7 +40,12 @@ def test_a_step_and_its_inverse_leave_the_host_as_it_was(before: Snapshot, step:
     assert settled(after(after(before, step), step.inverse())) == settled(before)
 
 
-@given(st.lists(st.builds(s.AddAddress, link=TWO, address=strategies.interfaces, raw=strategies.raws), min_size=1))
+@given(
+    st.lists(
+        st.builds(s.AddAddress, link=TWO, address=strategies.interfaces, peer=strategies.peers, raw=strategies.raws),
+        min_size=1,
+    )
+)
 def test_what_a_link_has_is_given_back_as_it_was(given_to_it: list[AnyStep]) -> None:
     """A plan takes addresses last to first, and the reverse gives them back first to last."""
     before = reduce(after, given_to_it, HOST)
@@ -49,7 +54,8 @@ def test_what_a_link_has_is_given_back_as_it_was(given_to_it: list[AnyStep]) -> 
         link = before.link_by_index(address.index)
         assert link is not None
         assert isinstance(address.interface, IPv4Interface)
-        removals.append(s.RemoveAddress(link=_ref(link), address=address.interface, raw=address.raw))
+        assert not isinstance(address.peer, IPv6Address)
+        removals.append(s.RemoveAddress(link=_ref(link), address=address.interface, peer=address.peer, raw=address.raw))
     bare = reduce(after, removals, before)
     assert bare.addresses == ()
     assert bare.routes == ()
@@ -200,6 +206,19 @@ def test_a_setting_of_a_renamed_link_is_found_by_its_index(host: Snapshot) -> No
     changed = after(renamed, step)
     assert changed.sysctls["renamed/ipv4/forwarding"] == "1"
     assert "lan0/ipv4/forwarding" not in changed.sysctls
+
+
+def test_the_route_of_an_address_with_a_peer_leads_to_the_peer(host: Snapshot) -> None:
+    """It led to our own address, and of two addresses with one peer each the first seemed to be the second."""
+    one, two = (
+        s.AddAddress(link=LinkRef(LAN0, 2), address=IPv4Interface("10.77.0.1/32"), peer=IPv4Address(f"10.77.0.{peer}"))
+        for peer in (2, 3)
+    )
+    assert one.key != two.key
+    both = after(after(host, one), two)
+    routes = [str(route.destination) for route in both.routes if route.index == 2]
+    assert routes == ["10.77.0.2/32", "10.77.0.3/32"]
+    assert settled(after(both, one.inverse())) == settled(after(host, two))
 
 
 def _displaced(host: Snapshot, step: s.AddRoute) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -90,20 +90,22 @@ def test_every_recorded_link_is_read_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "interface", "secondary"),
+    ("name", "interface", "peer", "secondary"),
     [
-        ("plain", IPv4Interface("192.0.2.1/24"), False),
-        ("with a peer", IPv4Interface("10.0.0.1/32"), False),
-        ("secondary, one hour", IPv4Interface("192.0.2.2/24"), True),
-        ("IPv6, one hour", IPv6Interface("2001:db8::1/64"), False),
-        ("IPv6 with a peer", IPv6Interface("2001:db8:1::1/128"), False),
+        ("plain", IPv4Interface("192.0.2.1/24"), None, False),
+        ("with a peer", IPv4Interface("10.0.0.1/32"), "10.0.0.2", False),
+        ("secondary, one hour", IPv4Interface("192.0.2.2/24"), None, True),
+        ("IPv6, one hour", IPv6Interface("2001:db8::1/64"), None, False),
+        ("IPv6 with a peer", IPv6Interface("2001:db8:1::1/128"), "2001:db8:1::2", False),
     ],
 )
-def test_our_own_address_is_read_not_the_peers(
-    name: str, interface: IPv4Interface | IPv6Interface, secondary: bool
+def test_our_own_address_is_told_from_the_peers(
+    name: str, interface: IPv4Interface | IPv6Interface, peer: str | None, secondary: bool
 ) -> None:
     found = parsed_address(name)
     assert (found.index, found.interface, found.secondary) == (3, interface, secondary)
+    assert found.peer == (ip_address(peer) if peer else None)
+    assert found.connected == (ip_network(peer) if peer else interface.network)
     assert found.raw == ADDRESSES[name]
 
 
@@ -138,6 +140,30 @@ def test_a_next_hop_of_an_unknown_family_is_none_of_ours() -> None:
     found = rt.parse_route(route(nl.attribute(rt.RTA_VIA, b"\x63\x00abcdef")))
     assert found is not None
     assert found.gateway is None
+
+
+@pytest.mark.parametrize(
+    ("header", "attributes", "table", "selective"),
+    [
+        ({}, b"", 200, False),
+        ({}, nl.u32(rt.FRA_TABLE, 51820), 51820, False),
+        ({"source": 24}, b"", 200, True),
+        ({"destination": 24}, b"", 200, True),
+        ({"tos": 16}, b"", 200, True),
+        ({}, nl.u32(10, 1), 200, True),
+        ({"flags": 2}, nl.u32(10, 0xCA6C), 200, False),
+        ({}, nl.attribute(rt.FRA_UID_RANGE, rt.UID_RANGE.pack(7, 9)), 200, True),
+    ],
+)
+def test_a_rule_for_some_packets_only_is_told_from_one_for_all(
+    header: dict[str, int], attributes: bytes, table: int, *, selective: bool
+) -> None:
+    """The seventh is wg-quick's: for all packets but the tunnel's own."""
+    fields = [header.get(name, 0) for name in ("destination", "source", "tos")]
+    payload = rt.FIB_RULE.pack(rt.AF_INET, *fields, 200, 0, 0, 1, header.get("flags", 0)) + attributes
+    rule = rt.parse_rule(payload)
+    assert rule is not None
+    assert (rule.table, rule.selective) == (table, selective)
 
 
 def test_rules_and_neighbours_are_read() -> None:

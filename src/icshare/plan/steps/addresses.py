@@ -20,6 +20,7 @@ class _Address(Step, frozen=True):
     """What adding and removing an address have in common.
 
     Attributes:
+        peer: Address of the other end, None without; see `icshare.model.link.Address`.
         raw: The kernel's own message of an address of the host, b"" for an address of ours.
         taken: Seconds since boot when it was taken away; its lifetimes have run on since.
         served: The address is our gateway's: clients of its network are forgotten with it.
@@ -28,6 +29,7 @@ class _Address(Step, frozen=True):
 
     link: LinkRef
     address: IPv4Interface
+    peer: IPv4Address | None = None
     raw: bytes = b""
     taken: _Seconds = 0.0
     served: bool = False
@@ -35,14 +37,17 @@ class _Address(Step, frozen=True):
 
     @property
     def key(self) -> str:
-        return f"address {self.address} on {self.link.key}"
+        return f"address {self} on {self.link.key}"
+
+    def __str__(self) -> str:
+        return f"{self.address} peer {self.peer}" if self.peer else f"{self.address}"
 
 
 class AddAddress(_Address, frozen=True, tag="add-address"):
     """Give a link an address."""
 
     def describe(self) -> str:
-        return f"address {self.address}: add to {self.link}"
+        return f"address {self}: add to {self.link}"
 
     def inverse(self) -> "RemoveAddress":
         return RemoveAddress(**asdict(self))
@@ -52,7 +57,7 @@ class RemoveAddress(_Address, frozen=True, tag="remove-address"):
     """Take an address from a link, with the routes that the kernel made for it."""
 
     def describe(self) -> str:
-        return f"address {self.address}: remove from {self.link}"
+        return f"address {self}: remove from {self.link}"
 
     def inverse(self) -> AddAddress:
         return AddAddress(**asdict(self))

@@ -1,0 +1,226 @@
+"""Hardware that the kernel plays itself: radios, USB devices, Bluetooth controllers, radios of IEEE 802.15.4.
+
+Sources:
+    ``drivers/net/wireless/mac80211_hwsim.h`` (radios by generic netlink); the kernel's
+    ``Documentation/usb/gadget_configfs.rst``; ``net/bluetooth/bnep/bnep.h`` and the Bluetooth Network Encapsulation
+    Protocol 1.0, section 2.6.3 (the connection's set-up); ``include/net/bluetooth/l2cap.h``, ``hci_sock.h``.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from icshare.errors import HostError
+from icshare.host import command
+from icshare.host.netlink import NetlinkSocket
+from icshare.wire import netlink, nl80211
+
+SECONDS = 60.0
+_LINE = 0.05
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def wait_for(what: Callable[[], bool], purpose: str) -> None:
+    """Wait until *what* is true.
+
+    Raises:
+        AssertionError: It did not become so in `SECONDS`.
+    """
+    deadline = time.monotonic() + SECONDS
+    while not what():
+        assert time.monotonic() < deadline, f"in {SECONDS} s: {purpose}"
+        time.sleep(_LINE)
+
+
+# ------------------------------------------------------------------------------------------------------- radios
+
+_HWSIM = "MAC80211_HWSIM"
+_NEW_RADIO, _DELETE_RADIO = 4, 5
+_ATTR_CHANNELS, _ATTR_RADIO_NAME = 9, 17
+_HEADER = struct.Struct("=BBxx")
+_CONTROLLER, _GET_FAMILY, _FAMILY_NAME = 16, 3, 2
+
+
+@contextmanager
+def radios(names: Sequence[str]) -> Iterator[None]:
+    """Have radios of those names ("phy"), all in the air of this network namespace, for the block."""
+    made: list[str] = []
+    try:
+        for name in names:
+            _ask_hwsim(_NEW_RADIO, netlink.u32(_ATTR_CHANNELS, 1) + netlink.text(_ATTR_RADIO_NAME, name))
+            made.append(name)
+        yield
+    finally:
+        for name in made:
+            # The kernel deletes a radio only where it is, and brings it back from a namespace that ends a little later.
+            wait_for(Path(f"/sys/class/ieee80211/{name}").exists, f"radio {name} is back")
+            _ask_hwsim(_DELETE_RADIO, netlink.text(_ATTR_RADIO_NAME, name))
+
+
+def first_link(radio: str) -> str:
+    """Return the name of the link that a new radio has, in the network namespace whose ``/sys`` this is."""
+    (entry,) = Path(f"/sys/class/ieee80211/{radio}/device/net").iterdir()
+    return entry.name
+
+
+def _ask_hwsim(order: int, attributes: bytes) -> None:
+    payload = _HEADER.pack(_GET_FAMILY, 1) + netlink.text(_FAMILY_NAME, _HWSIM)
+    with NetlinkSocket(nl80211.NETLINK_GENERIC) as kernel:
+        asked = netlink.Request(type=_CONTROLLER, payload=payload, purpose="find the family of simulated radios")
+        family = nl80211.parse_family(kernel.request(asked)[0].payload)
+    request = netlink.Request(type=family, payload=_HEADER.pack(order, 1) + attributes, purpose="change a radio")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, nl80211.NETLINK_GENERIC) as kernel:
+        kernel.settimeout(SECONDS)
+        kernel.bind((0, 0))
+        kernel.send(netlink.encode(request, 1, extra=netlink.NLM_F_ACK))
+        (number,) = struct.unpack_from("=i", kernel.recv(4096), 16)
+    # A new radio's number comes in the place of the error, and is none.
+    if number < 0:
+        raise HostError(f"the kernel changes no radio: {os.strerror(-number)}")
+
+
+# ---------------------------------------------------------------------------------------------------------- USB
+
+_CONFIGFS = Path("/sys/kernel/config")
+_CONTROLLER_NAME = "dummy_udc.0"
+_DRIVERS = Path("/sys/bus/usb/drivers")
+
+
+@contextmanager
+def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[str, str]]]:
+    """Plug a USB device into this machine, which is that device too, for the block.
+
+    Args:
+        name: For configfs.
+        functions: What it can do: ``rndis`` (which has to be the first), ``ncm``, ``ecm``.
+
+    Yields:
+        For each function the link of the device's side and that of the host's.
+    """
+    if not (_CONFIGFS / "usb_gadget").exists():
+        command.run(["mount", "-t", "configfs", "configfs", str(_CONFIGFS)])
+    gadget = _CONFIGFS / "usb_gadget" / name
+    for directory in ("", "strings/0x409", "configs/c.1"):
+        (gadget / directory).mkdir()
+    # Several functions in one device: its class is "interface association" (USB 3.2, table 9-11; the IAD notice).
+    values = {"idVendor": "0x1d6b", "idProduct": "0x0104", "bDeviceClass": "0xef", "bDeviceSubClass": "2"}
+    values |= {"bDeviceProtocol": "1", "strings/0x409/product": "Phone", "strings/0x409/serialnumber": name}
+    for attribute, value in values.items():
+        (gadget / attribute).write_text(value)
+    places = {function: gadget / "functions" / f"{function}.usb0" for function in functions}
+    for place in places.values():
+        place.mkdir()
+        (gadget / "configs/c.1" / place.name).symlink_to(place)
+    (gadget / "UDC").write_text(_CONTROLLER_NAME)
+    try:
+        wait_for(lambda: len(_host_sides(name)) == len(functions), "the host's drivers find the functions")
+        yield {
+            function: ((place / "ifname").read_text().strip(), host)
+            for (function, place), host in zip(places.items(), _host_sides(name), strict=True)
+        }
+    finally:
+        (gadget / "UDC").write_text("\n")
+        for place in places.values():
+            (gadget / "configs/c.1" / place.name).unlink()
+            place.rmdir()
+        for directory in ("configs/c.1", "strings/0x409", ""):
+            (gadget / directory).rmdir()
+
+
+def _host_sides(serial: str) -> list[str]:
+    """Return the links of the device with that serial number, in the order of its interfaces."""
+    devices = [
+        path.parent for path in Path("/sys/bus/usb/devices").glob("*/serial") if path.read_text().strip() == serial
+    ]
+    return [link.name for device in devices for link in sorted(device.glob("*:*/net/*"), key=str)]
+
+
+# ---------------------------------------------------------------------------------------------------- Bluetooth
+
+_AF_BLUETOOTH = 31  # this Python was built without it
+_PROTOCOL_L2CAP, _PROTOCOL_HCI, _PROTOCOL_BNEP = 0, 1, 4
+_PSM_BNEP = 15
+_NAP, _PANU = 0x1116, 0x1115
+_HCI_DEVICE_UP, _HCI_SET_SCAN, _HCI_GET_INFO = 0x400448C9, 0x400448DD, 0x800448D3
+_BNEP_CONNECT = 0x400442C8
+_SCAN_PAGE_AND_INQUIRY = 3
+_SETUP_REQUEST = struct.pack(">BBBHH", 0x01, 0x01, 2, _NAP, _PANU)
+_SETUP_ACCEPTED = struct.pack(">BBH", 0x01, 0x02, 0x0000)
+
+
+def bluetooth_network(controllers: tuple[int, int]) -> tuple[str, str]:
+    """Join two controllers of this machine by a personal area network.
+
+    The kernel's part of it only: what bluetoothd does before and after (pairing, asking, putting the server's link into
+    a bridge) makes no other link.
+
+    Args:
+        controllers: Numbers of the access point (NAP) and of its user (PANU).
+
+    Returns:
+        The links of the two.
+    """
+    addresses = [_power(controller) for controller in controllers]
+    listening, calling = (_l2cap(address, psm) for address, psm in zip(addresses, (_PSM_BNEP, 0), strict=True))
+    with listening, calling:
+        _checked(_libc.listen(listening.fileno(), 1))
+        where = _l2cap_address(addresses[0], _PSM_BNEP)
+        _checked(_libc.connect(calling.fileno(), where, len(where)))
+        accepted = _checked(_libc.accept4(listening.fileno(), None, None, socket.SOCK_CLOEXEC))
+        with socket.socket(fileno=accepted) as called:
+            calling.send(_SETUP_REQUEST)
+            assert called.recv(64) == _SETUP_REQUEST
+            called.send(_SETUP_ACCEPTED)
+            assert calling.recv(64) == _SETUP_ACCEPTED
+            return _bnep_link(called, _NAP), _bnep_link(calling, _PANU)
+
+
+def _power(controller: int) -> bytes:
+    """Switch a controller on, make it answer calls, and return its address, in the order of the wire."""
+    with socket.socket(_AF_BLUETOOTH, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _PROTOCOL_HCI) as hci:
+        descriptor = hci.fileno()
+        _checked(_libc.ioctl(descriptor, ctypes.c_ulong(_HCI_DEVICE_UP), ctypes.c_ulong(controller)), errno.EALREADY)
+        scan = struct.pack("=HxxI", controller, _SCAN_PAGE_AND_INQUIRY)
+        _checked(_libc.ioctl(descriptor, ctypes.c_ulong(_HCI_SET_SCAN), scan))
+        info = ctypes.create_string_buffer(struct.pack("=H", controller), 256)
+        _checked(_libc.ioctl(descriptor, ctypes.c_ulong(_HCI_GET_INFO), info))
+        return info.raw[10:16]
+
+
+def _l2cap(address: bytes, psm: int) -> socket.socket:
+    channel = socket.socket(_AF_BLUETOOTH, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC, _PROTOCOL_L2CAP)
+    where = _l2cap_address(address, psm)
+    _checked(_libc.bind(channel.fileno(), where, len(where)))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        channel.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(SECONDS), 0))
+    return channel
+
+
+def _l2cap_address(address: bytes, psm: int) -> bytes:
+    return struct.pack("<HH6sHB", _AF_BLUETOOTH, psm, address, 0, 0).ljust(14, b"\0")
+
+
+def _bnep_link(channel: socket.socket, role: int) -> str:
+    with socket.socket(_AF_BLUETOOTH, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _PROTOCOL_BNEP) as bnep:
+        request = ctypes.create_string_buffer(struct.pack("=iIH16s", channel.fileno(), 0, role, b"bnep%d"), 28)
+        _checked(_libc.ioctl(bnep.fileno(), ctypes.c_ulong(_BNEP_CONNECT), request))
+        return request.raw[10:26].partition(b"\0")[0].decode()
+
+
+def _checked(result: int, *harmless: int) -> int:
+    """Return what a system call returned.
+
+    Raises:
+        OSError: It failed, and not by one of the *harmless* error numbers.
+    """
+    number = ctypes.get_errno()
+    if result < 0 and number not in harmless:
+        raise OSError(number, os.strerror(number))
+    return result
