@@ -34,7 +34,7 @@ from icshare.host import links
 from icshare.host import settings as places
 from icshare.host.journal import FileJournal
 from icshare.host.store import StateStore
-from icshare.model.connection import Characteristics, Connection, Reason, Role
+from icshare.model.connection import Characteristics, Connection, Reason, Role, Status
 from icshare.model.firewall import FirewallOptions
 from icshare.model.link import IfIndex
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
@@ -425,6 +425,8 @@ class SharingManager:
             self._host.set_up(self._index(guid), up=True)
             return
         self._dialling.connect(one.peer, progress or _silent)
+        if one.there and one.status is Status.DISCONNECTED:  # it stood on demand, and all that needs it with it
+            return
         try:
             self._roles.resume(guid)
         except IcshareError as error:

@@ -46,7 +46,7 @@ _MODEM_TTY = re.compile(r"tty(USB|ACM|HS|XRUSB)\d+|rfcomm\d+|cdc-wdm\d+|wwan\d+a
 _ISDN_TTY = re.compile(r"ttyI\d+|capi(/\d+|\d+)?")
 _TTY = re.compile(r"/dev/\S+|tty\S+|/run/\S+|/tmp/\S+")
 # Debian ships peers to begin from; whoever has not put his own name in has no such connection.
-_TEMPLATE_USERS = frozenset({"myusername@realm"})
+_TEMPLATES = {"provider": "myusername@realm", "dsl-provider": ""}
 UNREADABLE = "unreadable"
 """Transport of a peer whose options we may not read."""
 
@@ -109,7 +109,7 @@ def peer_of(name: PeerName, words: Sequence[str] | None) -> Peer | None:
     if words is None:
         return Peer(name=name, facts=PppFacts(transport=UNREADABLE, peer=name), readable=False)
     values = option_values(words)
-    if values.get("user") in _TEMPLATE_USERS:
+    if values.get("user", "") == _TEMPLATES.get(name) and "name" not in values:
         return None
     wanted = values.get("ifname", "")
     return Peer(

@@ -533,7 +533,7 @@ def _services(
                 yield s.ProbeDhcp(link=segment.interface, members=segment.members)
     mtus = {segment.interface: mtu for segment in segments if (mtu := _told_mtu(segment, public, baseline))}
     files = replace(environment.files, resolv=_resolvers(public, environment, here=here))
-    text = configuration(sharing, segments, files, user=environment.user, mtus=mtus)
+    text = configuration(sharing, segments, files, user=environment.user, mtus=mtus, on_demand=_on_demand(public))
     yield s.StartService(text=text)
 
 

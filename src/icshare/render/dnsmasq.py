@@ -46,6 +46,7 @@ def configuration(
     *,
     user: str,
     mtus: Mapping[InterfaceName, int],
+    on_demand: bool = False,
 ) -> str:
     """Return the text of dnsmasq's configuration file.
 
@@ -55,12 +56,19 @@ def configuration(
         files: Where dnsmasq keeps its files.
         user: Account to run as.
         mtus: MTU in bytes to tell the clients of a segment, by its interface; none for a segment whose own will do.
+        on_demand: Ask nobody of its own accord: a question dials.
     """
-    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtus))
+    asking = () if on_demand else ("dns-loop-detect",)
+    return "".join(f"{line}\n" for line in _lines(sharing, segments, files, user, mtus, asking))
 
 
 def _lines(
-    sharing: Sharing, segments: Sequence[Segment], files: ServiceFiles, user: str, mtus: Mapping[InterfaceName, int]
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    files: ServiceFiles,
+    user: str,
+    mtus: Mapping[InterfaceName, int],
+    asking: Sequence[str],
 ) -> Iterator[str]:
     domain = sharing.dns.domain
     yield "# made by icshare; changes are lost"
@@ -88,7 +96,7 @@ def _lines(
     yield "expand-hosts"
     yield "domain-needed"
     yield "bogus-priv"
-    yield "dns-loop-detect"
+    yield from asking
     yield "cache-size=1000"
     if sharing.dhcp.enabled and any(segment.ethernet for segment in segments):
         yield ""

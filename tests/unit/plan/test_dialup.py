@@ -146,6 +146,10 @@ def test_no_peer_wants_a_name_that_no_rule_can_hold() -> None:
 
 def test_a_template_that_nobody_has_filled_in_is_no_peer() -> None:
     assert peer_of(peer_name("provider"), ["user", "myusername@realm", "/dev/modem"]) is None
+    assert peer_of(peer_name("provider"), ["user", "me", "/dev/modem"]) is not None
+    assert peer_of(peer_name("dsl-provider"), ["pty", "pppoe -I eth0 -T 80", "noauth"]) is None
+    assert peer_of(peer_name("dsl-provider"), ["pty", "pppoe -I eth0 -T 80", "user", "me"]) is not None
+    assert peer_of(peer_name("fibre"), ["plugin", "rp-pppoe.so", "nic-eth0"]) is not None
 
 
 def test_a_peer_that_cannot_be_read_is_of_no_known_kind() -> None:
