@@ -240,6 +240,9 @@ _QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
 def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     allowed = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
     reject = "counter reject with icmpx admin-prohibited"
+    # An answer that comes too late finds no socket. The kernel says so by the host's own route, and quotes the answer.
+    late = "meta l4proto icmp ct state related ct original proto-dst 53 ip saddr @public_addresses"
+    yield rule(f"{late} oifname != {allowed} counter drop", "what was answered is not told elsewhere")
     yield rule(f"meta skuid != {questions.account} return", "not our name server")
     # Only questions: a tunnel of the kernel's sends its own packets in the name of whoever sent what is in them.
     yield rule("meta l4proto != { tcp, udp } return", "no question")
