@@ -160,7 +160,9 @@ def make_plan(
     notes += _notes(sharing, known[sharing.public])
     pinned = way_out(baseline, public)
     here = may_ask_here(public, pinned=pinned is not None)
-    questions = None if environment.account is None else Questions(account=environment.account, here=here)
+    questions = None
+    if environment.account is not None:
+        questions = Questions(account=environment.account, here=here, wireguard=public.kind == "wireguard")
     steps = (
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),

@@ -92,10 +92,13 @@ class Questions:
     Attributes:
         account: User id of our name server, and of nobody else.
         here: They may go to a program on this host.
+        wireguard: The public connection is WireGuard. The kernel counts its own packets, which bear ours in them, as
+            sent by whoever sent what is in them.
     """
 
     account: int
     here: bool
+    wireguard: bool = False
 
 
 def ruleset(
@@ -270,9 +273,19 @@ _QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
 def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     allowed = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
     reject = "counter reject with icmpx admin-prohibited"
+    # An answer that comes too late finds no socket. The kernel says so by the host's own route, and quotes the answer.
+    late = "meta l4proto icmp ct state related ct original proto-dst 53 ip saddr @public_addresses"
+    yield rule(f"{late} oifname != {allowed} counter drop", "what was answered is not told elsewhere")
     yield rule(f"meta skuid != {questions.account} return", "not our name server")
+    # Only questions: a tunnel of the kernel's sends its own packets in the name of whoever sent what is in them.
+    yield rule("meta l4proto != { tcp, udp } return", "no question")
+    yield rule("th dport != 53 return", "no question")
+    if (
+        questions.wireguard
+    ):  # some servers of it listen on port 53; type 1 to 4, three bytes of zero: not a query's header
+        yield rule("meta l4proto udp @th,64,8 1-4 @th,72,24 0 return", "the tunnel's own")
     if not questions.here:
-        yield rule(f'oifname "lo" meta l4proto {{ tcp, udp }} th dport 53 {reject}', "who knows by which way that asks")
+        yield rule(f'oifname "lo" {reject}', "who knows by which way that asks")
     yield rule(f"oifname != {allowed} {reject}", "kill switch for names")
 
 

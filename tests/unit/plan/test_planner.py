@@ -232,7 +232,7 @@ def test_a_program_that_answers_for_the_host_is_passed_by_when_the_public_connec
     sharing = Sharing(public=public, privates=(LAN0,))
     made = make_plan(Wanted(sharing=sharing), host, connections_of(host), fake.environment)
     assert resolv_of(made) == file
-    assert ('oifname "lo" meta l4proto' in made.ruleset) is (public == TUN)
+    assert ('oifname "lo" counter reject' in made.ruleset) is (public == TUN)
 
 
 @pytest.mark.parametrize("public", [WAN, TUN])

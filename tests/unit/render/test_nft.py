@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Helper, Segment, Sharing
-from icshare.render.nft import ruleset
+from icshare.render.nft import Questions, ruleset
 
 WAN, LAN, BRIDGE = InterfaceName("wan0"), InterfaceName("lan0"), InterfaceName("ics-br0")
 
@@ -18,6 +18,19 @@ def text(*, bridged: bool = False, ethernet: bool = True, helpers: tuple[Helper,
         ethernet=ethernet,
     )
     return ruleset(Sharing(public=WAN, privates=(LAN,), helpers=helpers), [segment])
+
+
+def test_packets_of_wireguard_itself_are_no_questions() -> None:
+    """They were rejected: the kernel sends them in the name of who sent what is in them, here our name server."""
+    segment = Segment(
+        interface=LAN, members=(LAN,), network=IPv4Network("192.168.137.0/24"), gateway=IPv4Address("192.168.137.1")
+    )
+    sharing = Sharing(public=WAN, privates=(LAN,))
+    for wireguard in (False, True):
+        whole = ruleset(sharing, [segment], Questions(account=7, here=False, wireguard=wireguard))
+        questions = chain(whole, "questions")
+        assert questions.index("th dport != 53 return") < questions.index("reject")
+        assert ("the tunnel's own" in questions) is wireguard
 
 
 def chain(whole: str, name: str) -> str:
