@@ -19,7 +19,7 @@ from tests.netns.gateway import (
 )
 
 from icshare.host.command import Process, end
-from icshare.lab import DNS_ADDRESS, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
+from icshare.lab import UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
 
 pytestmark = pytest.mark.netns
 
@@ -150,28 +150,3 @@ def test_clients_go_past_a_vpn_that_has_a_routing_table_of_its_own(make_lab: Mak
     assert page(lab, "gw") == NEAR
     icshare_command(lab, "stop")
     assert_unchanged(lab, before)
-
-
-def test_a_resolver_that_only_the_other_uplink_reaches_is_not_asked_and_the_user_is_told(
-    make_lab: MakeLab, ends: list[Process]
-) -> None:
-    """The home router's, most of all: its queries would leave beside the tunnel."""
-    lab = make_lab(privates=1)
-    ends.append(answer(lab))
-    ends.append(dial(lab, []))
-    lab.path("gw", "/etc/resolv.conf").write_text(f"nameserver {UPLINK_ROUTER}\n")
-    share(lab, "tun0", "lan0")
-    udhcpc(lab, "c0")
-    outside = Capture(lab, "inet", "isp0")
-    assert "status: REFUSED" in dig(lab)
-    assert leaks(marked(lab, outside)) == []
-    (check,) = (one for one in document(lab, "status")["checks"] if one["name"] == "resolvers")
-    assert (check["grade"], "[dns]" in check["remedy"]) == ("warning", True)
-    assert f"{UPLINK_ROUTER} is behind wan0, not behind tun0" in check["text"]
-
-    settings = lab.path("gw", "/etc/icshare/icshare.toml")
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(f'[dns]\nservers = ["{DNS_ADDRESS}"]\n')
-    share(lab, "tun0", "lan0")
-    assert page(lab, "c0") == NEAR
-    assert icshare_command(lab, "status").returncode == 0
