@@ -112,7 +112,7 @@ def ruleset(
         questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
         on_demand: The public connection is dialled by traffic, and has another address each time.
     """
-    egress = [*_egress(segments), *(_former_addresses(sharing, segments) if on_demand else ())]
+    egress = [*_egress(sharing, segments), *(_former_addresses(sharing, segments) if on_demand else ())]
     chains = [
         chain("guard", "type filter hook prerouting priority raw; policy accept;", _guard(segments)),
         chain("dstnat", "type nat hook prerouting priority dstnat; policy accept;", _dstnat(sharing, segments)),
@@ -273,16 +273,11 @@ _QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
 def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     allowed = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
     reject = "counter reject with icmpx admin-prohibited"
-    # An answer that comes too late finds no socket. The kernel says so by the host's own route, and quotes the answer.
-    late = "meta l4proto icmp ct state related ct original proto-dst 53 ip saddr @public_addresses"
-    yield rule(f"{late} oifname != {allowed} counter drop", "what was answered is not told elsewhere")
     yield rule(f"meta skuid != {questions.account} return", "not our name server")
     # Only questions: a tunnel of the kernel's sends its own packets in the name of whoever sent what is in them.
     yield rule("meta l4proto != { tcp, udp } return", "no question")
     yield rule("th dport != 53 return", "no question")
-    if (
-        questions.wireguard
-    ):  # some servers of it listen on port 53; type 1 to 4, three bytes of zero: not a query's header
+    if questions.wireguard:  # some servers listen on port 53; type 1 to 4 and three bytes of zero are no query's header
         yield rule("meta l4proto udp @th,64,8 1-4 @th,72,24 0 return", "the tunnel's own")
     if not questions.here:
         yield rule(f'oifname "lo" {reject}', "who knows by which way that asks")
@@ -313,15 +308,20 @@ def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield rule(f"oifname {inside} ip saddr {networks} ct status dnat masquerade", "to a mapped port of our own")
 
 
-def _egress(segments: Sequence[Segment]) -> Iterator[str]:
+def _egress(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     outside = names([*(segment.interface for segment in segments), InterfaceName("lo")])
     networks = _networks(segments)
     yield rule(f"oifname != {outside} ip saddr {networks} counter drop", "a segment's address never leaves")
     # Answers under way when a stop takes the segment's route away would go by the default route: back, un-translated.
     yield rule(f"oifname != {outside} ip daddr {networks} counter drop", "neither do answers to it")
+    # An answer of a name server that comes too late finds its socket closed. The host's ICMP error quotes it, name and
+    # all, and takes the host's own way out instead of the tunnel.
+    beside = names([sharing.public, *(segment.interface for segment in segments), InterfaceName("lo")])
+    late = "icmp type destination-unreachable ip saddr @public_addresses"
+    yield rule(f"oifname != {beside} {late} counter drop", "nor do errors about what came by the public connection")
 
 
 def _former_addresses(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
-    networks = one_of(str(segment.network) for segment in segments)
+    networks = _networks(segments)
     former = f'oifname "{sharing.public}" ct original ip saddr {networks} fib saddr type != local'
     yield rule(f"{former} counter drop", "of the last call: no answer would come")
