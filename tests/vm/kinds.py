@@ -273,9 +273,11 @@ def made() -> Iterator[Made]:
     with NetlinkSocket() as kernel:
         strange = frozenset(link.name for link in kernel.links())
     command.run(["modprobe", "--all", *_MODULES], timeout=60)
-    for module in ("mac80211_hwsim radios=0", "dummy_hcd"):
-        command.run(["modprobe", *module.split()], timeout=60)
     with contextlib.ExitStack() as all_of_it:
+        for module, *options in (("mac80211_hwsim", "radios=0"), ("dummy_hcd",)):
+            command.run(["modprobe", module, *options], timeout=60)
+            # Other tests want it with options of their own.
+            all_of_it.callback(command.run, ["modprobe", "--remove", module], timeout=60)
         # First in, last out: radios come back to the first namespace when the node is closed.
         all_of_it.enter_context(hardware.radios(tuple(_RADIOS)))
         kinds, far = Node("kinds"), Node("far")

@@ -33,7 +33,7 @@ def test_it_is_a_machine_of_its_own() -> None:
         "8021q",
         "bonding",
         "mac80211_hwsim radios=0",
-        "dummy_hcd",
+        "dummy_hcd num=2",
         "cdc_ncm",
         "rndis_host",
         "hci_vhci",

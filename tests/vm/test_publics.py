@@ -235,7 +235,7 @@ def appearing(mac: str) -> str:
 @pytest.fixture
 def phone(modprobe: Modprobe) -> Iterator[Phone]:
     """Give a phone that shares its connection as RNDIS, as Android does; it is not plugged in."""
-    modprobe("dummy_hcd", "libcomposite", "usb_f_rndis", "rndis_host")
+    modprobe("dummy_hcd num=2", "libcomposite", "usb_f_rndis", "rndis_host")
     if not GADGETS.exists():
         command.run(["mount", "-t", "configfs", "configfs", "/sys/kernel/config"])
     made = Phone("rndis")
