@@ -267,6 +267,9 @@ class Made:
     strange: frozenset[str]
 
 
+_NO_TUNNELS_ELSEWHERE = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
+
+
 @contextlib.contextmanager
 def made() -> Iterator[Made]:
     """Make every link of `KINDS`, for the block."""
@@ -278,6 +281,8 @@ def made() -> Iterator[Made]:
             command.run(["modprobe", module, *options], timeout=60)
             # Other tests want it with options of their own.
             all_of_it.callback(command.run, ["modprobe", "--remove", module], timeout=60)
+        # The tunnels' modules stay, and would put a dozen links into each new namespace.
+        all_of_it.callback(_NO_TUNNELS_ELSEWHERE.write_text, "1")
         # First in, last out: radios come back to the first namespace when the node is closed.
         all_of_it.enter_context(hardware.radios(tuple(_RADIOS)))
         kinds, far = Node("kinds"), Node("far")

@@ -17,6 +17,7 @@ from tests.vm.kinds import FIRST, KINDS, Kind, Made
 from tests.vm.nodes import Node
 
 from icshare.host import command, links
+from icshare.lab import Lab
 from icshare.model.connection import Characteristics, Connection
 from icshare.model.link import Link
 from icshare.plan.connections import connections
@@ -43,8 +44,12 @@ class Views:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Made]:
-    """Give the namespaces with all the links."""
+def made(internet: Lab) -> Iterator[Made]:  # noqa: ARG001
+    """Give the namespaces with all the links.
+
+    The lab of the other tests is made before: links of it have numbers of their own choice, which the tunnels' modules
+    take in the first namespace for good.
+    """
     with kinds.made() as both:
         yield both
 
