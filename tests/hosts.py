@@ -9,9 +9,9 @@ A description lists links and says only what differs from an Ethernet link that 
         "sysctls": {"wan0/ipv4/rp_filter": "1"}
     }
 
-A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``radios`` lists with what is not usual of
-them. It is a station unless ``wifi`` says otherwise, connected if it has a ``frequency``. ``managed`` names those that
-are NetworkManager's.
+A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``radios`` lists with what is not usual
+of them. It is a station unless ``wifi`` says otherwise, and connected if it has a ``frequency``. NetworkManager manages
+the links that ``managed`` names.
 
 Routes are in the words of ip-route(8). The loopback link, the routes that the kernel makes for addresses, and the
 sysctls that are not named come by themselves.

@@ -5,8 +5,9 @@ Theory of operation
 `apply` holds the one lock from the first look at the host to the last. It observes, plans on the host as it would be
 without us, and lets the machine object (`Host.preflight`) before anything is touched. Then it makes the changes one by
 one; each is on disk, with what takes it back, before it is made. A change that fails is the end: what this call has
-done is taken back in strict reverse, so the host is again as it was when the call began, be that unshared or another
-sharing. At last the host is read and tested; a sharing that does not work is no success and is rolled back as well.
+done is taken back in strict reverse, and what that undid of the sharing before is done again; so the host is as it was
+when the call began, be that unshared or another sharing. At last the host is read and tested; a sharing that does not
+work is no success and is rolled back as well.
 
 `stop` needs nothing but the journal. It takes back what is there, goes on past errors, and reports them all. What could
 not be taken back stays on record, so that it can be tried again.
@@ -219,6 +220,12 @@ class Engine:
                 error.add_note(f"not rolled back: {change.describe()}: {failure}")
         if not clean:
             return
+        if before is not None and before.complete and done:
+            try:
+                self._give_again(before)
+            except IcshareError as failure:
+                error.add_note(f"not all that was in force is again: {failure}")
+                return
         try:
             if before is None or not before.entries:
                 self._journal.clear()
@@ -229,6 +236,14 @@ class Engine:
                 )
         except IcshareError as failure:
             error.add_note(f"rolled back, but not noted so: {failure}")
+
+    def _give_again(self, record: Record) -> None:
+        """Run the steps on record again that are not in force: what was taken back last may have undone them."""
+        observed = self._host.observe()
+        for entry in sorted(record.entries, key=_order):
+            if not in_force(observed, entry.step):
+                self._run(entry.step)
+                observed = self._host.observe()
 
     def _take_back(self, change: Change, entry: Entry | None) -> None:
         if isinstance(change, Undo):

@@ -20,7 +20,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Plan
-from icshare.plan.steps import AddAddress, AnyStep, LoadFirewall, LoadRuleset, SetSysctl, StartService
+from icshare.plan.steps import AddAddress, AnyStep, LoadFirewall, LoadRuleset, SetMaster, SetSysctl, StartService
 from icshare.plan.transition import after
 from icshare.testing import FakeHost, FakeJournal
 
@@ -460,3 +460,19 @@ def test_what_somebody_else_changed_meanwhile_is_left_as_they_made_it() -> None:
     assert machine.engine.propose(scenario.wanted).changes != ()
     machine.engine.stop()
     assert settled(machine.host.snapshot) == settled(after(scenario.host, foreign))
+
+
+def test_what_a_rollback_cannot_do_again_is_told() -> None:
+    """NetworkManager clears a link when its access point is put back; to give the link its master again fails too."""
+    scenario = scenarios.load("moves_networkmanagers_access_point_to_another_channel")
+    machine = scenarios.machine(scenario)
+    done = len(machine.host.ran)
+    machine.host.refuses = lambda step: isinstance(step, SetMaster) and len(machine.host.ran) in {done + 2, done + 5}
+    with pytest.raises(HostError) as caught:
+        machine.engine.apply(scenario.wanted)
+    assert [note.partition(":")[0] for note in caught.value.__notes__][-1] == "not all that was in force is again"
+    assert machine.journal.record is not None
+    assert not machine.journal.record.complete
+    machine.host.refuses = lambda _: False
+    machine.engine.stop()
+    assert settled(machine.host.snapshot) == settled(scenario.host)

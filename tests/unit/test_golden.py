@@ -21,7 +21,8 @@ def test_scenario_comes_out_as_written_down(name: str, golden: Golden) -> None:
     golden(scenario.directory / "dnsmasq.conf", service.text)
     for step in proposal.plan.steps:
         if isinstance(step, StartAccessPoint):
-            golden(scenario.directory / ("profile.json" if step.networkmanager else "hostapd.conf"), step.text)
+            name = "profile.json" if step.networkmanager else "hostapd.conf"
+            golden(scenario.directory / name, step.text)
 
 
 def _lines(proposal: Proposal, scenario: scenarios.Scenario) -> Iterator[str]:

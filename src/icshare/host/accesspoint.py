@@ -138,7 +138,7 @@ class AccessPointService:
             self._end()
             if isinstance(error, NotSupportedError):
                 raise
-            raise _refusal(step.link, said, error) from error
+            raise refusal(step.link, said, error) from error
         self._log.unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -223,8 +223,14 @@ def _messages(control: socket.socket, deadline: float) -> Iterator[str]:
             yield control.recv(_CONTROL_BYTES).decode(errors="replace")
 
 
-def _refusal(link: InterfaceName, said: str, error: IcshareError) -> IcshareError:
-    """Return the one reason why hostapd does not serve, from its own words."""
+def refusal(link: InterfaceName, said: str, error: IcshareError) -> IcshareError:
+    """Return the one reason why hostapd does not serve on *link*.
+
+    Args:
+        link: The link.
+        said: All that hostapd said.
+        error: What is the matter, if its words tell nothing.
+    """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for pattern, reason, hint in _REASONS:
         words = next((line for line in lines if re.search(pattern, line, re.IGNORECASE)), None)

@@ -150,7 +150,7 @@ class _Site:
             )
         managed = self.link.name in self.baseline.managed
         if managed:
-            notes.append(f"NetworkManager, which manages {self.link.name}, makes the access point: WPA2 without WPA3")
+            notes.append(f"NetworkManager, which manages {self.link.name}, makes the access point")
         return Verdict(
             placement=Placement(
                 interface=ap_link(self.radio.index) if made else self.wanted.interface,

@@ -15,7 +15,7 @@ import msgspec
 
 from icshare.model.snapshot import Snapshot
 from icshare.plan.steps import AnyStep, RemoveAddress
-from icshare.plan.transition import in_force
+from icshare.plan.transition import after, in_force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +82,15 @@ def changes(present: Sequence[Entry], wanted: Sequence[AnyStep], observed: Snaps
     for entry in sorted(present, key=lambda one: one.rank):
         by_key.setdefault(entry.step.key, []).append(entry)
     result: list[Change] = []
+    reached = observed  # what a change takes away that a later step has given is given again
     wanted_keys = {step.key for step in wanted}
     for step in wanted:
         old = by_key.get(step.key, [])
-        if len(old) == 1 and _equal(old[0].step, step) and in_force(observed, step):
+        if len(old) == 1 and _equal(old[0].step, step) and in_force(reached, step):
             continue
         rank = min((entry.rank for entry in old), default=None)
         result.append(Do(step=step, rank=rank, replaces=tuple(old)))
+        reached = after(reached, step)
     gone = [entry for entry in present if entry.step.key not in wanted_keys]
     result += [Undo(entry=entry) for entry in sorted(gone, key=lambda one: one.rank, reverse=True)]
     return tuple(result)

@@ -16,7 +16,7 @@ private, with the MAC address that its clients have in their ARP tables. It is d
 a port (as Windows keeps its bridge).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from uuid import UUID
@@ -28,21 +28,20 @@ from icshare.model.link import Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, Wanted, disjoint
 from icshare.model.snapshot import Snapshot
-from icshare.model.wifi import WORLD, AccessPoint, Country, InterfaceType, Placement
+from icshare.model.wifi import Placement
 from icshare.plan import steps as s
 from icshare.plan.accesspoint import ChannelsIn, unknown_country
 from icshare.plan.addressing import Occupied, SubnetChoice, choose_subnet, gateway_address, occupied_networks
 from icshare.plan.questions import may_ask_here, tells_name_servers
+from icshare.plan.serving import make_link, serve_by_hostapd, serve_by_networkmanager, set_country
 from icshare.plan.steps import AnyStep, LinkRef
 from icshare.plan.transition import sysctl_key
 from icshare.plan.validate import dhcp_problems, validate
 from icshare.plan.wayout import DEFAULT, WIDEST, is_wide, way_out
 from icshare.render.dnsmasq import ServiceFiles, configuration
 from icshare.render.firewall import firewall_ruleset
-from icshare.render.hostapd import access_point_configuration
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import Questions, ruleset
-from icshare.render.nmprofile import Profile, profile_text
 
 PINNED_TABLE = 13_700
 """Routing table with the default route of a public connection that does not carry the host's own."""
@@ -163,22 +162,26 @@ def make_plan(
     questions = None
     if environment.account is not None:
         questions = Questions(account=environment.account, here=here, wireguard=public.kind == "wireguard")
+    access_point = sharing.access_point
     steps = (
         *_protection(wanted),
         s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=_on_demand(public))),
-        *_country(sharing.access_point, baseline),
+        *set_country(access_point, baseline),
         *(
             step
             for segment in segments
             for step in _segment_links(
-                segment, baseline, present or Present(), _by_networkmanager(sharing, segment, environment)
+                segment,
+                baseline,
+                present or Present(),
+                serve_by_networkmanager(access_point, segment.access_point, environment.profile),
             )
         ),
         *_forwarding(baseline, public, segments),
         *(_pin(baseline, public, segments, environment.account, pinned) if pinned else ()),
         *(step for segment in segments for step in _gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment, here=here),
-        *_access_point(sharing.access_point, segments, baseline),
+        *(step for segment in segments for step in serve_by_hostapd(access_point, segment, baseline)),
     )
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
@@ -336,14 +339,15 @@ def _refuse_bad_dhcp(sharing: Sharing, segments: Sequence[Segment]) -> None:
 
 
 def _segment_links(
-    segment: Segment, baseline: Snapshot, present: Present, serving: Sequence[AnyStep]
+    segment: Segment, baseline: Snapshot, present: Present, serving: Iterable[AnyStep]
 ) -> Iterator[AnyStep]:
     members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
     refs = {name: LinkRef(name) for name in segment.members} | {link.name: _ref(link) for link in members}
-    yield from _wireless_link(segment.access_point, baseline)
+    if segment.access_point is not None:
+        yield from make_link(segment.access_point, baseline)
     yield from serving
     if segment.bridged:
         first = next((link for link in members if link.name in present.members), members[0] if members else None)
@@ -359,63 +363,10 @@ def _segment_links(
         yield s.SetUp(link=LinkRef(segment.interface), up=True, previous=False)
 
 
-def _wireless_link(placement: Placement | None, baseline: Snapshot) -> Iterator[AnyStep]:
-    """Make the access point's link, or make the one that was named of the type for access points."""
-    if placement is None:
-        return
-    if placement.made:
-        yield s.CreateAccessPointLink(
-            name=placement.interface, radio=placement.radio, networkmanager=placement.networkmanager
-        )
-        return
-    if placement.networkmanager:  # which does that as well
-        return
-    link = _link(baseline, placement.interface)
-    kind = link.facts.wireless_type or InterfaceType.STATION
-    if kind != InterfaceType.AP:
-        yield s.SetInterfaceType(link=_ref(link), type=InterfaceType.AP, previous=kind, up=link.up)
-
-
 def _mtu(name: str, baseline: Snapshot) -> int:
     """Return the MTU of a member; that of a Wi-Fi link that is yet to be made is Ethernet's."""
     link = baseline.link(name)
     return link.mtu if link else _ETHERNET_MTU
-
-
-def _country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyStep]:
-    if wanted is not None and wanted.country is not None and wanted.country != baseline.country:
-        previous = baseline.country if baseline.country.isalpha() else WORLD  # a mixture cannot be asked for
-        yield s.SetCountry(country=wanted.country, previous=previous)
-
-
-def _access_point(wanted: AccessPoint | None, segments: Sequence[Segment], baseline: Snapshot) -> Iterator[AnyStep]:
-    """Serve on the radio, when all that clients will ask for is there."""
-    for segment in segments:
-        placement = segment.access_point
-        if wanted is not None and placement is not None and not placement.networkmanager:
-            radio = baseline.radio(placement.radio)
-            assert radio is not None, "the access point was placed on it"
-            country = wanted.country or (Country(baseline.country) if baseline.country.isalpha() else None)
-            text = access_point_configuration(wanted, segment, radio, country)
-            yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret)
-
-
-def _by_networkmanager(sharing: Sharing, segment: Segment, environment: Environment) -> tuple[AnyStep, ...]:
-    """Have NetworkManager serve, before the link has an address or is a port of ours: it would not leave it so."""
-    wanted, placement = sharing.access_point, segment.access_point
-    if wanted is None or placement is None or not placement.networkmanager:
-        return ()
-    profile = Profile(
-        uuid=environment.profile,
-        interface=placement.interface,
-        ssid=wanted.ssid,
-        band=placement.channel.band,
-        channel=placement.channel.number,
-        hidden=wanted.hidden,
-        isolated=wanted.isolated,
-    )
-    text = profile_text(profile)
-    return (s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True),)
 
 
 def _keeps_own(segment: Segment, baseline: Snapshot) -> bool:

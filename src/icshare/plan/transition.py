@@ -17,6 +17,7 @@ from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 
 _RTPROT_KERNEL = 2
+_IPV4 = 4
 
 
 def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911, PLR0912 (one case per kind of step)
@@ -74,9 +75,9 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
         case s.SetInterfaceType():
             return _set_interface_type(snapshot, step)
         case s.StartAccessPoint():
-            return _serve(_changed(snapshot, access_point=step.version), step, InterfaceType.AP)
+            return _serve(snapshot, step)
         case s.StopAccessPoint():
-            return _serve(_changed(snapshot, access_point=None), step, InterfaceType.STATION)
+            return _serve(snapshot, step)
         case _:
             assert_never(step)
 
@@ -180,13 +181,26 @@ def _set_interface_type(snapshot: Snapshot, step: s.SetInterfaceType) -> Snapsho
     return _set_link(snapshot, step.link, flags=flags, facts=facts)
 
 
-def _serve(snapshot: Snapshot, step: s.StartAccessPoint | s.StopAccessPoint, kind: InterfaceType) -> Snapshot:
-    """Give the link the type that NetworkManager gives it; hostapd finds and leaves one for access points."""
+def _serve(snapshot: Snapshot, step: s.StartAccessPoint | s.StopAccessPoint) -> Snapshot:
+    """Start or stop the access point.
+
+    NetworkManager gives the link the type that it needs, and takes away what is on it; hostapd leaves it as it is.
+    """
+    starts = isinstance(step, s.StartAccessPoint)
+    changed = _changed(snapshot, access_point=step.version if starts else None)
     link = snapshot.link(step.link)
-    if not step.networkmanager or is_ap_link(step.link) or link is None or link.facts.wireless_type == kind:
-        return snapshot
-    facts = replace(link.facts, wireless_type=kind, frequency=None, ssid="")
-    return _set_link(snapshot, LinkRef(step.link, link.index), facts=facts)
+    if changed is snapshot or not step.networkmanager or link is None:
+        return changed
+    kind = InterfaceType.AP if starts or is_ap_link(step.link) else InterfaceType.STATION
+    facts = link.facts
+    if facts.wireless_type != kind:
+        facts = replace(facts, wireless_type=kind, frequency=None, ssid="")
+    bare = _set_link(changed, LinkRef(step.link, link.index), facts=facts, master=None)
+    return replace(
+        bare,
+        addresses=tuple(one for one in bare.addresses if one.index != link.index or one.interface.version != _IPV4),
+        routes=tuple(one for one in bare.routes if one.index != link.index or one.destination.version != _IPV4),
+    )
 
 
 def _delete_link(snapshot: Snapshot, name: str) -> Snapshot:

@@ -91,7 +91,8 @@ def test_other_frequencies_are_of_no_channel(frequency: int) -> None:
 def test_a_channel_is_usable_if_nothing_is_against_it() -> None:
     channel = Channel(band=Band.GHZ5, number=36, frequency=5180)
     assert channel.usable
-    assert not any(replace(channel, **{flag: True}).usable for flag in ("disabled", "no_ir", "radar"))
+    for bad in (replace(channel, disabled=True), replace(channel, no_ir=True), replace(channel, radar=True)):
+        assert not bad.usable
 
 
 def test_an_access_point_from_a_file_is_checked() -> None:

@@ -232,7 +232,7 @@ def test_without_the_common_channels_another_is_taken() -> None:
 def test_networkmanager_makes_it_where_the_link_is_its() -> None:
     found = where(placed(managed=frozenset({"wlan0"})))
     assert (found.interface, found.made, found.networkmanager) == ("ics-ap0", True, True)
-    assert found.note == "NetworkManager, which manages wlan0, makes the access point: WPA2 without WPA3"
+    assert found.note == "NetworkManager, which manages wlan0, makes the access point"
     assert not where(placed(managed=frozenset({"wlan1"}))).networkmanager
 
 

@@ -14,6 +14,7 @@ from icshare.model.link import IfIndex, Neighbour
 from icshare.model.names import InterfaceName, MacAddress
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
+from icshare.model.wifi import AccessPoint, Country, Ssid
 from icshare.plan.planner import Plan, Present, make_plan
 from icshare.plan.steps import (
     AddAddress,
@@ -24,14 +25,17 @@ from icshare.plan.steps import (
     RemoveAddress,
     RemoveNeighbour,
     RemoveRoute,
+    SetCountry,
+    SetInterfaceType,
     SetMaster,
     SetSysctl,
+    StartAccessPoint,
     StartService,
 )
 from icshare.testing import FakeHost
 
 ACCOUNT = 65_527
-WAN, LAN0, LAN1, TUN = (InterfaceName(name) for name in ("wan0", "lan0", "lan1", "tun0"))
+WAN, LAN0, LAN1, TUN, WLAN0 = (InterfaceName(name) for name in ("wan0", "lan0", "lan1", "tun0", "wlan0"))
 
 
 def plan(description: dict[str, Any], sharing: Sharing, present: Present | None = None) -> Plan:
@@ -304,3 +308,61 @@ def test_permanent_neighbours_of_a_private_go_with_its_addresses() -> None:
     assert [step.describe() for step in made.steps if isinstance(step, RemoveNeighbour)] == [
         "neighbour 10.5.0.7: remove from lan0"
     ]
+
+
+def wireless(country: str = "00", **wlan0: Any) -> dict[str, Any]:
+    """Return a host with a radio that can have one interface."""
+    return {
+        "links": [*links("wan0", "lan0"), {"name": "wlan0", "radio": 0, **wlan0}],
+        "radios": [{"interfaces": 1}],
+        "country": country,
+    }
+
+
+def with_access_point(*privates: InterfaceName, country: str | None = None) -> Sharing:
+    wanted = AccessPoint(
+        interface=WLAN0, ssid=Ssid("net"), secret="0" * 16, country=Country(country) if country else None
+    )
+    return Sharing(public=WAN, privates=privates, access_point=wanted)
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("station", 1), ("ap", 0), ("adhoc", 1)])
+def test_a_link_that_is_of_the_type_for_access_points_stays_so(kind: str, changes: int) -> None:
+    made = plan(wireless(wifi=kind, up=False), with_access_point(WLAN0))
+    assert len([step for step in made.steps if isinstance(step, SetInterfaceType)]) == changes
+
+
+def test_a_bridge_stays_while_the_access_point_is_its_only_port() -> None:
+    description = {**wireless(up=False), "radios": [{}]}
+    present = Present(members=(InterfaceName("ics-ap0"), LAN0), bridge_mac="52:54:00:00:00:77")
+    made = plan(description, with_access_point(WLAN0), present)
+    assert bridge_of(made).mac == "52:54:00:00:00:77"
+    assert made.segments[0].members == ("ics-ap0",)
+
+
+@pytest.mark.parametrize(
+    ("country", "asked", "change"),
+    [
+        ("00", "DE", "00 -> DE"),
+        ("98", "DE", "00 -> DE"),
+        ("US", "DE", "US -> DE"),
+        ("DE", "DE", None),
+        ("00", None, None),
+    ],
+)
+def test_the_country_is_set_where_it_is_another(country: str, asked: str | None, change: str | None) -> None:
+    made = plan(wireless(country, up=False), with_access_point(WLAN0, country=asked))
+    changes = [step.describe() for step in made.steps if isinstance(step, SetCountry)]
+    assert changes == ([f"regulatory domain: {change}"] if change else [])
+    (serve,) = [step for step in made.steps if isinstance(step, StartAccessPoint)]
+    assert ("country_code=DE" in serve.text) == (asked == "DE")
+    assert ("country_code" in serve.text) == (asked == "DE")
+
+
+def test_an_access_point_serves_last_and_its_clients_have_the_mtu_of_their_way_out() -> None:
+    description = wireless(up=False)
+    description["links"][0]["mtu"] = 1400
+    made = plan(description, with_access_point(LAN0, WLAN0))
+    assert isinstance(made.steps[-1], StartAccessPoint)
+    (service,) = [step for step in made.steps if isinstance(step, StartService)]
+    assert "option:mtu,1400" in service.text

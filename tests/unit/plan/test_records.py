@@ -31,11 +31,16 @@ def journal(*lines: Header | Begin | Gone | Complete) -> bytes:
 
 @pytest.fixture(scope="module")
 def real() -> bytes:
-    """A journal of every scenario's plan, one after the other."""
+    """A journal of the plans of so many scenarios that every kind of step is in it, one after the other."""
     lines: list[Begin | Gone | Complete] = []
+    seen: set[type] = set()
     for name in scenarios.names():
         scenario = scenarios.load(name)
         plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
+        kinds = {type(step) for step in plan.steps}
+        if kinds <= seen:
+            continue
+        seen |= kinds
         begun = [Begin(begin=len(lines) + n, rank=n, step=step) for n, step in enumerate(plan.steps, start=1)]
         done = Complete(
             complete=Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)

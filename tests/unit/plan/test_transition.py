@@ -36,8 +36,54 @@ def test_a_step_and_its_inverse_leave_the_host_as_it_was(before: Snapshot, step:
     assume(not isinstance(step, s.DropRuleset | s.StopService | s.DeleteBridge | s.RemoveRule | s.RemoveNeighbour))
     assume(not isinstance(step, s.RemoveAddress | s.RemoveRoute))  # drawn from the host below
     assume(in_force(before, step.inverse()))
+    assume(not (isinstance(step, s.StartAccessPoint | s.StopAccessPoint) and step.networkmanager))  # which clears links
     assume(not (isinstance(step, s.AddRoute) and _displaced(before, step)))
     assert settled(after(after(before, step), step.inverse())) == settled(before)
+
+
+WIFI = snapshot(
+    {
+        "links": [{"name": "lan0"}, {"name": "wlan0", "radio": 0, "frequency": 2412, "ssid": "cafe"}],
+        "addresses": ["lan0 10.1.0.1/24", "wlan0 10.2.0.1/24", "wlan0 2001:db8::1/64"],
+        "radios": [{}],
+    }
+)
+WLAN = LinkRef(InterfaceName("wlan0"), 3)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_link_of_another_type_has_left_its_network(up: bool) -> None:
+    change = s.SetInterfaceType(link=WLAN, type=3, previous=2, up=up)
+    link = after(WIFI, change).link("wlan0")
+    assert link is not None
+    assert (link.facts.wireless_type, link.facts.frequency, link.facts.ssid, link.up) == (3, None, "", up)
+    again = replace(WIFI, links=tuple(replace(one, flags=0) for one in WIFI.links))
+    assert in_force(after(again, change), change)
+    raised = after(after(again, change), s.SetUp(link=WLAN, up=True, previous=False))
+    assert in_force(raised, change)
+
+
+def test_networkmanager_takes_away_what_is_on_a_link_that_it_serves_on() -> None:
+    ports = tuple(replace(one, master=IfIndex(9)) if one.name == "wlan0" else one for one in WIFI.links)
+    serve = s.StartAccessPoint(link=WLAN.name, text="profile", secret="0" * 16, networkmanager=True)
+    served = after(replace(WIFI, links=ports), serve)
+    link = served.link("wlan0")
+    assert link is not None
+    assert (link.master, link.facts.wireless_type, link.facts.frequency) == (None, 3, None)
+    assert [str(one.interface) for one in served.addresses] == ["10.1.0.1/24", "2001:db8::1/64"]
+    assert [str(one.destination) for one in served.routes] == ["10.1.0.0/24"]
+    assert in_force(served, serve)
+    ended = after(served, serve.inverse()).link("wlan0")
+    assert ended is not None
+    assert ended.facts.wireless_type == 2
+
+
+def test_on_a_link_that_was_made_for_it_networkmanager_leaves_the_type() -> None:
+    made = after(WIFI, s.CreateAccessPointLink(name=InterfaceName("ics-ap0"), radio=0))
+    serve = s.StartAccessPoint(link=InterfaceName("ics-ap0"), text="profile", secret="0" * 16, networkmanager=True)
+    assert after(after(made, serve), serve.inverse()) == made
+    gone = after(WIFI, serve)
+    assert (gone.access_point, gone.links) == (serve.version, WIFI.links)
 
 
 @given(

@@ -14,6 +14,7 @@ from icshare.model.names import HostName, InterfaceName, MacAddress
 from icshare.model.peer import Peer, peer_name
 from icshare.model.settings import Settings
 from icshare.model.sharing import BRIDGE_NAME, DhcpSettings, Reservation, Sharing, Wanted
+from icshare.model.wifi import AccessPoint, Ssid
 from icshare.plan.designated import judge
 from icshare.plan.validate import validate
 from icshare.testing import FakeHost, FakeJournal
@@ -51,6 +52,27 @@ def reserved(*addresses: str | None, **fields: Any) -> DhcpSettings:
         for number, address in enumerate(addresses, start=1)
     )
     return DhcpSettings(reservations=reservations, **fields)
+
+
+def test_the_pool_of_an_access_point_is_checked() -> None:
+    host = snapshot({"links": [{"name": "wan0"}, {"name": "wlan0", "radio": 0}], "radios": [{}]})
+    wanted = AccessPoint(interface=InterfaceName("wlan0"), ssid=Ssid("net"), secret="0" * 16)
+    dhcp = DhcpSettings(pool_first=IPv4Address("10.9.0.2"))
+    sharing = Sharing(public=WAN, privates=(wanted.interface,), subnet=SUBNET, dhcp=dhcp, access_point=wanted)
+    assert [reason for reason, _ in problems(sharing, host)] == ["dhcp-pool"]
+
+
+def test_what_is_wrong_with_an_access_point_is_told_with_all_else() -> None:
+    host = snapshot(
+        {
+            "links": [{"name": "wan0"}, {"name": "wlan0", "radio": 0}],
+            "radios": [{"types": ["station"]}],
+            "country": "DE",
+        }
+    )
+    wanted = AccessPoint(interface=InterfaceName("wlan0"), ssid=Ssid("net"), secret="0" * 16)
+    sharing = Sharing(public=WAN, privates=(wanted.interface, LAN0), access_point=wanted)
+    assert [reason for reason, _ in problems(sharing, host)] == ["unknown-connection", "no-access-point-mode"]
 
 
 def test_a_sharing_without_fault_passes() -> None:

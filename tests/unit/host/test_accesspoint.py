@@ -1,0 +1,60 @@
+"""What can be said of our hostapd where none runs; that it serves is shown in the virtual machine."""
+
+from pathlib import Path
+
+import pytest
+
+from icshare.errors import ConflictError, HostError, NotSupportedError
+from icshare.host.accesspoint import AccessPointService, NoPassphrases, refusal
+from icshare.model.names import InterfaceName
+from icshare.plan.steps import StartAccessPoint
+
+WLAN = InterfaceName("wlan0")
+STEP = StartAccessPoint(link=WLAN, text="interface=wlan0\n", secret="0123456789abcdef", networkmanager=True)
+
+
+def test_where_nothing_runs_nothing_is_found_and_ending_it_is_no_error(tmp_path: Path) -> None:
+    service = AccessPointService(tmp_path, NoPassphrases())
+    assert service.running() is None
+    (tmp_path / "hostapd").mkdir()
+    (tmp_path / "hostapd" / "wlan0").touch()
+    for name in ("hostapd-0123456789abcdef.conf", "hostapd.pid", "hostapd.log"):
+        (tmp_path / name).touch()
+    service.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_passphrase_nothing_is_begun(tmp_path: Path) -> None:
+    service = AccessPointService(tmp_path, NoPassphrases())
+    for act in (service.check, service.start):
+        with pytest.raises(ConflictError, match="not kept on this machine any more"):
+            act(STEP)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "kind"),
+    [
+        ("rfkill: WLAN soft blocked", "its radio is switched off", HostError),
+        ("wlan0: IEEE 802.11 Configured channel (14) not found from the channel list", "take the channel", HostError),
+        ("Channel 149 (primary) not allowed for AP mode, flags: 0x853 NO-IR", "take the channel", HostError),
+        ("Failed to set beacon parameters", "beside what its radio does already", HostError),
+        ("Failed to set country code", "the country could not be set", HostError),
+        ("Could not set interface wlan0 flags (UP): No such file or directory", "firmware", HostError),
+        ("nl80211: Could not configure driver mode", "makes no access point of this link", HostError),
+        ("Line 18: invalid key_mgmt 'SAE'", "built without WPA3", NotSupportedError),
+        ("Line 3: unknown configuration item 'ieee80211ax'", "too old", NotSupportedError),
+    ],
+)
+def test_hostapds_own_words_become_one_reason(said: str, reason: str, kind: type[Exception]) -> None:
+    found = refusal(WLAN, f"wlan0: something before\n{said}\nwlan0: AP-DISABLED\n", HostError("hostapd failed"))
+    assert type(found) is kind
+    assert found.message.startswith("there can be no access point on wlan0: ")
+    assert reason in found.message
+    assert f"(hostapd: {said})" in found.message
+
+
+def test_other_words_are_passed_on() -> None:
+    found = refusal(WLAN, "\nsomething odd\n", HostError("hostapd does not answer\nat all"))
+    assert found.message == "there can be no access point on wlan0: hostapd does not answer (hostapd: something odd)"
+    assert refusal(WLAN, "", HostError("no words")).message == "there can be no access point on wlan0: no words"
