@@ -50,6 +50,12 @@ def inhabited() -> Iterator[Node]:
             "virbr0 type bridge",
             "wwan0 link wan0 type vlan id 7",
             "wwan1 link wan0 type vlan id 8",
+            "wg0 type wireguard",
+            "wlan0 type dummy",
+            "ics-ap0 type dummy",
+            "ics-ap1 type dummy",
+            "ppp-fibre type dummy",
+            "sl0 type dummy",
         ):
             node.ip("link", "add", *words.split())
         yield node
