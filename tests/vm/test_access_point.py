@@ -187,12 +187,12 @@ def test_what_cannot_be_is_refused_and_a_country_is_given_back(air: Air) -> None
 
 def test_after_a_kill_at_any_moment_stop_gives_everything_back(air: Air) -> None:
     gateway = air.gateway
-    before = air.wireless(), gateway.ip("link", "show"), gateway.ip("address", "show")
+    before = air.wireless(), gateway.ip("link", "show"), gateway.ip("-4", "address", "show")
     for moment, serves in (("link ics-ap", False), ("access point: start", False), ("", True)):
         assert gateway.call(partial(_die, moment)).returncode == -signal.SIGKILL
         assert ("channel 1" in air.wireless()) == serves
         gateway.document("stop")
-        assert (air.wireless(), gateway.ip("link", "show"), gateway.ip("address", "show")) == before
+        assert (air.wireless(), gateway.ip("link", "show"), gateway.ip("-4", "address", "show")) == before
 
 
 def _die(moment: str) -> None:
