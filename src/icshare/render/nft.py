@@ -248,6 +248,7 @@ def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) 
     allowed = names([sharing.public, *(segment.interface for segment in segments)])
     public = f'"{sharing.public}"'
     yield rule(f"iifname != {inside} oifname != {inside} return", "not ours")
+    yield from _isolation(sharing, segments)
     yield rule(f"iifname {inside} oifname {inside} accept", "between clients")
     yield rule(f"iifname {inside} oifname != {allowed} counter reject with icmpx no-route", "kill switch")
     yield rule(f"iifname {inside} oifname {public} meta nfproto ipv6 reject with icmpx no-route", "IPv6 is not shared")
@@ -265,6 +266,19 @@ def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) 
     yield rule(f"{mapped} & (dnat | expected) == dnat counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield rule("counter drop", "nothing else gets in")
+
+
+def _isolation(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+    """Keep stations that the radio keeps apart from reaching each other by way of us, but for port mappings.
+
+    Where the access point is a bridge's port the radio alone does it: with ``bridge-nf-call-iptables`` what the bridge
+    passes on between its other ports would come by here as well.
+    """
+    for segment in segments if sharing.access_point and sharing.access_point.isolated else ():
+        if segment.access_point is not None and not segment.bridged:
+            among = f'iifname "{segment.interface}" oifname "{segment.interface}"'
+            yield rule(f"{among} ct status dnat accept", "to each other's mapped ports")
+            yield rule(f"{among} counter reject with icmpx admin-prohibited", "stations are kept apart")
 
 
 _QUESTIONS_HOOK = "type filter hook output priority filter; policy accept;"
