@@ -26,7 +26,8 @@ from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Change, Do, Entry, Undo, changes
-from icshare.plan.planner import Plan, Present, make_plan
+from icshare.plan.planner import Plan, make_plan
+from icshare.plan.segments import Present
 from icshare.plan.steps import AnyStep, CreateBridge
 from icshare.plan.transition import in_force, rewind
 from icshare.ports import Host, Journal, Record

@@ -23,8 +23,8 @@ from icshare.model.wifi import InterfaceType, channel_on
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.peers import undialled
-from icshare.plan.planner import PINNED_TABLE
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
+from icshare.plan.routing import PINNED_TABLE
 from icshare.plan.transition import sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.render.firewall import FIREWALL_TABLE

@@ -134,6 +134,11 @@ class Link:
         """Administratively up (IFF_UP)."""
         return bool(self.flags & IFF_UP)
 
+    @property
+    def on_demand(self) -> bool:
+        """It stands, and dials when there is traffic."""
+        return self.facts.ppp is not None and self.facts.ppp.demand
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:

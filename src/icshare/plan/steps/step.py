@@ -1,10 +1,11 @@
 """What every step is, and how it names a link."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
+from icshare.model.link import Link
 from icshare.model.names import InterfaceName
 
 # A journal is decoded with these limits: what lies outside of them was not written by us. (\Z: $ lets a newline pass.)
@@ -42,6 +43,11 @@ class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: InterfaceName
     index: _Index = 0
+
+    @classmethod
+    def to(cls, link: Link) -> Self:
+        """Return the reference to a link that is there."""
+        return cls(InterfaceName(link.name), link.index)
 
     @property
     def key(self) -> str:
