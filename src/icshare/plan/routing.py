@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface
 
-from icshare.model.link import Link, Route
+from icshare.model.link import RT_MAIN, Link, Route
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment
 from icshare.model.snapshot import Snapshot
@@ -21,16 +21,10 @@ RULE_PRIORITY = 13_700
 NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
 """Address that holds routes: the IPv4 dummy address, which no packet ever bears (RFC 7600, section 4.8)."""
 
-_RT_MAIN = 254
-
 
 def forward(baseline: Snapshot, public: Link, segments: Sequence[Segment]) -> Iterator[AnyStep]:
     """Turn forwarding on for the links of the sharing alone: the host is no router for others."""
-    refs = [
-        LinkRef.to(link) if (link := baseline.link(segment.interface)) else LinkRef(segment.interface)
-        for segment in segments
-    ]
-    for ref in [*refs, LinkRef.to(public)]:
+    for ref in [*(LinkRef.called(segment.interface, baseline) for segment in segments), LinkRef.to(public)]:
         previous = _sysctl(baseline, ref.name, "ipv4/forwarding", "0")
         if previous != "1":
             yield s.SetSysctl(link=ref, setting="ipv4/forwarding", value="1", previous=previous)
@@ -51,7 +45,7 @@ def pin(
         yield s.AddAddress(link=LinkRef.to(public), address=NOBODYS_ADDRESS, holds_routes=True)
     yield s.AddRoute(link=LinkRef.to(public), destination=DEFAULT, gateway=gateway, table=PINNED_TABLE)
     for link, user in whose:
-        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=_RT_MAIN, suppress_prefixlength=WIDEST)
+        yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY, table=RT_MAIN, suppress_prefixlength=WIDEST)
         yield s.AddRule(link=link, account=user, priority=RULE_PRIORITY + 1, table=PINNED_TABLE)
     previous = _sysctl(baseline, public.name, "ipv4/rp_filter", "0")
     strict = "1" in {previous, _sysctl(baseline, "all", "ipv4/rp_filter", "0")}

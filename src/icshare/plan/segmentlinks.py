@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from icshare.model.link import Link, Route
+from icshare.model.link import RT_LOCAL, RTPROT_KERNEL, Link, Route
 from icshare.model.sharing import Segment
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
@@ -12,8 +12,6 @@ from icshare.plan.serving import make_link
 from icshare.plan.steps import AnyStep, LinkRef
 
 _ETHERNET_MTU = 1500
-_RT_LOCAL = 255
-_RTPROT_KERNEL = 2
 
 
 def make_segment_links(
@@ -31,7 +29,7 @@ def make_segment_links(
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
-    refs = {name: LinkRef(name) for name in segment.members} | {link.name: LinkRef.to(link) for link in members}
+    refs = {name: LinkRef.called(name, baseline) for name in segment.members}
     if segment.access_point is not None:
         yield from make_link(segment.access_point, baseline)
     yield from serving
@@ -52,9 +50,8 @@ def make_segment_links(
 def add_gateway(segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:
     """Give *segment* the gateway's address, unless its link has it."""
     if not _keeps_own(segment, baseline):
-        link = baseline.link(segment.interface)
-        ref = LinkRef.to(link) if link else LinkRef(segment.interface)
-        yield s.AddAddress(link=ref, address=_interface(segment), served=True)
+        link = LinkRef.called(segment.interface, baseline)
+        yield s.AddAddress(link=link, address=_interface(segment), served=True)
 
 
 def mtu_of(name: str, baseline: Snapshot) -> int:
@@ -112,6 +109,6 @@ def _is_own_route(route: Route, link: Link) -> bool:
     return (
         route.index == link.index
         and isinstance(route.destination, IPv4Network)
-        and route.table != _RT_LOCAL
-        and route.protocol != _RTPROT_KERNEL
+        and route.table != RT_LOCAL
+        and route.protocol != RTPROT_KERNEL
     )

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import RefusedError
 from icshare.model.connection import Connection
-from icshare.model.link import Link
+from icshare.model.link import ARPHRD_ETHER, RT_MAIN, RTN_UNICAST, Link
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing, disjoint
 from icshare.model.snapshot import Snapshot
@@ -22,9 +22,6 @@ from icshare.plan.validate import dhcp_problems
 from icshare.plan.wayout import is_wide
 
 _PAIR = 31  # two addresses: ours and one peer's (RFC 3021)
-_ARPHRD_ETHER = 1
-_RT_MAIN = 254
-_RTN_UNICAST = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,7 @@ def choose_segments(members: Members, baseline: Snapshot, present: Present, note
         ConflictError: No subnet is free, or the one asked for is not.
     """
     bridgeable, routed = members.bridgeable, members.routed
-    ethernet = {name: baseline.standing_link(name).type == _ARPHRD_ETHER for name in routed}
+    ethernet = {name: baseline.standing_link(name).type == ARPHRD_ETHER for name in routed}
     numbered = {name: own for name in routed if not ethernet[name] and (own := _own_segment(baseline, name))}
     occupied = occupied_networks(baseline, ignore=[name for name in (*bridgeable, *routed) if name not in numbered])
     wanted = members.subnet  # for the main segment, the first
@@ -162,7 +159,7 @@ def _led_to(baseline: Snapshot, link: Link) -> list[tuple[IPv4Network, Occupied 
         (network, next((one for one in others if one.network.subnet_of(network)), None))
         for route in baseline.routes
         if route.index == link.index
-        and (route.table, route.type) == (_RT_MAIN, _RTN_UNICAST)
+        and (route.table, route.type) == (RT_MAIN, RTN_UNICAST)
         and isinstance(network := route.destination, IPv4Network)
         and not is_wide(network)
     ]
