@@ -27,7 +27,7 @@ from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.routing import forward, pin
 from icshare.plan.segmentlinks import add_gateway, make_segment_links, mtu_of
 from icshare.plan.segments import Members, Present, choose_segments, refuse_bad_dhcp
-from icshare.plan.serving import serve_by_hostapd, serve_by_networkmanager, set_country
+from icshare.plan.serving import make_access_point_link, serve_by_hostapd, set_country
 from icshare.plan.steps import AnyStep
 from icshare.plan.validate import validate
 from icshare.plan.wayout import way_out
@@ -113,10 +113,11 @@ def make_plan(
     sharing = wanted.sharing
     if sharing is None:
         return Plan(wanted=wanted, steps=tuple(_protection(wanted)), notes=tuple(_open_logins(wanted.firewalls)))
+    present = present or Present()
     placement = validate(sharing, connections, baseline, environment.channels_in)
     known = {connection.interface: connection for connection in connections}
     notes: list[str] = [placement.note] if placement and placement.note else []
-    segments = choose_segments(Members(sharing, placement, known), baseline, present or Present(), notes)
+    segments = choose_segments(Members(sharing, placement, known), baseline, present, notes)
     refuse_bad_dhcp(sharing, segments)
     public = baseline.standing_link(sharing.public)
     notes += _notes(sharing, known[sharing.public])
@@ -136,8 +137,8 @@ def make_plan(
             for step in make_segment_links(
                 segment,
                 baseline,
-                present or Present(),
-                serve_by_networkmanager(access_point, segment.access_point, environment.profile),
+                present,
+                make_access_point_link(access_point, segment, baseline, environment.profile),
             )
         ),
         *forward(baseline, public, segments),

@@ -8,14 +8,13 @@ from icshare.model.sharing import Segment
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.segments import Present
-from icshare.plan.serving import make_link
 from icshare.plan.steps import AnyStep, LinkRef
 
 _ETHERNET_MTU = 1500
 
 
 def make_segment_links(
-    segment: Segment, baseline: Snapshot, present: Present, serving: Iterable[AnyStep]
+    segment: Segment, baseline: Snapshot, present: Present, access_point: Iterable[AnyStep]
 ) -> Iterator[AnyStep]:
     """Make the links of *segment* one network, with nothing of their own on it.
 
@@ -23,16 +22,14 @@ def make_segment_links(
         segment: The segment.
         baseline: The host as it would be without us.
         present: What to keep of the present sharing.
-        serving: What has to be done as soon as an access point's link is there.
+        access_point: The steps that make the link of its access point, if it has one.
     """
     members = [link for name in segment.members if (link := baseline.link(name)) is not None]
     if not _keeps_own(segment, baseline):
         for link in members:
             yield from _clear(link, baseline)
     refs = {name: LinkRef.called(name, baseline) for name in segment.members}
-    if segment.access_point is not None:
-        yield from make_link(segment.access_point, baseline)
-    yield from serving
+    yield from access_point
     if segment.bridged:
         first = next((link for link in members if link.name in present.members), members[0] if members else None)
         mac = present.bridge_mac or (first.address if first else "")
