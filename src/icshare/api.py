@@ -13,7 +13,7 @@
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -39,13 +39,12 @@ from icshare.model.settings import Settings
 from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
-from icshare.model.status import Check, Grade, Health
+from icshare.model.status import Health
 from icshare.model.wifi import AccessPoint
 from icshare.model.windowsnames import assign_names
 from icshare.plan.designated import absent, absent_one, judge, parts
 from icshare.plan.staterecords import Named
-from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
-from icshare.plan.transition import in_force, rewind
+from icshare.plan.transition import rewind
 from icshare.ports import Progress, Record, silent
 
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
@@ -518,13 +517,16 @@ class SharingManager:
         Raises:
             HostError: The host or the journal could not be read.
         """
+        from icshare.host import checks
+
         record = self._journal.load()
         if record is None:
             return SharingStatus(record=record, health=Health())
         found = self._host.check(record.wanted, record.segments)
-        return SharingStatus(
-            record=record, health=replace(found, checks=(*found.checks, *self._undone(record), *self._hairpin(record)))
-        )
+        more = [*checks.undone(self._host.observe(), record)]
+        if any(one.enabled for one in self._store.load().mappings.values()):
+            more += checks.hairpin(record.segments)
+        return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *more)))
 
     def clients(self) -> "tuple[Client, ...]":
         """Return who is on the segment, by address; () when nothing is shared.
@@ -562,26 +564,6 @@ class SharingManager:
         """Return what on this machine stands in the way of sharing, and what mends it."""
         record = self._journal.load()
         return self._host.examine(record)
-
-    def _hairpin(self, record: Record) -> "Iterator[Check]":
-        """Look at what clients meet that reach each other by mappings, if there are any."""
-        from icshare.host import checks
-
-        if any(one.enabled for one in self._store.load().mappings.values()):
-            yield from checks.hairpin(record.segments)
-
-    def _undone(self, record: Record) -> Iterator[Check]:
-        """Look for steps on record that something else has undone, of the kinds that no other check looks at."""
-        observed = self._host.observe()
-        undone = [
-            entry.step.describe()
-            for entry in record.entries
-            if isinstance(entry.step, AddRule | AddRoute | RemoveAddress | RemoveRoute)
-            and not in_force(observed, entry.step)
-        ]
-        if undone:
-            text = f"something has undone what sharing needs: {'; '.join(undone)}"
-            yield Check(name="routing", grade=Grade.FAILED, text=text, remedy="share again: it repairs what is missing")
 
 
 __all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]
