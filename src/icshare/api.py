@@ -13,8 +13,7 @@
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -22,35 +21,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from icshare.control.requests import AUTO, Requests
 from icshare.errors import (
-    ConflictError,
     GoneError,
     IcshareError,
     InvalidRequestError,
     NotSupportedError,
-    RefusedError,
 )
 from icshare.host import links
 from icshare.host import settings as places
 from icshare.host.journal import FileJournal
 from icshare.host.store import StateStore
-from icshare.model.connection import Characteristics, Connection, Reason, Role, Status
+from icshare.model.connection import Characteristics, Connection, Role, Status
 from icshare.model.firewall import FirewallOptions
 from icshare.model.link import IfIndex
-from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.settings import Settings
-from icshare.model.sharing import Sharing, Wanted
+from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import Designation, State
-from icshare.model.status import Check, Grade, Health
+from icshare.model.status import Health
 from icshare.model.wifi import AccessPoint
 from icshare.model.windowsnames import assign_names
-from icshare.plan.connections import best_default
-from icshare.plan.designated import absent, absent_one, judge, make_sharing, parts
+from icshare.plan.designated import absent, absent_one, judge, parts
 from icshare.plan.staterecords import Named
-from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
-from icshare.plan.transition import in_force, rewind
-from icshare.ports import Record
+from icshare.plan.transition import rewind
+from icshare.ports import Progress, Record, silent
 
 if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and imported where it is
     from icshare.control.dialling import Dialling
@@ -58,16 +53,13 @@ if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and i
     from icshare.control.keys import Keys
     from icshare.control.mappings import PortMappings
     from icshare.control.roles import Roles
-    from icshare.engine import Engine, Outcome, Progress, Proposal
+    from icshare.engine import Engine, Outcome, Proposal
     from icshare.host.linux import LinuxHost
     from icshare.machine import Machine
     from icshare.model.client import Client
     from icshare.plan.dialling import OnDemand
 
 _MAX_ALIAS = 255
-
-AUTO = "auto"
-"""As public connection: the link that carries the best default route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +163,17 @@ class SharingManager:
         )
 
     @cached_property
+    def _requests(self) -> Requests:
+        from icshare.host.regulatory import read_regulation
+
+        return Requests(
+            connections=self._machine.connections,
+            baseline=lambda: self._engine.baseline(self._engine.record()),
+            read_regulation=read_regulation,
+            settings=self._settings,
+        )
+
+    @cached_property
     def _dialling(self) -> "Dialling":
         from icshare.control.dialling import Dialling
         from icshare.host.dialer import Dialer
@@ -238,7 +241,7 @@ class SharingManager:
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
         access_point: AccessPoint | None = None,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
 
@@ -264,13 +267,12 @@ class SharingManager:
             HostError: The machine refused a step; everything was rolled back.
             VerificationError: It was set up but does not work; everything was rolled back.
         """
-        from icshare.engine import silent
-
         self._roles.authorize()
         progress = progress or silent
         on = self._settings.firewall if firewall is None else firewall
-        with self._dialled([public, *(privates := tuple(privates))], self._on_demand(wanted=dial_on_demand), progress):
-            sharing = self._sharing(public, privates, subnet, access_point)
+        needed = self._requests.usable(public, privates := tuple(privates))
+        with self._dialling.held(needed, self._on_demand(wanted=dial_on_demand), progress):
+            sharing = self._requests.sharing(public, privates, subnet, access_point)
             outcome = self._roles.share(sharing, firewall=on, progress=progress)
         self._release(progress)
         return outcome
@@ -302,19 +304,8 @@ class SharingManager:
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
-        return self._roles.wanted(self._sharing(public, privates, subnet, access_point), firewall=on)
-
-    @contextmanager
-    def _dialled(self, names: Sequence[str], on_demand: "OnDemand | None", progress: "Progress") -> Iterator[None]:
-        """Have those of *names* dialled that have to be, unless something speaks against another of them."""
-        known = self._machine.connections()
-        found = [called(known, name) for name in names if name != AUTO]
-        usable = [one for place, one in enumerate(found) if one and (one.as_private if place else one.as_public).ok]
-        if len(usable) < len(found):  # which will be told of when the sharing is made
-            yield
-            return
-        with self._dialling.held(usable, on_demand, progress):
-            yield
+        sharing = self._requests.sharing(public, tuple(privates), subnet, access_point)
+        return self._roles.wanted(sharing, firewall=on)
 
     def _on_demand(self, *, wanted: bool | None = None) -> "OnDemand | None":
         from icshare.plan.dialling import OnDemand
@@ -328,33 +319,7 @@ class SharingManager:
         public = [designation.public] if designation.public else []
         return self._dialling.release([*public, *designation.privates], progress)
 
-    def _sharing(
-        self, public: str, privates: Iterable[str], subnet: IPv4Network | None, access_point: AccessPoint | None
-    ) -> Sharing:
-        known = self._machine.connections()
-        public = public if public == AUTO else _interface(known, public)
-        privates = tuple(_interface(known, name) for name in privates)
-        unusable = [name for name in dict.fromkeys((public, *privates)) if not is_interface_name(name)]
-        if unusable:
-            raise RefusedError(
-                [(Reason.UNUSABLE_NAME, f"{name!r} is not a usable interface name") for name in unusable],
-                hint="1 to 15 characters of A-Z a-z 0-9 _ . @ -; icshare list shows the names of this host",
-            )
-        names = tuple(interface_name(name) for name in privates)
-        if access_point is not None and access_point.country is not None:
-            from icshare.host.regulatory import read_regulation
-            from icshare.plan.regulation import refuse_forbidden
-
-            refuse_forbidden(read_regulation(access_point.country), access_point)
-        radio = access_point.interface if access_point else None  # which may be public as well
-        others = tuple(name for name in names if name != radio)
-        chosen = self._default_connection(others) if public == AUTO else interface_name(public)
-        if chosen == radio:
-            names = others
-        settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
-        return make_sharing(chosen, names, settings, access_point)
-
-    def stop(self, progress: "Progress | None" = None) -> int:
+    def stop(self, progress: Progress | None = None) -> int:
         """Take everything back: sharing, roles and firewalls. Port mappings stay defined, for the next sharing.
 
         Returns:
@@ -365,8 +330,6 @@ class SharingManager:
             PrivilegeError: CAP_NET_ADMIN is missing.
             HostError: All were, but what was asked for could not be read or written.
         """
-        from icshare.engine import silent
-
         try:
             state = self._store.load()
             nothing = state.designation == Designation() and not state.firewalls
@@ -393,21 +356,21 @@ class SharingManager:
         one = next((one for one in self._machine.connections() if one.guid == guid), None)
         on_demand = self._on_demand()
         dialled = [one] if one is not None and one.as_public.ok and on_demand is not None else []
-        with self._dialling.held(dialled, on_demand, _silent):
+        with self._dialling.held(dialled, on_demand, silent):
             self._roles.set_public(guid)
-        self._release(_silent)
+        self._release(silent)
 
     def add_private(self, guid: UUID) -> None:
         """Designate a private connection; see `Roles.add_private`."""
         self._roles.add_private(guid)
-        self._release(_silent)
+        self._release(silent)
 
     def unshare(self, guid: UUID) -> None:
         """Take a connection's part away; see `Roles.unshare`."""
         self._roles.unshare(guid)
-        self._release(_silent)
+        self._release(silent)
 
-    def connect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+    def connect(self, guid: UUID, progress: Progress | None = None) -> None:
         """Connect a connection: dial it, or bring its link up. What waited for it comes into force.
 
         Returns when it is connected, and at once if it is.
@@ -424,7 +387,7 @@ class SharingManager:
         if one is None or not one.peer:
             self._host.set_up(self._index(guid), up=True)
             return
-        self._dialling.connect(one.peer, progress or _silent)
+        self._dialling.connect(one.peer, progress or silent)
         if one.there and one.status is Status.DISCONNECTED:  # it stood on demand, and all that needs it with it
             return
         try:
@@ -433,7 +396,7 @@ class SharingManager:
             error.add_note(f"{one.peer} is connected; what waited for it is not in force")
             raise
 
-    def disconnect(self, guid: UUID, progress: "Progress | None" = None) -> None:
+    def disconnect(self, guid: UUID, progress: Progress | None = None) -> None:
         """Disconnect a connection: hang it up, or bring its link down. Its part in sharing stays, and waits.
 
         Raises:
@@ -446,7 +409,7 @@ class SharingManager:
         if one is None or not one.peer:
             self._host.set_up(self._index(guid), up=False)
         else:
-            self._dialling.disconnect(one.peer, progress or _silent)
+            self._dialling.disconnect(one.peer, progress or silent)
 
     def set_firewall(self, guid: UUID, options: FirewallOptions | None) -> None:
         """Switch a connection's firewall on or off; see `Roles.set_firewall`."""
@@ -554,13 +517,16 @@ class SharingManager:
         Raises:
             HostError: The host or the journal could not be read.
         """
+        from icshare.host import checks
+
         record = self._journal.load()
         if record is None:
             return SharingStatus(record=record, health=Health())
         found = self._host.check(record.wanted, record.segments)
-        return SharingStatus(
-            record=record, health=replace(found, checks=(*found.checks, *self._undone(record), *self._hairpin(record)))
-        )
+        more = [*checks.undone(self._host.observe(), record)]
+        if any(one.enabled for one in self._store.load().mappings.values()):
+            more += checks.hairpin(record.segments)
+        return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *more)))
 
     def clients(self) -> "tuple[Client, ...]":
         """Return who is on the segment, by address; () when nothing is shared.
@@ -598,56 +564,6 @@ class SharingManager:
         """Return what on this machine stands in the way of sharing, and what mends it."""
         record = self._journal.load()
         return self._host.examine(record)
-
-    def _hairpin(self, record: Record) -> "Iterator[Check]":
-        """Look at what clients meet that reach each other by mappings, if there are any."""
-        from icshare.host import checks
-
-        if any(one.enabled for one in self._store.load().mappings.values()):
-            yield from checks.hairpin(record.segments)
-
-    def _undone(self, record: Record) -> Iterator[Check]:
-        """Look for steps on record that something else has undone, of the kinds that no other check looks at."""
-        observed = self._host.observe()
-        undone = [
-            entry.step.describe()
-            for entry in record.entries
-            if isinstance(entry.step, AddRule | AddRoute | RemoveAddress | RemoveRoute)
-            and not in_force(observed, entry.step)
-        ]
-        if undone:
-            text = f"something has undone what sharing needs: {'; '.join(undone)}"
-            yield Check(name="routing", grade=Grade.FAILED, text=text, remedy="share again: it repairs what is missing")
-
-    def _default_connection(self, privates: Sequence[str]) -> InterfaceName:
-        baseline = self._engine.baseline(self._journal.load())
-        kept = replace(baseline, links=tuple(link for link in baseline.links if link.name not in privates))
-        index = best_default(kept.routes, kept.links)
-        link = kept.link_by_index(index) if index is not None else None
-        if link is None:
-            raise ConflictError(
-                "no connection carries a default route, so there is none to choose as public",
-                hint="name the public connection, or connect one to the Internet first",
-            )
-        return interface_name(link.name)
-
-
-def called(connections: Iterable[Connection], name: str) -> Connection | None:
-    """Return the connection that *name* calls: the one with that interface, else the pppd peer; None without."""
-    known = list(connections)
-    return next(
-        (one for key in ("interface", "peer") for one in known if getattr(one, key) == name),
-        None,
-    )
-
-
-def _interface(connections: Iterable[Connection], name: str) -> str:
-    found = called(connections, name)
-    return name if found is None else found.interface
-
-
-def _silent(_: str) -> None:
-    """Report nothing."""
 
 
 __all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]

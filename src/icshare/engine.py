@@ -26,22 +26,16 @@ from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
 from icshare.plan.diff import Change, Do, Entry, Undo, changes
-from icshare.plan.planner import Plan, Present, make_plan
+from icshare.plan.planner import Plan, make_plan
+from icshare.plan.segments import Present
 from icshare.plan.steps import AnyStep, CreateBridge
 from icshare.plan.transition import in_force, rewind
-from icshare.ports import Host, Journal, Record
+from icshare.ports import Host, Journal, Progress, Record, silent
 
 log = logging.getLogger(__name__)
 
 Inspector = Callable[[Snapshot], Sequence[Connection]]
 """Turns a host without us into its connections and their verdicts."""
-
-Progress = Callable[[str], None]
-"""Told, before each change, what is about to be done."""
-
-
-def silent(_: str) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What the engine needs of the outside world."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +14,13 @@ from icshare.plan.steps import AnyStep
 
 if TYPE_CHECKING:  # who only reads what is on record does not plan
     from icshare.plan.planner import Environment, Plan
+
+Progress = Callable[[str], None]
+"""Told, before each change, what is about to be done."""
+
+
+def silent(_: str) -> None:
+    """Report nothing."""
 
 
 class Host(Protocol):

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.vm.nodes import Node
+
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.netlink import NetlinkSocket
@@ -68,6 +70,14 @@ def first_link(radio: str) -> str:
     """Return the name of the link that a new radio has, in the network namespace whose ``/sys`` this is."""
     (entry,) = Path(f"/sys/class/ieee80211/{radio}/device/net").iterdir()
     return entry.name
+
+
+def give_radio(radio: str, node: Node, name: str) -> None:
+    """Move a new radio to *node*, where its link is called *name*."""
+    link = first_link(radio)
+    command.run(["iw", "phy", radio, "set", "netns", "name", node.name], timeout=60)
+    if link != name:
+        node.ip("link", "set", link, "name", name)
 
 
 def _ask_hwsim(order: int, attributes: bytes) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import first_link, radios
+from tests.vm.hardware import give_radio, radios
 from tests.vm.nodes import LINE, Daemon, Node, address_line, connect, lease, page
 
 from icshare.api import SharingManager
@@ -83,9 +83,7 @@ def air(ether: None, isp: Node, gateway: Node, make_node: MakeNode) -> Air:  # n
     """Give the radios, and all that is around them."""
     stations = [make_node("sta1"), make_node("sta2")]
     for radio, node in zip(RADIOS, (gateway, *stations), strict=True):
-        link = first_link(radio)
-        command.run(["iw", "phy", radio, "set", "netns", "name", node.name])
-        node.ip("link", "set", link, "name", "wlan0")
+        give_radio(radio, node, "wlan0")
     connect(isp, "line0", gateway, "eth0")
     address_line(isp, "line0", gateway, "eth0")
     return Air(gateway, stations)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import first_link, radios
+from tests.vm.hardware import give_radio, radios
 from tests.vm.nodes import Daemon, Node, connect, lease
 
 from icshare.errors import ConflictError, HostError
-from icshare.host import command
 from icshare.host.networkmanager import (
     NetworkManagerAccessPoint,
     access_point_uuid,
@@ -107,8 +106,8 @@ def air(modprobe: Modprobe) -> Iterator[None]:
 def managed(air: None, make_node: MakeNode) -> Managed:  # noqa: ARG001
     """Give a node with a radio, a bus, wpa_supplicant and NetworkManager."""
     node = make_node("nm")
-    link = _move(RADIOS[0], node)
-    machine = Managed(node, link)
+    give_radio(RADIOS[0], node, "wlan0")
+    machine = Managed(node, "wlan0")
     (node.directory / "bus.conf").write_text(_BUS.format(socket=f"{node.directory}/bus"))
     node.directory.chmod(0o755)
     settings = node.file("/etc/NetworkManager/NetworkManager.conf")
@@ -127,17 +126,9 @@ def managed(air: None, make_node: MakeNode) -> Managed:  # noqa: ARG001
 def station(air: None, make_node: MakeNode) -> Node:  # noqa: ARG001
     """Give a node with the other radio, as ``wlan9``."""
     node = make_node("sta")
-    link = _move(RADIOS[1], node)
-    node.ip("link", "set", link, "down")
-    node.ip("link", "set", link, "name", "wlan9")
+    give_radio(RADIOS[1], node, "wlan9")
     node.ip("link", "set", "wlan9", "up")
     return node
-
-
-def _move(radio: str, node: Node) -> str:
-    link = first_link(radio)
-    command.run(["iw", "phy", radio, "set", "netns", "name", node.name])
-    return link
 
 
 def _join(station: Node, words: str, until: str) -> Daemon:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
+from tests.vm.hardware import give_radio, radios
 from tests.vm.nodes import LINE, LINE_ROUTER, SECONDS, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -320,26 +321,20 @@ network={
 """
 
 
+RADIOS = ("provider", "station")
+
+
 @pytest.fixture
-def radios() -> Iterator[list[str]]:
-    """Give the names of two radios that hear each other. Asked for before any node, they go after all nodes."""
-    command.run(["modprobe", "-r", "mac80211_hwsim"], check=False, timeout=60)
-    command.run(["modprobe", "mac80211_hwsim", "radios=2"], timeout=60)
-    yield sorted(phy.name for phy in Path("/sys/class/ieee80211").iterdir())
-    command.run(["modprobe", "-r", "mac80211_hwsim"], timeout=60)
+def air(modprobe: Modprobe) -> Iterator[None]:
+    """Give two radios that hear each other. Asked for before any node, they go after all nodes."""
+    modprobe("mac80211_hwsim radios=0")
+    with radios(RADIOS):
+        yield
 
 
-def give_radio(node: Node, phy: str) -> None:
-    """Move a radio to *node*, where its link is ``wlan0``."""
-    (link,) = (entry.name for entry in Path(f"/sys/class/ieee80211/{phy}/device/net").iterdir())
-    command.run(["iw", "phy", phy, "set", "netns", "name", node.name], timeout=60)
-    if link != "wlan0":
-        node.ip("link", "set", link, "name", "wlan0")
-
-
-def test_a_wifi_station(radios: list[str], isp: Node, gateway: Node, client: Node) -> None:
-    for node, phy in zip((isp, gateway), radios, strict=True):
-        give_radio(node, phy)
+def test_a_wifi_station(air: None, isp: Node, gateway: Node, client: Node) -> None:  # noqa: ARG001
+    for radio, node in zip(RADIOS, (isp, gateway), strict=True):
+        give_radio(radio, node, "wlan0")
     isp.file("/etc/ap.conf").write_text(ACCESS_POINT)
     gateway.file("/etc/station.conf").write_text(STATION)
     isp.start("stdbuf", "-oL", "hostapd", "/etc/ap.conf", until="AP-ENABLED")

@@ -17,7 +17,7 @@ from icshare.cli.output import Printer
 if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.api import SharingStatus
     from icshare.control.keys import Key
-    from icshare.engine import Outcome, Progress, Proposal
+    from icshare.engine import Outcome, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection
     from icshare.model.firewall import FirewallOptions
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.model.sharing import Wanted
     from icshare.model.status import Health
     from icshare.model.wifi import AccessPoint, Passphrase, Ssid
+    from icshare.ports import Progress
 
 
 class Mappings(Protocol):

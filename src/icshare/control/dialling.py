@@ -17,9 +17,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.plan.connections import peer_guid
 from icshare.plan.dialling import Behalf, Call, OnDemand
 from icshare.plan.peers import interface_of
-
-Progress = Callable[[str], None]
-"""Told what is about to be done."""
+from icshare.ports import Progress
 
 _ALWAYS = OnDemand(idle_seconds=0)
 

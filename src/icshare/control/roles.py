@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from icshare.control.ports import StateLog
-from icshare.engine import Engine, Outcome, Progress, silent
+from icshare.engine import Engine, Outcome
 from icshare.errors import GoneError, IcshareError, PolicyError, RefusedError
 from icshare.model.connection import Connection, Verdict
 from icshare.model.firewall import FirewallOptions
@@ -24,6 +24,7 @@ from icshare.model.state import Designation, State
 from icshare.plan.connections import firewallable, guid_of_name
 from icshare.plan.designated import made_for, wanted, with_private, with_public, without, without_access_point
 from icshare.plan.staterecords import Designated, Fact, Protected, Seen
+from icshare.ports import Progress, silent
 
 Firewalls = Mapping[UUID, FirewallOptions]
 """Connections whose firewall is on, with its options."""

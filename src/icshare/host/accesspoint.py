@@ -19,8 +19,7 @@ from typing import Final, Protocol
 
 from icshare.errors import ConflictError, HostError, IcshareError, NotSupportedError
 from icshare.host import command
-from icshare.host.processes import Process, find_processes, terminate
-from icshare.host.service import shares_our_network
+from icshare.host.processes import Process, find_processes, shares_our_network, terminate
 from icshare.model.names import InterfaceName
 from icshare.model.wifi import Passphrase
 from icshare.plan.steps import StartAccessPoint

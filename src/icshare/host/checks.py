@@ -23,10 +23,12 @@ from icshare.model.wifi import InterfaceType, channel_on
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.peers import undialled
-from icshare.plan.planner import PINNED_TABLE
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
-from icshare.plan.transition import sysctl_key
+from icshare.plan.routing import PINNED_TABLE
+from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
+from icshare.plan.transition import in_force, sysctl_key
 from icshare.plan.wayout import way_out
+from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import TABLE
 
@@ -211,6 +213,18 @@ def heard() -> DhcpNews:
     """
     silenced, servers = ruleset.foreign_dhcp_servers()
     return DhcpNews(silenced=silenced, servers=tuple(f"{address} ({mac})" for address, mac in servers))
+
+
+def undone(snapshot: Snapshot, record: Record) -> Iterator[Check]:
+    """Look for steps on record that something else has undone, of the kinds that no other check looks at."""
+    found = [
+        entry.step.describe()
+        for entry in record.entries
+        if isinstance(entry.step, AddRule | AddRoute | RemoveAddress | RemoveRoute)
+        and not in_force(snapshot, entry.step)
+    ]
+    if found:
+        yield _failed("routing", f"something has undone what sharing needs: {'; '.join(found)}", _AGAIN)
 
 
 def hairpin(segments: Sequence[Segment]) -> Iterator[Check]:

@@ -20,8 +20,7 @@ from icshare.host import command
 from icshare.host.linkowners import LinkOwners
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.peers import forget_failure, keep_failure, log_of, tail
-from icshare.host.processes import Process, find_processes, is_alive, send_signal, terminate
-from icshare.host.service import shares_our_network
+from icshare.host.processes import Process, find_processes, is_alive, send_signal, shares_our_network, terminate
 from icshare.host.watch import Watch
 from icshare.model.link import Link
 from icshare.model.names import InterfaceName

@@ -10,7 +10,7 @@ from typing import Final
 
 from icshare.errors import HostError
 from icshare.host import command
-from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.processes import Process, find_processes, shares_our_network, terminate
 
 MODULE: Final = "icshare.follower"
 LOG_FILE: Final = "follower.log"
@@ -73,10 +73,7 @@ class FollowerService:
 def _is_ours(pid: int) -> bool:
     """Tell whether a process is root's or ours, and in our network namespace, as far as the kernel tells us that."""
     try:
-        if Path(f"/proc/{pid}").stat().st_uid not in {0, os.geteuid()}:
-            return False
-        return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
-    except PermissionError:
-        return os.geteuid() != 0  # then it cannot be ended by mistake either
+        owner = Path(f"/proc/{pid}").stat().st_uid
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return owner in {0, os.geteuid()} and shares_our_network(pid)

@@ -11,8 +11,7 @@ from typing import Final
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.firewall_log import PID_FILE
-from icshare.host.processes import Process, find_process, terminate
-from icshare.host.service import shares_our_network
+from icshare.host.processes import Process, find_process, shares_our_network, terminate
 from icshare.plan.steps import digest
 
 _MODULE: Final = "icshare.host.firewall_log"

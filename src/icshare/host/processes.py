@@ -76,6 +76,22 @@ def is_alive(process: Process, *, proc: Path = PROC) -> bool:
     return state is not None and state.start == process.start and state.letter not in _DEAD
 
 
+def shares_our_network(pid: int) -> bool:
+    """Tell whether a process is in our network namespace.
+
+    Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very
+    same arguments. Without privilege the kernel does not tell, and then nothing can be ended by mistake either. To
+    root it does not tell in a container without CAP_SYS_PTRACE, where our dnsmasq is another account's, and of
+    processes outside of root's own user namespace, which it may not even signal: those are none of ours.
+    """
+    try:
+        return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
+    except PermissionError:
+        return os.geteuid() != 0 or _may_signal(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def terminate(process: Process, *, timeout_seconds: float) -> None:
     """End *process*: ask by SIGTERM, and kill it when *timeout_seconds* have passed. It is gone when this returns.
 
@@ -185,6 +201,14 @@ def _own_pid(proc: Path) -> int:
         return int((proc / "self").readlink().name)
     except (OSError, ValueError):
         return 0
+
+
+def _may_signal(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (PermissionError, ProcessLookupError):
+        return False
+    return True
 
 
 def _argv(pid: int, proc: Path) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from icshare.errors import HostError, IcshareError
 from icshare.host import command
 from icshare.host.privileges import is_mapped
-from icshare.host.processes import Process, find_processes, terminate
+from icshare.host.processes import Process, find_processes, shares_our_network, terminate
 from icshare.host.resolvers import RESOLV_CONF, direct_file
 from icshare.host.sockets import port_owners
 from icshare.plan.steps import digest
@@ -152,30 +152,6 @@ def account() -> str:
         if is_mapped("uid_map", entry.pw_uid):
             return name
     return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def shares_our_network(pid: int) -> bool:
-    """Tell whether a process is in our network namespace.
-
-    Another gateway on this machine, in a namespace or container with a /run of its own, has a dnsmasq with the very
-    same arguments. Without privilege the kernel does not tell, and then nothing can be ended by mistake either. To
-    root it does not tell in a container without CAP_SYS_PTRACE, where our dnsmasq is another account's, and of
-    processes outside of root's own user namespace, which it may not even signal: those are none of ours.
-    """
-    try:
-        return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
-    except PermissionError:
-        return os.geteuid() != 0 or _may_signal(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _may_signal(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (PermissionError, ProcessLookupError):
-        return False
-    return True
 
 
 def _reason(error: command.CommandError) -> str:

@@ -19,11 +19,10 @@ from icshare.errors import HostError
 from icshare.host.ethtool import DriverInfo, driver_info
 from icshare.host.linkowners import LinkOwners
 from icshare.host.netlink import NetlinkSocket
-from icshare.model.link import IfIndex, Link, LinkFacts
+from icshare.model.link import ARPHRD_ETHER, IfIndex, Link, LinkFacts
 from icshare.wire import nl80211
 from icshare.wire.nl80211 import WirelessInterface
 
-_ARPHRD_ETHER = 1
 _ARPHRD_PPP = 512
 _ARPHRD_SLIP = frozenset({256, 257, 258, 259, 264})
 _ARPHRD_MONITOR = frozenset({801, 802, 803})
@@ -114,7 +113,7 @@ def _facts_by_ioctl(link: Link, driver: Callable[[str], DriverInfo]) -> LinkFact
     info = driver(link.name)
     flags = None
     if link.kind == "tun":
-        flags = _IFF_TAP if info.bus == "tap" or link.type == _ARPHRD_ETHER else _IFF_TUN
+        flags = _IFF_TAP if info.bus == "tap" or link.type == ARPHRD_ETHER else _IFF_TUN
     return LinkFacts(
         devtype=link.kind if link.kind in _KINDS_WITH_DEVTYPE else _devtype_by_parent(link),
         driver="" if link.kind else info.driver,
@@ -152,7 +151,7 @@ def _with_procfs(link: Link, facts: LinkFacts, root: Path, owners: LinkOwners) -
         return replace(facts, tun_owner=owners.tun(link.name))
     if link.kind == "openvswitch":
         return replace(facts, switch=(root / "run" / "openvswitch" / f"{link.name}.mgmt").exists())
-    if link.type == _ARPHRD_ETHER and not link.kind and not facts.hardware:
+    if link.type == ARPHRD_ETHER and not link.kind and not facts.hardware:
         circuits = _read(root / "proc" / "net" / "atm" / "br2684")
         return replace(facts, atm=f"dev {link.name}:" in circuits)
     return facts
@@ -177,7 +176,7 @@ def _with_radio(
 
 
 def _may_be_wireless(link: Link) -> bool:
-    return link.type in _ARPHRD_MONITOR or (link.type == _ARPHRD_ETHER and not link.kind)
+    return link.type in _ARPHRD_MONITOR or (link.type == ARPHRD_ETHER and not link.kind)
 
 
 def _read(path: Path) -> str:

@@ -13,7 +13,16 @@ from icshare.model.names import MacAddress
 
 IfIndex = NewType("IfIndex", int)
 
+ARPHRD_ETHER = 1
+
 NUD_PERMANENT = 0x80
+
+RT_DEFAULT, RT_MAIN, RT_LOCAL = 253, 254, 255
+"""Routing tables that every host has."""
+
+RTN_UNICAST, RTN_LOCAL = 1, 2
+RTPROT_KERNEL = 2
+"""Origin of the routes that come and go with addresses."""
 
 IFF_UP = 0x1
 IFF_LOOPBACK = 0x8
@@ -133,6 +142,11 @@ class Link:
     def up(self) -> bool:
         """Administratively up (IFF_UP)."""
         return bool(self.flags & IFF_UP)
+
+    @property
+    def on_demand(self) -> bool:
+        """It stands, and dials when there is traffic."""
+        return self.facts.ppp is not None and self.facts.ppp.demand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

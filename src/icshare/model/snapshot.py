@@ -55,6 +55,12 @@ class Snapshot:
         """Return the link called *name*, None if there is none."""
         return next((link for link in self.links if link.name == name), None)
 
+    def standing_link(self, name: str) -> Link:
+        """Return the link called *name*, of which it is known that there is one."""
+        link = self.link(name)
+        assert link is not None, name
+        return link
+
     def link_by_index(self, index: IfIndex | None) -> Link | None:
         """Return the link with *index*, None if there is none."""
         return next((link for link in self.links if link.index == index), None)

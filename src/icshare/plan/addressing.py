@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from icshare.errors import ConflictError
+from icshare.model.link import RT_LOCAL
 from icshare.model.sharing import DEFAULT_SUBNET
 from icshare.model.snapshot import Snapshot
 from icshare.plan.wayout import is_wide
@@ -18,7 +19,6 @@ _POOLS = (
 """Where a free subnet is searched, most familiar first: RFC 1918 and, last, the shared space of RFC 6598."""
 
 _CANDIDATES_PER_POOL = 256
-_RT_LOCAL = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def occupied_networks(snapshot: Snapshot, *, ignore: Sequence[str] = ()) -> list
             found.setdefault(address.connected, f"address {address.interface} of {name}")
     for route in snapshot.routes:
         destination = route.destination
-        if not isinstance(destination, IPv4Network) or is_wide(destination) or route.table == _RT_LOCAL:
+        if not isinstance(destination, IPv4Network) or is_wide(destination) or route.table == RT_LOCAL:
             continue
         name = names.get(route.index, "") if route.index else ""
         if name not in ignore or not name:

@@ -13,9 +13,8 @@ import re
 from dataclasses import replace
 
 from icshare.model.connection import Characteristics, LinkClass, LinkOverride, MediaType
-from icshare.model.link import IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT, Link, PppFacts
+from icshare.model.link import ARPHRD_ETHER, IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT, Link, PppFacts
 
-ARPHRD_ETHER = 1
 ARPHRD_IEEE1394 = 24
 ARPHRD_INFINIBAND = 32
 ARPHRD_PPP = 512

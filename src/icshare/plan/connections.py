@@ -22,7 +22,7 @@ from icshare.model.connection import (
     Status,
     Verdict,
 )
-from icshare.model.link import IFF_LOOPBACK, IFF_RUNNING, Address, IfIndex, Link, PppFacts, Route
+from icshare.model.link import IFF_LOOPBACK, IFF_RUNNING, RT_MAIN, RTN_UNICAST, Address, IfIndex, Link, PppFacts, Route
 from icshare.model.names import is_interface_name
 from icshare.model.sharing import BRIDGE_NAME
 from icshare.plan.classify import classify
@@ -37,8 +37,6 @@ SHARABLE_MEDIA = frozenset(
 NOT_THERE = 0
 """Index of the highest link that is none: of what has to be dialled first. The kernel's begin with 1."""
 
-_RT_MAIN = 254
-_RTN_UNICAST = 1
 _IFA_LINK_LOCAL = IPv4Network("169.254.0.0/16")
 
 _TAKING_ALL = frozenset({"macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"})
@@ -180,7 +178,7 @@ def best_default(routes: Sequence[Route], links: Sequence[Link]) -> IfIndex | No
         candidates = [
             (route.metric, hop)
             for route in routes
-            if route.table == _RT_MAIN and route.type == _RTN_UNICAST and route.destination == default
+            if route.table == RT_MAIN and route.type == RTN_UNICAST and route.destination == default
             for hop in ((route.index,) if route.index is not None else route.nexthops[:1])
             if hop in known
         ]

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from icshare.model.connection import MediaType
-from icshare.model.link import Link, Route
+from icshare.model.link import RT_MAIN, Link, Route
 from icshare.model.sharing import Segment
 from icshare.model.snapshot import Snapshot
 from icshare.plan.classify import classify
 from icshare.plan.wayout import is_wide
-
-_RT_MAIN = 254
 
 
 def may_ask_here(public: Link, *, pinned: bool) -> bool:
@@ -51,7 +49,7 @@ def _specific(snapshot: Snapshot, server: IPv4Address) -> Route | None:
     found = [
         (route.destination.prefixlen, route)
         for route in snapshot.routes
-        if route.table == _RT_MAIN
+        if route.table == RT_MAIN
         and isinstance(route.destination, IPv4Network)
         and not is_wide(route.destination)
         and server in route.destination

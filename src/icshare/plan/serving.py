@@ -23,39 +23,47 @@ def set_country(wanted: AccessPoint | None, baseline: Snapshot) -> Iterator[AnyS
         yield s.SetCountry(country=wanted.country, previous=previous)
 
 
-def make_link(placement: Placement, baseline: Snapshot) -> Iterator[AnyStep]:
+def make_access_point_link(
+    wanted: AccessPoint | None, segment: Segment, baseline: Snapshot, profile: UUID
+) -> Iterator[AnyStep]:
+    """Make the link of a segment's access point, if it has one, and have NetworkManager serve there, if it is to.
+
+    Args:
+        wanted: What is asked for.
+        segment: The segment.
+        baseline: The host as it would be without us.
+        profile: Identity of NetworkManager's profile.
+    """
+    placement = segment.access_point
+    if wanted is None or placement is None:
+        return
+    yield from _link_of_the_type(placement, baseline)
+    if placement.networkmanager:
+        text = profile_text(
+            Profile(
+                uuid=profile,
+                interface=placement.interface,
+                ssid=wanted.ssid,
+                band=placement.channel.band,
+                channel=placement.channel.number,
+                hidden=wanted.hidden,
+                isolated=wanted.isolated,
+            )
+        )
+        yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True)
+
+
+def _link_of_the_type(placement: Placement, baseline: Snapshot) -> Iterator[AnyStep]:
     """Make the link, or make the one that was named of the type for access points."""
     if placement.made:
         yield s.CreateAccessPointLink(
             name=placement.interface, radio=placement.radio, networkmanager=placement.networkmanager
         )
         return
-    link = baseline.link(placement.interface)
-    assert link is not None, "the access point was placed on it"
+    link = baseline.standing_link(placement.interface)
     kind = link.facts.wireless_type or InterfaceType.STATION
     if kind != InterfaceType.AP and not placement.networkmanager:  # which does that as well
-        ref = LinkRef(placement.interface, link.index)
-        yield s.SetInterfaceType(link=ref, type=InterfaceType.AP, previous=kind, up=link.up)
-
-
-def serve_by_networkmanager(
-    wanted: AccessPoint | None, placement: Placement | None, profile: UUID
-) -> Iterator[AnyStep]:
-    """Have NetworkManager serve, if it is to; *profile* is the identity of its profile."""
-    if wanted is None or placement is None or not placement.networkmanager:
-        return
-    text = profile_text(
-        Profile(
-            uuid=profile,
-            interface=placement.interface,
-            ssid=wanted.ssid,
-            band=placement.channel.band,
-            channel=placement.channel.number,
-            hidden=wanted.hidden,
-            isolated=wanted.isolated,
-        )
-    )
-    yield s.StartAccessPoint(link=placement.interface, text=text, secret=wanted.secret, networkmanager=True)
+        yield s.SetInterfaceType(link=LinkRef.to(link), type=InterfaceType.AP, previous=kind, up=link.up)
 
 
 def serve_by_hostapd(wanted: AccessPoint | None, segment: Segment, baseline: Snapshot) -> Iterator[AnyStep]:

@@ -9,14 +9,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from icshare.model.link import IFF_UP, NUD_PERMANENT, Address, IfIndex, Link, LinkFacts, Neighbour, Route, Rule
+from icshare.model.link import (
+    IFF_UP,
+    NUD_PERMANENT,
+    RTPROT_KERNEL,
+    Address,
+    IfIndex,
+    Link,
+    LinkFacts,
+    Neighbour,
+    Route,
+    Rule,
+)
 from icshare.model.names import MacAddress
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import InterfaceType, is_ap_link
 from icshare.plan import steps as s
 from icshare.plan.steps import AnyStep, LinkRef
 
-_RTPROT_KERNEL = 2
 _IPV4 = 4
 
 
@@ -233,7 +243,7 @@ def _add_address(snapshot: Snapshot, step: s.AddAddress) -> Snapshot:
     addresses = (*before, address, *(one for one in snapshot.addresses if one.index > link.index))
     if secondary:
         return replace(snapshot, addresses=addresses)
-    route = Route(destination=network, index=link.index, protocol=_RTPROT_KERNEL)
+    route = Route(destination=network, index=link.index, protocol=RTPROT_KERNEL)
     return replace(snapshot, addresses=addresses, routes=(*snapshot.routes, route))
 
 
@@ -250,7 +260,7 @@ def _remove_address(snapshot: Snapshot, step: s.RemoveAddress) -> Snapshot:
         route
         for route in snapshot.routes
         if shared
-        or not (route.index == link.index and route.protocol == _RTPROT_KERNEL and route.destination == gone.connected)
+        or not (route.index == link.index and route.protocol == RTPROT_KERNEL and route.destination == gone.connected)
     )
     return replace(snapshot, addresses=kept, routes=routes)
 

@@ -7,14 +7,13 @@ from ipaddress import IPv4Address, IPv4Network
 from icshare.errors import InvalidRequestError, RefusedError
 from icshare.model.connection import Connection, Verdict
 from icshare.model.leasing import leasable, lease_pool
+from icshare.model.link import ARPHRD_ETHER
 from icshare.model.names import MacAddress
 from icshare.model.sharing import BRIDGE_NAME, Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import Placement
 from icshare.plan import accesspoint
 from icshare.plan.accesspoint import ChannelsIn, unknown_country
-
-_ARPHRD_ETHER = 1
 
 
 class Problem(StrEnum):
@@ -113,7 +112,7 @@ def _has_ethernet(sharing: Sharing, baseline: Snapshot) -> bool:
     if sharing.access_point is not None:
         return True
     links = [baseline.link(name) for name in sharing.privates]
-    return any(link is not None and link.type == _ARPHRD_ETHER for link in links)
+    return any(link is not None and link.type == ARPHRD_ETHER for link in links)
 
 
 def dhcp_problems(sharing: Sharing, network: IPv4Network) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network
 
-from icshare.model.link import IFF_POINTOPOINT, Link, Route
+from icshare.model.link import IFF_POINTOPOINT, RT_DEFAULT, RT_LOCAL, RT_MAIN, RTN_UNICAST, Link, Route
 from icshare.model.snapshot import Snapshot
 
 WIDEST = 7
@@ -10,11 +10,6 @@ WIDEST = 7
 halves (0.0.0.0/1, 128.0.0.0/1) or smaller pieces; the widest network that somebody can have, 10.0.0.0/8, is longer."""
 
 DEFAULT = IPv4Network("0.0.0.0/0")
-
-_RT_DEFAULT = 253
-_RT_MAIN = 254
-_RT_LOCAL = 255
-_RTN_UNICAST = 1
 
 
 def way_out(baseline: Snapshot, public: Link) -> Route | None:
@@ -47,19 +42,19 @@ def way_out(baseline: Snapshot, public: Link) -> Route | None:
 def _by_rules(baseline: Snapshot) -> list[Route]:
     """Return the wide routes that rules for packets of all kinds lead to, in other tables than the ordinary ones."""
     tables = {rule.table for rule in baseline.rules if rule.family == 4 and not rule.iif and not rule.selective} - {
-        _RT_DEFAULT,
-        _RT_MAIN,
-        _RT_LOCAL,
+        RT_DEFAULT,
+        RT_MAIN,
+        RT_LOCAL,
     }
     return [
         route
         for route in baseline.routes
-        if route.table in tables and route.type == _RTN_UNICAST and is_wide(route.destination)
+        if route.table in tables and route.type == RTN_UNICAST and is_wide(route.destination)
     ]
 
 
 def _is_way_out(route: Route) -> bool:
-    return route.table == _RT_MAIN and route.type == _RTN_UNICAST and is_wide(route.destination)
+    return route.table == RT_MAIN and route.type == RTN_UNICAST and is_wide(route.destination)
 
 
 def is_wide(destination: IPv4Network | IPv6Network) -> bool:

@@ -10,7 +10,7 @@ Source:
 from ipaddress import IPv4Interface, IPv6Interface
 from struct import Struct
 
-from icshare.model.link import IFF_UP, Address, IfIndex, Neighbour, Route, Rule
+from icshare.model.link import IFF_UP, RTN_LOCAL, RTN_UNICAST, Address, IfIndex, Neighbour, Route, Rule
 from icshare.model.names import InterfaceName, MacAddress
 from icshare.wire import rtnetlink as rt
 from icshare.wire.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request, attribute, nested, text, u8, u32
@@ -18,7 +18,6 @@ from icshare.wire.rtreplay import address_key, address_payload, neighbour_payloa
 
 IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 1, 5, 23
 
-RTN_UNICAST, RTN_LOCAL = 1, 2
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST = 0, 253, 254
 
 FR_ACT_TO_TBL, FR_ACT_UNREACHABLE = 1, 7

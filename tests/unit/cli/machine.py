@@ -13,7 +13,7 @@ from icshare.api import SharingStatus
 from icshare.cli.program import main
 from icshare.cli.session import Session
 from icshare.control.keys import Keys
-from icshare.engine import Engine, Outcome, Progress, Proposal
+from icshare.engine import Engine, Outcome, Proposal
 from icshare.errors import AlreadyExistsError, GoneError, IcshareError
 from icshare.model.client import Client
 from icshare.model.connection import Characteristics, Connection, Role
@@ -23,6 +23,7 @@ from icshare.model.names import interface_name
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import AccessPoint, Passphrase, Ssid, passphrase
+from icshare.ports import Progress
 from icshare.testing import FakeHost, FakeJournal
 
 NOW = 1_800_000_000.0

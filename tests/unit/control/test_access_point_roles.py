@@ -8,7 +8,7 @@ import pytest
 from tests.hosts import connections_of, settled, snapshot
 from tests.unit.control.test_roles import Machine, Mappings
 
-from icshare.engine import Engine, silent
+from icshare.engine import Engine
 from icshare.errors import GoneError, PolicyError, RefusedError
 from icshare.model.names import InterfaceName
 from icshare.model.settings import Policy, Settings
@@ -17,6 +17,7 @@ from icshare.model.state import Designation
 from icshare.model.wifi import AccessPoint, Ssid
 from icshare.plan.connections import guid_of_name
 from icshare.plan.steps import StartAccessPoint
+from icshare.ports import silent
 from icshare.testing import FakeHost
 
 HOST = snapshot(

@@ -17,6 +17,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.plan.connections import peer_guid
 from icshare.plan.designated import judge
 from icshare.plan.dialling import Behalf, Call, OnDemand
+from icshare.ports import silent
 
 WAITING = OnDemand(idle_seconds=60)
 
@@ -116,10 +117,6 @@ def dialer() -> FakeDialer:
 @pytest.fixture
 def dialling(dialer: FakeDialer) -> Dialling:
     return Dialling(dialer, dialer.look)
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
 
 
 def test_connecting_twice_dials_once(dialling: Dialling, dialer: FakeDialer) -> None:

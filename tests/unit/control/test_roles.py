@@ -11,7 +11,7 @@ import pytest
 from tests.hosts import connections_of, settled, snapshot
 
 from icshare.control.roles import Roles
-from icshare.engine import Engine, silent
+from icshare.engine import Engine
 from icshare.errors import ConflictError, GoneError, HostError, PolicyError, PrivilegeError, RefusedError
 from icshare.model.connection import Connection
 from icshare.model.firewall import FirewallOptions, IcmpOption
@@ -24,6 +24,7 @@ from icshare.plan.statebook import Book
 from icshare.plan.staterecords import Fact, Mapped, Protected
 from icshare.plan.steps import LoadRuleset
 from icshare.plan.transition import rewind
+from icshare.ports import silent
 from icshare.testing import FakeHost, FakeJournal
 
 LINKS: list[dict[str, Any]] = [

@@ -15,7 +15,8 @@ from icshare.model.names import InterfaceName, MacAddress
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import AccessPoint, Country, Ssid
-from icshare.plan.planner import Plan, Present, make_plan
+from icshare.plan.planner import Plan, make_plan
+from icshare.plan.segments import Present
 from icshare.plan.steps import (
     AddAddress,
     AddRoute,

@@ -1,11 +1,13 @@
 """What every step is, and how it names a link."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
+from icshare.model.link import Link
 from icshare.model.names import InterfaceName
+from icshare.model.snapshot import Snapshot
 
 # A journal is decoded with these limits: what lies outside of them was not written by us. (\Z: $ lets a newline pass.)
 _Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -42,6 +44,17 @@ class LinkRef(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: InterfaceName
     index: _Index = 0
+
+    @classmethod
+    def to(cls, link: Link) -> Self:
+        """Return the reference to a link that is there."""
+        return cls(InterfaceName(link.name), link.index)
+
+    @classmethod
+    def called(cls, name: InterfaceName, snapshot: Snapshot) -> Self:
+        """Return the reference to the link with a name; that of one that is not there goes by its name."""
+        link = snapshot.link(name)
+        return cls(name) if link is None else cls.to(link)
 
     @property
     def key(self) -> str:
