@@ -23,6 +23,7 @@ from typing import Final, Protocol
 
 from icshare.errors import ConflictError, HostError, IcshareError, NotSupportedError
 from icshare.host import command
+from icshare.host.lockdir import denied
 from icshare.host.processes import Process, find_processes, owner, terminate
 from icshare.host.service import shares_our_network
 from icshare.model.names import InterfaceName
@@ -141,7 +142,7 @@ class AccessPointService:
         """Serve as *step* says, in place of what is served now; clients can join when this returns.
 
         Raises:
-            HostError: It does not start; the message has the reason.
+            HostError: It does not start, or its files cannot be written; the message has the reason.
             NotSupportedError: hostapd is not installed, or cannot do what it has to.
             ConflictError: The passphrase is not kept here.
         """
@@ -182,10 +183,13 @@ class AccessPointService:
         )
 
     def _write(self, path: Path, text: str) -> None:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise denied(error, path, "written") from error
 
     def _await_enabled(self, link: InterfaceName) -> None:
         """Wait until hostapd says that the access point is up.

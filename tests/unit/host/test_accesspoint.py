@@ -9,6 +9,7 @@ from icshare.errors import ConflictError, HostError, NotSupportedError
 from icshare.host import command
 from icshare.host.accesspoint import AccessPointService, NoPassphrases, refusal
 from icshare.model.names import InterfaceName
+from icshare.model.wifi import Passphrase, passphrase
 from icshare.plan.steps import StartAccessPoint
 
 WLAN = InterfaceName("wlan0")
@@ -52,6 +53,20 @@ def test_without_its_passphrase_nothing_is_begun(tmp_path: Path) -> None:
         with pytest.raises(ConflictError, match="not kept on this machine any more"):
             act(STEP)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_takes_no_file_is_an_error_of_the_machine(tmp_path: Path) -> None:
+    """It was a bare OSError, a bug to the command line, and the end of a rollback half-way."""
+    service = AccessPointService(tmp_path / "gone", Words())
+    with pytest.raises(HostError, match="cannot be written: No such file"):
+        service.start(STEP)
+
+
+class Words:
+    """Keeps one passphrase."""
+
+    def find(self, secret: str) -> Passphrase | None:  # noqa: ARG002 (the protocol's signature)
+        return passphrase("correct horse battery")
 
 
 @pytest.mark.parametrize(
