@@ -1,7 +1,7 @@
 """What people and programs do to a sharing behind its back: it is told, it is repaired, and stop leaves nothing."""
 
 import pytest
-from tests.netns.gateway import assert_unchanged, document, icshare_command, output, page, settled, share
+from tests.netns.gateway import assert_unchanged, document, icshare_command, output, page, settled, share, udhcpc
 
 from icshare.lab import GATEWAY, Lab
 from icshare.lab.traces import Traces
@@ -42,6 +42,17 @@ def test_what_is_broken_behind_our_back_is_told_and_repaired_by_sharing_again(la
     output(lab, GATEWAY, *attack.split())
     document(lab, "stop")
     assert_unchanged(lab, before)
+
+
+def test_after_the_bridge_was_deleted_sharing_again_gives_addresses_again(lab: Lab) -> None:
+    """Our DHCP server stayed bound to the bridge that was gone, deaf, while everybody was told that it served."""
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, "ip", "link", "delete", "ics-br0")
+    assert "dnsmasq does not run, or for a link that is gone" in failures(lab)
+    share(lab, "wan0", "lan0", "lan1")
+    udhcpc(lab, "c0")
+    assert document(lab, "share", "wan0", "lan0", "lan1")["changes"] == []
+    document(lab, "stop")
 
 
 def test_a_port_of_the_bridge_that_is_gone_is_told(lab: Lab) -> None:

@@ -208,6 +208,26 @@ def _die(moment: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_what_others_take_away_is_mended_by_sharing_again(air: Air) -> None:
+    """A hostapd whose link was deleted stayed, for the one that served: to share again failed, time after time."""
+    gateway, (guest, _) = air.gateway, air.stations
+    share = air.share("eth0", "wlan0")
+    gateway.document(*share)
+    (serving,) = [one["interface"] for one in gateway.document("list")["connections"] if one["role"] == "private"]
+    gateway.run("iw", "dev", serving, "del")
+    gateway.run("iw", "phy", "apgw", "interface", "add", serving, "type", "__ap")  # as of one killed while mending
+    assert gateway.icshare("status").returncode == 1
+    gateway.document(*share)
+    gateway.run("iw", "dev", serving, "del")
+    gateway.document(*share)
+    assert gateway.document(*share)["changes"] == []
+    join(guest, *WPA2)
+    lease(guest, "wlan0")
+    gateway.document("stop")
+    assert "type AP" not in air.wireless()
+    assert "hostapd" not in gateway.run("ss", "-xlp").stdout
+
+
 def test_a_link_becomes_an_access_point_itself_and_a_station_again(air: Air) -> None:
     gateway, (guest, _) = air.gateway, air.stations
     gateway.ip("link", "set", "wlan0", "up")

@@ -18,9 +18,10 @@ def run() -> None:
     from icshare.cli.session import Session
 
     with ExitStack() as opened:
-        for name in ("stdout", "stderr"):
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their descriptors
             if getattr(sys, name) is None:  # closed by who started us
-                setattr(sys, name, opened.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
+                setattr(sys, name, opened.enter_context(Path(os.devnull).open(mode, encoding="utf-8")))
+        for name in ("stdout", "stderr"):
             getattr(sys, name).reconfigure(errors="backslashreplace")
         session = Session(terminal=sys.stdout.isatty(), interactive=sys.stderr.isatty())
         status = main(sys.argv[1:], session)

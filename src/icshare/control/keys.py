@@ -1,10 +1,12 @@
 """Which passphrase an access point gets: the one given, the one its network has had, or a new one.
 
-A passphrase is kept before the sharing that needs it, and forgotten again when that comes to nothing.
+A passphrase is kept before the sharing that needs it, and forgotten again when that comes to nothing. Sharings that
+take one are made in turn, from the look at what is kept to the note that it is in use: of two at once that give one
+network two passphrases, the one that is done first would forget that of the other.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -18,6 +20,13 @@ NOT_KEPT = "0" * 16
 
 class Passphrases(Protocol):
     """The passphrases on disk."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait until nobody else makes a sharing with one, and keep others from it for the block. Errors as for `find`.
+
+        The other changes are to be made in such a block.
+        """
+        ...
 
     def find(self, secret: str) -> Passphrase | None:
         """Return a passphrase by its secret, None when it is not kept.
@@ -104,6 +113,10 @@ class Keys:
             IcshareError: Passphrases cannot be read or kept.
         """
         self._require_admin()
+        with self._kept.turn():
+            yield from self._take(name, given)
+
+    def _take(self, name: Ssid, given: Passphrase | None) -> Iterator[Key]:
         key = self._known(name, given)
         if key is None:
             words = given or self._generate()

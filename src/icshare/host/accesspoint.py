@@ -1,8 +1,11 @@
 """Our hostapd: started, found again by any later process, stopped.
 
-As with dnsmasq (`service`), the configuration file's name carries what it is the configuration of, and stands in the
-process's own argument list. The file holds the passphrase, so only root may read it, and it is written by nobody but
-`AccessPointService.start`: what is planned and put on record has no passphrase in it.
+As with dnsmasq (`service`), the configuration file's name carries what it is the configuration of, and its link, and
+stands in the process's own argument list. The file holds the passphrase, so only root may read it, and it is written by
+nobody but `AccessPointService.start`: what is planned and put on record has no passphrase in it.
+
+A hostapd whose link has been deleted stays, and serves nobody, also when there is a link of that name again. So what
+counts is that its link serves; else it is started anew.
 
 hostapd goes into the background before it serves: it may have to wait for the kernel first. So its control socket is
 asked, which also tells when there is news.
@@ -13,13 +16,15 @@ import re
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, Protocol
 
 from icshare.errors import ConflictError, HostError, IcshareError, NotSupportedError
 from icshare.host import command
-from icshare.host.processes import Process, find_processes, shares_our_network, terminate
+from icshare.host.lockdir import denied
+from icshare.host.processes import Process, find_processes, owner, shares_our_network, terminate
 from icshare.model.names import InterfaceName
 from icshare.model.wifi import Passphrase
 from icshare.plan.steps import StartAccessPoint
@@ -27,6 +32,9 @@ from icshare.plan.steps import StartAccessPoint
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _CONTROL_BYTES: Final = 8192
+
+_ARGUMENTS: Final = 7
+"""How many our hostapd has; see `AccessPointService.start`."""
 
 _ENABLED: Final = re.compile(r"^<\d>AP-ENABLED|^state=ENABLED$", re.MULTILINE)
 _DISABLED: Final = re.compile(r"^<\d>(AP-DISABLED|INTERFACE-DISABLED|AP-TERMINATING)|^state=DISABLED$", re.MULTILINE)
@@ -93,14 +101,30 @@ class AccessPointService:
         self._pid = directory / "hostapd.pid"
         self._log = directory / "hostapd.log"
 
-    def running(self) -> str | None:
-        """Return what it runs with (`StartAccessPoint.version`), None when it does not run."""
-        return next((self._version(process) for process in self.processes()), None)
+    def running(self, serving: AbstractSet[str]) -> str | None:
+        """Return what it runs with (`StartAccessPoint.version`), None when it does not run, or does not serve.
+
+        Args:
+            serving: The links that are access points and on a channel.
+        """
+        found = (self._served(process) for process in self.processes())
+        return next((version for link, version in found if link in serving), None)
 
     def processes(self) -> tuple[Process, ...]:
-        """Return the processes of our hostapd."""
-        found = find_processes(lambda argv: len(argv) > 2 and argv[1] == "-B" and argv[-1].startswith(self._prefix))
-        return tuple(process for process in found if shares_our_network(process.pid))
+        """Return the processes of our hostapd: anybody may give arguments like its own to a program of theirs."""
+        return tuple(
+            process
+            for process in find_processes(self._is_ours)
+            if owner(process.pid) in {0, os.geteuid()} and shares_our_network(process.pid)
+        )
+
+    def _is_ours(self, argv: Sequence[str]) -> bool:
+        return (
+            len(argv) == _ARGUMENTS
+            and Path(argv[0]).name == "hostapd"
+            and argv[1] == "-B"
+            and argv[-1].startswith(self._prefix)
+        )
 
     def check(self, step: StartAccessPoint) -> None:
         """Check that hostapd is there, if it is needed, and that the passphrase is known, before anything is changed.
@@ -117,13 +141,11 @@ class AccessPointService:
         """Serve as *step* says, in place of what is served now; clients can join when this returns.
 
         Raises:
-            HostError: It does not start; the message has the reason.
+            HostError: It does not start, or its files cannot be written; the message has the reason.
             NotSupportedError: hostapd is not installed, or cannot do what it has to.
             ConflictError: The passphrase is not kept here.
         """
-        path = self._path(step.version)
-        if self.running() == step.version and path.exists():
-            return
+        path = self._directory / f"hostapd-{step.link}-{step.version}.conf"
         passphrase = self._passphrase(step.secret)
         self._end()
         self._write(path, self._whole(step.text, passphrase))
@@ -160,10 +182,13 @@ class AccessPointService:
         )
 
     def _write(self, path: Path, text: str) -> None:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise denied(error, path, "written") from error
 
     def _await_enabled(self, link: InterfaceName) -> None:
         """Wait until hostapd says that the access point is up.
@@ -206,11 +231,10 @@ class AccessPointService:
                 path.unlink(missing_ok=True)
             self._control.rmdir()
 
-    def _path(self, version: str) -> Path:
-        return self._directory / f"hostapd-{version}.conf"
-
-    def _version(self, process: Process) -> str:
-        return process.argv[-1].removeprefix(self._prefix).removesuffix(".conf")
+    def _served(self, process: Process) -> tuple[str, str]:
+        """Return the link that a process of ours serves on, and what it runs with."""
+        link, _, version = process.argv[-1].removeprefix(self._prefix).removesuffix(".conf").rpartition("-")
+        return link, version
 
 
 def _messages(control: socket.socket, deadline: float) -> Iterator[str]:

@@ -163,7 +163,7 @@ def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment
 
 def _dns(sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
     if service.running() is None:
-        yield _failed("dns", "dnsmasq does not run", _AGAIN)
+        yield _failed("dns", "dnsmasq does not run, or for a link that is gone", _AGAIN)
         return
     name = f"gateway.{sharing.dns.domain}"
     for segment in segments:

@@ -109,7 +109,7 @@ class LinuxHost:
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
                 service=self._service.running(),
-                access_point=self._serving(wireless=wireless),
+                access_point=self._serving(links) if wireless else None,
                 radios=radios,
                 managed=managed_links() if wireless else frozenset(),
                 country=country,
@@ -117,10 +117,13 @@ class LinuxHost:
                 boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
             )
 
-    def _serving(self, *, wireless: bool) -> str | None:
+    def _serving(self, links: Sequence[Link]) -> str | None:
         """Return the version of the access point in force, None when there is none."""
-        own = self._access_point.running()
-        return own if own is not None or not wireless else self._networkmanager.running()
+        serving = {
+            one.name for one in links if one.facts.wireless_type == InterfaceType.AP and one.facts.frequency is not None
+        }
+        own = self._access_point.running(serving)
+        return own if own is not None else self._networkmanager.running()
 
     def addresses_of(self, name: str) -> tuple[IPv4Address, ...]:
         """Return the IPv4 addresses of a link, () when it is gone.

@@ -25,15 +25,16 @@ class LockedDirectory:
         lock_path: Its lock file.
     """
 
-    def __init__(self, path: Path, variable: str) -> None:
+    def __init__(self, path: Path, variable: str, lock: str = "lock") -> None:
         """Take the place; nothing is made yet.
 
         Args:
             path: Where it is.
             variable: Environment variable that names it, for hints.
+            lock: Name of the lock file: that of all that lies there, or of a part that has a lock of its own.
         """
         self.path = path
-        self.lock_path = path / "lock"
+        self.lock_path = path / lock
         self._hint = f"check {variable}"
         self._other = f"remove it, or name another with {variable}"
 

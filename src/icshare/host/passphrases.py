@@ -5,14 +5,15 @@ state, the journal, plans and errors may be read by everybody.
 
 A passphrase is kept before the sharing that needs it is brought into force, and *settled* when it is; then the earlier
 ones of the same network are forgotten. One that is not settled belongs to a sharing that is being made, or to one that
-was killed in the middle.
+was killed in the middle; as sharings are made in turn, it is clear which.
 """
 
 import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -20,7 +21,7 @@ from typing import TextIO
 import msgspec
 
 from icshare.errors import ConflictError, HostError, InvalidRequestError, PrivilegeError
-from icshare.host.lockdir import denied
+from icshare.host.lockdir import LockedDirectory, denied
 from icshare.host.store import StateStore
 from icshare.model.wifi import Passphrase, Ssid, passphrase, ssid
 
@@ -102,6 +103,27 @@ class PassphraseStore:
         self._state = StateStore(state_directory)
         self._directory = state_directory
         self._path = state_directory / "passphrases"
+        self._queue = LockedDirectory(state_directory, "ICSHARE_STATE_DIR", "passphrases.lock")
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until nobody else makes a sharing with a passphrase from here, and keep others from it for the block.
+
+        It is another lock than that of the state, and comes before it: the sharing in the block takes that one.
+
+        Raises:
+            PrivilegeError: The state directory cannot be made or written.
+            ConflictError: It is not ours alone.
+            HostError: It cannot be made for another reason.
+        """
+        descriptor = self._queue.take()
+        try:
+            yield
+        finally:
+            try:
+                self._queue.remove()
+            finally:
+                os.close(descriptor)
 
     def find(self, secret: str) -> Passphrase | None:
         """Return the passphrase that *secret* names, None when it is not kept here.

@@ -169,6 +169,21 @@ def program_name(pid: int, proc: Path = PROC) -> str | None:
         return None
 
 
+def owner(pid: int, proc: Path = PROC) -> int | None:
+    """Return the effective user id of a process, None when it is gone.
+
+    Not that of its directory: there the kernel puts root in place of whoever has made a process undumpable.
+
+    Source:
+        proc(5), /proc/pid/status, and the ownership of /proc/pid.
+    """
+    try:
+        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return next((int(line.split()[2]) for line in status.splitlines() if line.startswith("Uid:")), None)
+
+
 def own_capabilities(kind: str = "Eff") -> int:
     """Return the capabilities of this process as bits by their numbers: effective ("Eff") or permitted ("Prm") ones.
 

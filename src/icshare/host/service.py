@@ -3,6 +3,9 @@
 The configuration file's name carries its digest, and stands in the process's own argument list. So whoever looks finds
 our server, knows which configuration it serves, and never takes another dnsmasq for ours.
 
+With one link to serve, dnsmasq takes DHCP from that alone, by a socket that is bound to it for good: when the link is
+deleted and there is one of its name again, it hears nothing. So that counts as not running, and it is started anew.
+
 It runs as a user of its own: a number that no account has. So the ruleset and policy routing can tell its questions
 from those of every other program, another dnsmasq included, and keep them on the public connection. What it needs of
 root's powers it is given, and dnsmasq, not being root, asks for no more (ADR 0023).
@@ -18,7 +21,7 @@ from icshare.host import command
 from icshare.host.privileges import is_mapped
 from icshare.host.processes import Process, find_processes, shares_our_network, terminate
 from icshare.host.resolvers import RESOLV_CONF, direct_file
-from icshare.host.sockets import port_owners
+from icshare.host.sockets import is_deaf, port_owners
 from icshare.plan.steps import digest
 from icshare.render.dnsmasq import ServiceFiles
 
@@ -66,8 +69,8 @@ class Service:
         return self._directory / "dnsmasq.leases"
 
     def running(self) -> str | None:
-        """Return the digest of the configuration that it serves, None when it does not run."""
-        return next((self._digest(process) for process in self.processes()), None)
+        """Return the digest of the configuration that it serves, None when it does not run, or hears nobody."""
+        return next((self._digest(process) for process in self.processes() if not is_deaf(process.pid)), None)
 
     def processes(self) -> tuple[Process, ...]:
         """Return the processes of our dnsmasq."""

@@ -94,6 +94,24 @@ class _Socket:
 
 def bound_devices(protocol: Transport) -> dict[int, str]:
     """Return the link's name by the inode of each socket that is bound to one; empty where the kernel cannot tell."""
+    indices = _bound_links(protocol)
+    names = dict(socket.if_nameindex())
+    return {inode: names[index] for inode, index in indices.items() if index in names}
+
+
+def is_deaf(pid: int) -> bool:
+    """Tell whether a process has a UDP socket that hears one link alone, which is gone; another of its name is another.
+
+    Of a process that keeps its descriptors secret from us: no.
+    """
+    indices = _bound_links("udp")
+    present = {index for index, _ in socket.if_nameindex()}  # asked later: what came meanwhile is there
+    gone = {f"socket:[{inode}]" for inode, index in indices.items() if index not in present}
+    return bool(gone) and not gone.isdisjoint(_descriptors(PROC / str(pid) / "fd"))
+
+
+def _bound_links(protocol: Transport) -> dict[int, int]:
+    """Return the link's index by the inode of each socket that is bound to one; empty where the kernel cannot tell."""
     number = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}[protocol]
     indices: dict[int, int] = {}
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -110,8 +128,7 @@ def bound_devices(protocol: Transport) -> dict[int, str]:
         except OSError as error:
             if error.errno not in {errno.EPROTONOSUPPORT, errno.ENOENT, errno.EPERM, errno.EACCES, None}:
                 raise
-    names = dict(socket.if_nameindex())
-    return {inode: names[index] for inode, index in indices.items() if index in names}
+    return indices
 
 
 def port_owners(

@@ -1,7 +1,8 @@
 """A command line to test: the real engine on a fake host, streams that keep what is printed, a clock that stands."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -163,12 +164,24 @@ class FakePassphrases:
         kept: Network and passphrase, by secret.
         settled: Secrets that are in use.
         failure: What reading them raises, None for nothing.
+        busy: Somebody makes a sharing with one.
     """
 
     kept: dict[str, tuple[Ssid, Passphrase]] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     failure: IcshareError | None = None
+    busy: bool = False
     _last: int = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Refuse whoever would have to wait for ever."""
+        assert not self.busy
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
 
     def find(self, secret: str) -> Passphrase | None:
         """Return a passphrase."""

@@ -85,6 +85,16 @@ def test_closed_streams_are_no_bug() -> None:
     assert command.run(shell, env=ENVIRONMENT, check=False).returncode == 0
 
 
+def test_a_closed_standard_input_holds_no_passphrase() -> None:
+    """Python gives no stream for it, which ended in a traceback."""
+    words = ("share", "eth0", "wlan0", "--ssid", "home", "--passphrase-file", "-")
+    done = command.run(["sh", "-c", '"$@" <&-', "sh", *ICSHARE, *words], env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr.partition(":")[2].partition(":")[0]) == (
+        2,
+        " the first line of standard input is no passphrase",
+    )
+
+
 def _printed_into(stdout: IO[bytes], *arguments: str) -> tuple[int, str]:
     with command.start([*ICSHARE, *arguments], env=ENVIRONMENT, stdout=stdout, stderr=command.PIPE) as process:
         assert process.stderr is not None

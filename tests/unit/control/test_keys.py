@@ -32,6 +32,7 @@ class World:
         """Share, and return where the passphrase is from."""
         with self.keys.taken(name, given) as key:
             assert self.kept.find(key.secret) == key.passphrase
+            assert self.kept.busy, "nobody else makes a sharing meanwhile"
             self.in_force = AccessPoint(interface=interface_name("wlan0"), ssid=name, secret=key.secret)
         return key.origin
 

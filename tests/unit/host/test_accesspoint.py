@@ -1,12 +1,15 @@
 """What can be said of our hostapd where none runs; that it serves is shown in the virtual machine."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from icshare.errors import ConflictError, HostError, NotSupportedError
+from icshare.host import command
 from icshare.host.accesspoint import AccessPointService, NoPassphrases, refusal
 from icshare.model.names import InterfaceName
+from icshare.model.wifi import Passphrase, passphrase
 from icshare.plan.steps import StartAccessPoint
 
 WLAN = InterfaceName("wlan0")
@@ -15,7 +18,7 @@ STEP = StartAccessPoint(link=WLAN, text="interface=wlan0\n", secret="0123456789a
 
 def test_where_nothing_runs_nothing_is_found_and_ending_it_is_no_error(tmp_path: Path) -> None:
     service = AccessPointService(tmp_path, NoPassphrases())
-    assert service.running() is None
+    assert service.running({"wlan0"}) is None
     (tmp_path / "hostapd").mkdir()
     (tmp_path / "hostapd" / "wlan0").touch()
     for name in ("hostapd-0123456789abcdef.conf", "hostapd.pid", "hostapd.log"):
@@ -24,12 +27,46 @@ def test_where_nothing_runs_nothing_is_found_and_ending_it_is_no_error(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "ours"), [("hostapd", True), ("less", False)])
+def test_what_only_has_arguments_like_ours_is_left_alone(tmp_path: Path, name: str, ours: bool) -> None:
+    """``less -B`` with the configuration was taken for our hostapd, and ended by the next stop."""
+    service = AccessPointService(tmp_path, NoPassphrases())
+    path = tmp_path / "hostapd-ics-ap0-0123456789abcdef.conf"
+    path.write_text("import time\nprint(flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    program = tmp_path / name
+    program.symlink_to(sys.executable)
+    process = command.start([str(program), "-B", "-P", "-s", "-u", "-E", str(path)], stdout=command.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        assert service.running({"ics-ap0"}) == ("0123456789abcdef" if ours else None)
+        assert service.running({"wlan0"}) is None
+        service.stop()
+        assert (process.poll() is None) != ours
+    finally:
+        command.end(process)
+
+
 def test_without_its_passphrase_nothing_is_begun(tmp_path: Path) -> None:
     service = AccessPointService(tmp_path, NoPassphrases())
     for act in (service.check, service.start):
         with pytest.raises(ConflictError, match="not kept on this machine any more"):
             act(STEP)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_takes_no_file_is_an_error_of_the_machine(tmp_path: Path) -> None:
+    """It was a bare OSError, a bug to the command line, and the end of a rollback half-way."""
+    service = AccessPointService(tmp_path / "gone", Words())
+    with pytest.raises(HostError, match="cannot be written: No such file"):
+        service.start(STEP)
+
+
+class Words:
+    """Keeps one passphrase."""
+
+    def find(self, secret: str) -> Passphrase | None:  # noqa: ARG002 (the protocol's signature)
+        return passphrase("correct horse battery")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -66,6 +68,38 @@ def test_a_passphrase_in_use_replaces_the_earlier_ones_of_its_network(store: Pas
     assert store.secret_of(HOME) == second
     assert [store.find(one) for one in (first, unused)] == [None, None]
     assert [store.find(one) for one in (guests, later)] == [WORDS, WORDS]
+
+
+def test_sharings_that_take_a_passphrase_are_made_in_turn(store: PassphraseStore, directory: Path) -> None:
+    """Of two at once for one network, the first to be done forgot the passphrase that the other brought into force."""
+    found: list[object] = []
+
+    def other() -> None:
+        mine = PassphraseStore(directory)
+        with mine.turn():
+            secret = mine.keep(OTHER, HOME)
+            mine.settle(secret)
+            found.extend((mine.find(secret), mine.find(first)))
+
+    with store.turn():
+        thread = threading.Thread(target=other)
+        thread.start()
+        _await_waiter(directory / "passphrases.lock")
+        first = store.keep(WORDS, HOME)
+        store.settle(first)
+        assert store.find(first) == WORDS
+    thread.join()
+    assert found == [OTHER, None]
+    assert [one.name for one in directory.iterdir()] == ["passphrases"]
+
+
+def _await_waiter(lock: Path) -> None:
+    """Wait until somebody waits for *lock*. Source: proc_locks(5): such lines have an arrow."""
+    deadline = time.monotonic() + 10
+    inode = f":{lock.stat().st_ino} "
+    while not any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
 
 
 def test_what_is_forgotten_leaves_nothing(store: PassphraseStore, directory: Path) -> None:

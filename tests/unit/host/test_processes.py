@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from icshare.host import command, processes
-from icshare.host.processes import Process, find_process, find_processes, is_alive, read_state, terminate
+from icshare.host.processes import Process, find_process, find_processes, is_alive, owner, read_state, terminate
 
 MakeChild = Callable[[str], command.Process]
 
@@ -124,6 +124,14 @@ def test_without_a_process_of_our_own_there_are_no_ancestors(tmp_path: Path) -> 
 
 def test_our_own_ancestors_begin_with_us() -> None:
     assert list(processes.ancestors())[:2] == [os.getpid(), os.getppid()]
+
+
+def test_a_process_is_its_effective_users(tmp_path: Path) -> None:
+    write_process(tmp_path, 7)
+    assert owner(7, tmp_path) is None
+    (tmp_path / "7" / "status").write_text("Name:\tprog\nUid:\t1000\t1001\t1002\t1003\nGid:\t5\t6\t7\t8\n")
+    assert owner(7, tmp_path) == 1001
+    assert owner(os.getpid()) == os.geteuid()
 
 
 def test_a_process_ends_when_it_is_asked(child: MakeChild) -> None:
