@@ -161,7 +161,8 @@ def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment
 
 def _dns(sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
     if service.running() is None:
-        yield _failed("dns", "dnsmasq does not run", _AGAIN)
+        fault = "runs as a user that others have too" if service.processes() else "does not run"
+        yield _failed("dns", f"dnsmasq {fault}", _AGAIN)
         return
     name = f"gateway.{sharing.dns.domain}"
     for segment in segments:
