@@ -150,3 +150,28 @@ def test_clients_go_past_a_vpn_that_has_a_routing_table_of_its_own(make_lab: Mak
     assert page(lab, "gw") == NEAR
     icshare_command(lab, "stop")
     assert_unchanged(lab, before)
+
+
+def test_a_name_server_of_an_earlier_version_is_replaced(make_lab: MakeLab) -> None:
+    """It ran on when the next version shared again, as a user that the kill switch for names does not know."""
+    lab = make_lab(privates=1)
+    share(lab, "wan0", "lan0")
+    ((pid, argv),) = _name_servers(lab)
+    if "65527" not in output(lab, "gw", "ps", "-o", "uid=", "-p", pid):
+        pytest.skip("this user namespace does not have the name server's own user")
+    output(lab, "gw", "kill", pid)
+    _until(lab, lambda: not _name_servers(lab))
+    output(lab, "gw", *argv)  # started by root, it becomes what its configuration says
+    assert "runs as a user that others have too" in icshare_command(lab, "status").stdout
+    share(lab, "wan0", "lan0")
+    ((pid, _),) = _name_servers(lab)
+    assert output(lab, "gw", "ps", "-o", "uid=", "-p", pid).strip() == "65527"
+    assert icshare_command(lab, "status").returncode == 0
+
+
+def _name_servers(lab: Lab) -> list[tuple[str, list[str]]]:
+    """Return the processes of our dnsmasq on the gateway, with their argument vectors."""
+    here = output(lab, "gw", "readlink", "/proc/self/ns/net")
+    lines = (line.split() for line in output(lab, "gw", "ps", "-eo", "pid=,args=").splitlines())
+    found = [(pid, argv) for pid, *argv in lines if any("/icshare/dnsmasq-" in word for word in argv)]
+    return [one for one in found if lab.run("gw", ["readlink", f"/proc/{one[0]}/ns/net"], check=False).stdout == here]

@@ -163,7 +163,8 @@ def _forwarding(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment
 
 def _dns(sharing: Sharing, segments: Sequence[Segment], service: Service) -> Iterator[Check]:
     if service.running() is None:
-        yield _failed("dns", "dnsmasq does not run, or for a link that is gone", _AGAIN)
+        astray = "runs for a link that is gone, or as a user that others have too"
+        yield _failed("dns", f"dnsmasq {astray if service.processes() else 'does not run'}", _AGAIN)
         return
     name = f"gateway.{sharing.dns.domain}"
     for segment in segments:

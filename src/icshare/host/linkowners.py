@@ -1,7 +1,7 @@
 """Which process stands behind a PPP, SLIP, tun or tap link, from procfs and the pid files of pppd.
 
 Everything here is best effort: a process may end while it is looked at, and only root may look into other people's.
-What cannot be read is left out, never an error.
+What cannot be read is left out, never an error. Anybody can call a program of his own pppd: only root's makes links.
 
 Source:
     proc(5); pppd(8), "Files"; ``tun_chr_show_fdinfo()`` of the kernel.
@@ -81,7 +81,15 @@ class LinkOwners:
 
     @cached_property
     def _daemons(self) -> list[int]:
-        return [pid for pid, command in self._commands.items() if command == "pppd"]
+        return [pid for pid, command in self._commands.items() if command == "pppd" and self._is_roots(pid)]
+
+    def _is_roots(self, pid: int) -> bool:
+        """Tell whether a process is root's, which in a recorded tree is whoever has the tree."""
+        try:
+            owner = (self._proc / str(pid)).stat().st_uid
+            return owner in {0, self._proc.stat().st_uid}
+        except OSError:
+            return False
 
     @cached_property
     def _claims(self) -> dict[str, int]:

@@ -81,8 +81,16 @@ def forget_failure(run_directory: Path, name: PeerName) -> None:
 
 def _files(directory: Path) -> Iterator[Path]:
     for path in directory.iterdir():
-        if is_peer_name(path.name) and not is_left_over(path.name) and path.is_file():
+        if is_peer_name(path.name) and not is_left_over(path.name) and _is_plain(path):
             yield path
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell whether *path* is a plain file; of a link that leads where we may not look, it is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _failure(run_directory: Path, name: PeerName) -> Failure | None:

@@ -60,8 +60,8 @@ class Service:
         That is in a user namespace that has no such user, and in a directory that others may not enter.
         """
         mapped = is_mapped("uid_map", _OWN_ACCOUNT) and is_mapped("gid_map", _OWN_ACCOUNT)
-        above = self._directory.absolute().parents
-        return _OWN_ACCOUNT if mapped and all(one.stat().st_mode & stat.S_IXOTH for one in above) else None
+        above = reversed(self._directory.absolute().parents)  # whoever asks may not enter them either
+        return _OWN_ACCOUNT if mapped and all(_is_open(one) for one in above) else None
 
     @property
     def leases(self) -> Path:
@@ -69,8 +69,14 @@ class Service:
         return self._directory / "dnsmasq.leases"
 
     def running(self) -> str | None:
-        """Return the digest of the configuration that it serves, None when it does not run, or hears nobody."""
-        return next((self._digest(process) for process in self.processes() if not is_deaf(process.pid)), None)
+        """Return the digest of the configuration that it serves, None when it does not run as it should.
+
+        One that an earlier version has started runs as a user that others have too: nothing would keep its questions on
+        the public connection. And one may hear nobody (`is_deaf`).
+        """
+        own = self.account
+        serving = (one for one in self.processes() if own in {None, _user(one.pid)} and not is_deaf(one.pid))
+        return next((self._digest(one) for one in serving), None)
 
     def processes(self) -> tuple[Process, ...]:
         """Return the processes of our dnsmasq."""
@@ -155,6 +161,26 @@ def account() -> str:
         if is_mapped("uid_map", entry.pw_uid):
             return name
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _is_open(directory: Path) -> bool:
+    try:
+        return bool(directory.stat().st_mode & stat.S_IXOTH)
+    except OSError:
+        return False
+
+
+def _user(pid: int) -> int | None:
+    """Return the effective user id of a process, None when it is gone.
+
+    Source:
+        proc(5), ``/proc/pid/status``; the owner of the directory is root for a process that may not be traced.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[2]) for line in lines if line.startswith("Uid:")), None)
 
 
 def _reason(error: command.CommandError) -> str:

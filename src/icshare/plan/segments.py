@@ -132,7 +132,9 @@ def _own_segment(baseline: Snapshot, name: InterfaceName) -> Segment | None:
     own = [one for one in baseline.addresses if one.index == link.index and isinstance(one.interface, IPv4Interface)]
     reached = [one.connected for one in own if one.peer is not None or one.interface.network.prefixlen <= _PAIR]
     reached += [network for network, taken in _led_to(baseline, link) if taken is None]
-    networks = disjoint(one for one in reached if isinstance(one, IPv4Network))
+    networks = disjoint(
+        one for one in reached if isinstance(one, IPv4Network) and not _is_the_hosts(one, baseline, link)
+    )
     if not own or not networks:
         return None
     gateway = own[0].interface.ip
@@ -146,6 +148,17 @@ def _own_segment(baseline: Snapshot, name: InterfaceName) -> Segment | None:
         ethernet=False,
         numbered=True,
     )
+
+
+def _is_the_hosts(network: IPv4Network, baseline: Snapshot, link: Link) -> bool:
+    """Tell whether *network* can be no clients', whatever stands on *link*.
+
+    It holds an address of another link: to take that for a client's would cut the host off there. Or it is no unicast
+    network: broadcasts and multicast belong to every link.
+    """
+    if network.is_multicast or network.is_reserved or network.is_loopback:
+        return True
+    return any(one.index != link.index and one.interface.ip in network for one in baseline.addresses)
 
 
 def _led_to(baseline: Snapshot, link: Link) -> list[tuple[IPv4Network, Occupied | None]]:

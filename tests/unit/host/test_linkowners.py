@@ -1,10 +1,14 @@
 """Which pppd stands behind which link, and whom it has called, from recorded process trees."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from icshare.host.linkowners import LinkOwners
+from icshare.host.privileges import is_mapped
+
+SOMEBODY = 65_534
 
 
 class Tree:
@@ -85,3 +89,14 @@ def test_who_may_not_look_into_pppd_is_told_by_the_pppoe_sessions(tree: Tree, co
     net.mkdir()
     (net / "pppoe").write_text("Id Address Device\n" + ("00000100 02:00:00:00:00:01 eth0\n" if connected else ""))
     assert tree.owners("ppp0").ppp("ppp0").waiting is not connected
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not is_mapped("uid_map", SOMEBODY), reason="there is no other user")
+def test_a_program_of_a_user_that_is_called_pppd_makes_no_link(tree: Tree) -> None:
+    """Any user could keep a peer "being dialled" for ever, or say of somebody's link that it waits for traffic."""
+    tree.pppd(7, "call", "fibre", "ifname", "ppp0", "demand", devices=1)
+    tree.pppd(8, "call", "other", "ifname", "ppp0")
+    os.chown(tree.root / "proc/7", SOMEBODY, SOMEBODY)
+    owners = tree.owners("ppp0")
+    assert owners.called() == {"other"}
+    assert owners.ppp("ppp0").peer == "other"

@@ -1,5 +1,6 @@
 """The files of pppd are read as pppd reads them, whoever wrote them."""
 
+import ctypes
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,8 @@ from icshare.host.peers import forget_failure, keep_failure, log_of, peer_names,
 from icshare.host.pppoptions import PEERS, filled, read_options
 from icshare.model.peer import peer_name
 from icshare.plan.dialling import Failure
+
+IN_OPEN = 0x20
 
 
 @pytest.fixture
@@ -38,6 +41,14 @@ def test_each_file_is_a_peer_and_nothing_else_is(root: Path) -> None:
     ]
 
 
+def test_a_link_that_leads_nowhere_hides_no_peer(root: Path) -> None:
+    """There were no peers at all beside one symbolic link that could not be followed."""
+    write(root, "fibre", "")
+    (root / PEERS / "circle").symlink_to("circle")
+    (root / PEERS / "long").symlink_to("/" + 300 * "q")
+    assert peer_names(root) == ("fibre",)
+
+
 def test_without_pppd_there_are_no_peers(tmp_path: Path) -> None:
     assert read_peers(tmp_path, root=tmp_path) == ()
 
@@ -53,6 +64,27 @@ def test_a_circle_of_files_has_an_end(root: Path) -> None:
     write(root, "a", "call b\n")
     write(root, "b", "call a\n")
     assert len(filled(["call", "a"], root)) < 20
+
+
+def test_files_that_name_each_other_many_times_have_an_end(root: Path) -> None:
+    """The command line of a process could keep root reading for years: 64 KiB of itself, 8000 times."""
+    (root / "bomb").write_text("file bomb " * 6000)
+    words = filled(["file", "bomb"], root)
+    assert len(words) < 33 * 12_001
+
+
+def test_what_is_no_plain_file_is_not_even_opened(root: Path) -> None:
+    """It was, and let go of again; but a watchdog that was opened once resets the machine, and a tape winds."""
+    os.mkfifo(root / "pipe")
+    libc = ctypes.CDLL(None, use_errno=True)
+    opened = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    assert libc.inotify_add_watch(opened, os.fsencode(root / "pipe"), IN_OPEN) > 0
+    assert read_options(root / "pipe") is None
+    with pytest.raises(BlockingIOError):
+        os.read(opened, 1024)
+    os.close(os.open(root / "pipe", os.O_RDONLY | os.O_NONBLOCK))
+    assert os.read(opened, 1024), "an opening is told of"
+    os.close(opened)
 
 
 def test_nothing_but_a_plain_file_of_a_usual_size_is_read(root: Path) -> None:

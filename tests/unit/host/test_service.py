@@ -17,3 +17,7 @@ def test_the_name_server_is_a_user_of_its_own_where_that_can_read_its_files(tmp_
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert Service(closed / "icshare").account is None
+
+
+def test_a_directory_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
+    assert Service(tmp_path / "not" / "there" / "icshare").account is None

@@ -190,6 +190,26 @@ def test_a_tunnel_whose_address_reaches_nobody_is_numbered(routes: list[str]) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "routes", "networks"),
+    [
+        ([], ["198.51.100.2/32"], ["10.8.0.2/32"]),
+        ([], ["255.255.255.255/32", "239.0.0.0/8", "127.0.0.0/8"], ["10.8.0.2/32"]),
+        (["tun0 10.8.0.1 peer 198.51.100.2"], [], ["10.8.0.2/32"]),
+        (["tun0 10.9.0.1/24"], [], ["10.8.0.2/32", "10.9.0.0/24"]),
+    ],
+)
+def test_an_address_of_the_host_is_no_clients(more: list[str], routes: list[str], networks: list[str]) -> None:
+    """A peer that bears the host's public address cut the host off: what came for it was "un-translated"."""
+    description = {
+        "links": links("wan0", "tun0"),
+        "addresses": ["wan0 198.51.100.2/24", "tun0 10.8.0.1 peer 10.8.0.2", *more],
+        "routes": [f"{one} dev tun0" for one in routes],
+    }
+    (segment,) = plan(description, Sharing(public=WAN, privates=(TUN,))).segments
+    assert [str(one) for one in segment.networks] == networks
+
+
 def test_every_segment_is_led_out_by_a_pinned_public() -> None:
     description = {
         "links": [*links("wan0", "lan0", "tun0"), {"name": "lan1"}],
