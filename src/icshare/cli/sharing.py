@@ -1,5 +1,6 @@
 """``icshare share``: share one connection with others, or show what that would do."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,12 +16,10 @@ from icshare.cli.words import quantity
 from icshare.errors import IcshareError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from ipaddress import IPv4Network
+    from collections.abc import Callable, Sequence
 
     from icshare.control.keys import Key
     from icshare.engine import Outcome, Proposal
-    from icshare.model.wifi import AccessPoint
 
 _AUTO = "auto"
 
@@ -135,8 +134,8 @@ def share(
         country=country,
     )
     wifi = parse(session, public, privates, options)
+    manager = session.manager
     if dry_run:
-        manager = session.manager
         planned = wifi.access_point(manager.keys.known(wifi.ssid, wifi.given)) if wifi else None
         proposal = manager.propose(
             manager.request(public, privates, subnet=network, firewall=firewall, access_point=planned)
@@ -150,16 +149,16 @@ def share(
         return
     with key_of(session, wifi) as key:
         access_point = wifi.access_point(key.secret) if wifi and key else None
-        outcome = _share(
-            session,
+        change = partial(
+            manager.share,
             public,
             privates,
             subnet=network,
             firewall=firewall,
             dial_on_demand=dial_on_demand,
             access_point=access_point,
-            quiet=json,
         )
+        outcome = _bring_about(session, change, quiet=json)
     if json:
         from icshare.cli.documents import share_document
 
@@ -168,29 +167,12 @@ def share(
         _print_outcome(session.out, outcome, key, wifi.notes if wifi else ())
 
 
-def _share(
-    session: Session,
-    public: str,
-    privates: list[str],
-    *,
-    subnet: "IPv4Network | None",
-    firewall: bool | None,
-    dial_on_demand: bool | None,
-    access_point: "AccessPoint | None",
-    quiet: bool,
-) -> "Outcome":
+def _bring_about(session: Session, change: "Callable[..., Outcome]", *, quiet: bool) -> "Outcome":
+    """Make the change, show how far it is, and tell what an interruption has left."""
     with session.progress("looking at the connections", quiet=quiet) as progress:
         try:
             with interruptible():
-                return session.manager.share(
-                    public,
-                    privates,
-                    subnet=subnet,
-                    firewall=firewall,
-                    dial_on_demand=dial_on_demand,
-                    access_point=access_point,
-                    progress=progress,
-                )
+                return change(progress=progress)
         except Interrupted as interruption:
             error = CancelledError(f"interrupted; {_present(session)}", interruption.number)
             for note in getattr(interruption, "__notes__", ()):
