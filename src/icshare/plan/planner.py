@@ -116,10 +116,10 @@ def make_plan(
     present = present or Present()
     placement = validate(sharing, connections, baseline, environment.channels_in)
     known = {connection.interface: connection for connection in connections}
-    notes: list[str] = [placement.note] if placement and placement.note else []
-    segments = choose_segments(Members(sharing, placement, known), baseline, present, notes)
+    segments, why = choose_segments(Members(sharing, placement, known), baseline, present)
     refuse_bad_dhcp(sharing, segments)
     public = baseline.standing_link(sharing.public)
+    notes = [*([placement.note] if placement and placement.note else []), *why]
     notes += _notes(sharing, known[sharing.public])
     pinned = way_out(baseline, public)
     here = may_ask_here(public, pinned=pinned is not None)

@@ -53,14 +53,15 @@ class Members:
         self.routed = [name for name in names if name not in self.bridgeable]
 
 
-def choose_segments(members: Members, baseline: Snapshot, present: Present, notes: list[str]) -> tuple[Segment, ...]:
-    """Return the segments of *members*, the main one first.
+def choose_segments(
+    members: Members, baseline: Snapshot, present: Present
+) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
+    """Return the segments of *members*, the main one first, and what people should know of the choice.
 
     Args:
         members: The links of the private side.
         baseline: The host as it would be without us.
         present: What to keep of the present sharing.
-        notes: Gets what people should know of the choice.
 
     Raises:
         ConflictError: No subnet is free, or the one asked for is not.
@@ -71,6 +72,7 @@ def choose_segments(members: Members, baseline: Snapshot, present: Present, note
     occupied = occupied_networks(baseline, ignore=[name for name in (*bridgeable, *routed) if name not in numbered])
     wanted = members.subnet  # for the main segment, the first
     segments: list[Segment] = []
+    notes: list[str] = []
     if bridgeable:
         kept = present.bridge_mac is not None and any(name in present.members for name in bridgeable)
         interface = BRIDGE_NAME if len(bridgeable) > 1 or kept or members.bridge else bridgeable[0]
@@ -98,7 +100,7 @@ def choose_segments(members: Members, baseline: Snapshot, present: Present, note
         for one in segments
         if not one.ethernet and not one.numbered
     ]
-    return tuple(segments)
+    return tuple(segments), tuple(notes)
 
 
 def _segment(
