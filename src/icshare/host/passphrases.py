@@ -236,7 +236,7 @@ class PassphraseStore:
                 temporary.replace(self._path)
             else:
                 self._path.unlink(missing_ok=True)
-            _sync(self._directory)
+            self._queue.sync()
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -259,14 +259,6 @@ def _write_new(path: Path, content: bytes) -> None:
         os.fchmod(descriptor, 0o600)  # whatever the umask
         while content:
             content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
