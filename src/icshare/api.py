@@ -271,7 +271,8 @@ class SharingManager:
         progress = progress or silent
         on = self._settings.firewall if firewall is None else firewall
         needed = self._requests.usable(public, privates := tuple(privates))
-        with self._dialling.held(needed, self._on_demand(wanted=dial_on_demand), progress):
+        on_demand = None if public == AUTO else self._on_demand(wanted=dial_on_demand)
+        with self._dialling.held(needed, on_demand, progress):
             sharing = self._requests.sharing(public, privates, subnet, access_point)
             outcome = self._roles.share(sharing, firewall=on, progress=progress)
         self._release(progress)

@@ -10,6 +10,7 @@ import pytest
 from tests.vm.conftest import Modprobe
 from tests.vm.nodes import LINE, LINE_ROUTER, Daemon, Node, connect, lease, page
 
+import icshare
 from icshare.host import command
 from icshare.host.nft import Nftables
 from icshare.lab import DNS_ADDRESS, WEB_ADDRESS, Lab
@@ -166,6 +167,25 @@ def test_a_peer_is_dialled_shared_and_hung_up(
     gateway.document("stop")
     assert left(gateway) == NOTHING
     assert listed(gateway, "fibre")["status"] == "disconnected"
+
+
+def test_two_who_connect_at_once_make_one_call(gateway: Node, client: Node, server: Daemon) -> None:
+    """Each of them, when it had failed, hung up the other's pppd too. And whatever bore its arguments was ended."""
+    assert client.name
+    assert server.process.poll() is None
+    peer(gateway, "fibre")
+    argv = (sys.executable, "-m", "icshare.cli.main", "connect", "fibre")
+    both = [gateway.start(*argv, env={"PYTHONPATH": str(Path(icshare.__file__).parents[1])}) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0], [one.output for one in both]
+    assert len(pppds(gateway)) == 1
+    gateway.document("disconnect", "fibre")
+    assert left(gateway) == NOTHING
+    assert list(gateway.file("/run/icshare").iterdir()) == []
+    words = "call fibre linkname icshare-shared-fibre"
+    other = gateway.start("bash", "-c", f"exec -a pppd bash -c 'echo so; read < <(sleep 600)' {words}", until="^so")
+    gateway.document("share", "fibre", "lan0")
+    gateway.document("stop")
+    assert other.process.poll() is None, "it is not pppd, whatever it says"
 
 
 def test_windows_objects_designate_it_dial_it_and_hang_it_up(gateway: Node, client: Node, server: Daemon) -> None:

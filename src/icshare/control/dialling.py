@@ -5,18 +5,18 @@ a crash in between changes nothing. What somebody had connected before it was sh
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 from uuid import UUID
 
 from icshare.errors import ConflictError, GoneError, IcshareError
 from icshare.model.connection import Connection
-from icshare.model.names import InterfaceName
+from icshare.model.names import InterfaceName, interface_name
 from icshare.model.peer import Peer
 from icshare.model.snapshot import Snapshot
 from icshare.plan.connections import peer_guid
 from icshare.plan.dialling import Behalf, Call, OnDemand
-from icshare.plan.peers import interface_of
+from icshare.plan.peers import undialled
 from icshare.ports import Progress
 
 _ALWAYS = OnDemand(idle_seconds=0)
@@ -29,6 +29,10 @@ class Dialer(Protocol):
         """Return the call of every pppd that is at a peer."""
         ...
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Wait until nobody else dials a peer, and let nobody while the block lasts."""
+        ...
+
     def dial(self, peer: Peer, interface: InterfaceName, behalf: Behalf, on_demand: OnDemand | None = None) -> None:
         """Dial, or have it dialled by traffic."""
         ...
@@ -37,8 +41,8 @@ class Dialer(Protocol):
         """Have a link that waits for traffic dial now."""
         ...
 
-    def hang_up(self, name: str) -> int:
-        """End every pppd that is at a peer."""
+    def hang_up(self, name: str, behalf: Behalf | None = None) -> int:
+        """End every pppd that is at a peer, or only those on a behalf."""
         ...
 
     def sweep(self) -> None:
@@ -67,6 +71,10 @@ class Dialling:
             HostError: It could not be dialled; nothing is left of the attempt.
             NotSupportedError: pppd is not installed.
         """
+        with self._dialer.alone(name):
+            self._connect(name, progress, behalf)
+
+    def _connect(self, name: str, progress: Progress, behalf: Behalf) -> None:
         there = self._look()
         peer = _peer(there, name)
         link = next((one for one in there.links if one.facts.ppp and one.facts.ppp.peer == name), None)
@@ -76,12 +84,10 @@ class Dialling:
         elif link is not None and link.up:
             return
         elif link is not None or peer.dialling:
-            raise ConflictError(
-                f"{name} is being dialled already", hint=f"wait for it, or hang up: icshare disconnect {name}"
-            )
+            raise _busy(name)
         else:
             progress(f"dialling {name}")
-            interface = interface_of(peer, {one.name for one in there.links})
+            interface = _interface(there, peer)
             self._dialer.dial(peer, interface, behalf, _ALWAYS if peer.facts.demand else None)
             if peer.facts.demand:
                 self._dialer.wake(peer, interface)
@@ -120,11 +126,8 @@ class Dialling:
                 if not one.peer or one.there:
                     continue
                 if place == 0 and on_demand is not None:
-                    there = self._look()
-                    progress(f"making {one.peer} dial on demand")
-                    peer = _peer(there, one.peer)
-                    interface = interface_of(peer, {link.name for link in there.links})
-                    self._dialer.dial(peer, interface, Behalf.SHARING, on_demand)
+                    with self._dialer.alone(one.peer):
+                        self._stand_by(one.peer, on_demand, progress)
                 else:
                     self.connect(one.peer, progress, behalf=Behalf.SHARING)
                 dialled.append(one.peer)
@@ -132,10 +135,18 @@ class Dialling:
         except BaseException as error:  # a cancelled command must not leave a line open
             for name in reversed(dialled):
                 try:
-                    self._dialer.hang_up(name)
+                    self._dialer.hang_up(name, Behalf.SHARING)
                 except IcshareError as failure:
                     error.add_note(f"not hung up: {name}: {failure}")
             raise
+
+    def _stand_by(self, name: str, on_demand: OnDemand, progress: Progress) -> None:
+        there = self._look()
+        peer = _peer(there, name)
+        if peer.dialling:
+            raise _busy(name)
+        progress(f"making {name} dial on demand")
+        self._dialer.dial(peer, _interface(there, peer), Behalf.SHARING, on_demand)
 
     def release(self, needed: Collection[UUID], progress: Progress) -> int:
         """Hang up what was dialled for a sharing that does not need it any more, and return how much that was.
@@ -153,7 +164,7 @@ class Dialling:
         for name in idle:
             progress(f"hanging up {name}")
             try:
-                self._dialer.hang_up(name)
+                self._dialer.hang_up(name, Behalf.SHARING)
             except IcshareError as error:
                 failures.append(error)
         if idle or not needed:
@@ -168,3 +179,13 @@ def _peer(there: Snapshot, name: str) -> Peer:
         if one.name == name:
             return one
     raise GoneError(f"there is no pppd peer {name!r} any more", hint="its file would be in /etc/ppp/peers")
+
+
+def _interface(there: Snapshot, peer: Peer) -> InterfaceName:
+    """Return what the interface of *peer*, which has no link, is to be called: what every list has called it so far."""
+    links = undialled(there.links, there.peers)
+    return next(interface_name(one.name) for one in links if one.facts.ppp and one.facts.ppp.peer == peer.name)
+
+
+def _busy(name: str) -> ConflictError:
+    return ConflictError(f"{name} is being dialled already", hint=f"wait for it, or hang up: icshare disconnect {name}")

@@ -38,13 +38,14 @@ class Requests:
         self._settings = settings
 
     def usable(self, public: str, privates: Sequence[str]) -> list[Connection]:
-        """Return the connections that are meant, the public one first; none when something speaks against one of them.
+        """Return the connections that are meant, the public one first unless it is `AUTO`.
 
-        What that is, the planner tells when the sharing is made.
+        None of them when something speaks against one; what that is, the planner tells when the sharing is made.
         """
         known = self._connections()
-        found = [called(known, name) for name in (public, *privates) if name != AUTO]
-        usable = [one for place, one in enumerate(found) if one and (one.as_private if place else one.as_public).ok]
+        found = [] if public == AUTO else [(called(known, public), True)]
+        found += [(called(known, name), False) for name in privates]
+        usable = [one for one, first in found if one and (one.as_public if first else one.as_private).ok]
         return usable if len(usable) == len(found) else []
 
     def sharing(

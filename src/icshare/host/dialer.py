@@ -18,9 +18,18 @@ from typing import Final
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.linkowners import LinkOwners
+from icshare.host.lockdir import LockedDirectory
 from icshare.host.netlink import NetlinkSocket
-from icshare.host.peers import forget_failure, keep_failure, log_of, tail
-from icshare.host.processes import Process, find_processes, is_alive, send_signal, shares_our_network, terminate
+from icshare.host.peers import forget_failure, keep_failure, log_of, make_directory, tail
+from icshare.host.processes import (
+    Process,
+    find_processes,
+    is_alive,
+    program_name,
+    send_signal,
+    shares_our_network,
+    terminate,
+)
 from icshare.host.watch import Watch
 from icshare.model.link import Link
 from icshare.model.names import InterfaceName
@@ -52,6 +61,24 @@ class Dialer:
         """Return the call of every pppd that is at a peer, whoever started it."""
         return tuple(call for call, _ in self._at_work())
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until nobody else of us dials the peer *name*, and let nobody while the block lasts.
+
+        Raises:
+            HostError: Nobody can tell others of it there.
+        """
+        make_directory(self._directory)
+        place = LockedDirectory(self._directory / f"dialling-{name}", "ICSHARE_RUN_DIR")
+        lock = place.take()
+        try:
+            yield
+        finally:
+            place.remove()
+            os.close(lock)
+            with suppress(OSError):  # others have something in it
+                self._directory.rmdir()
+
     def dial(self, peer: Peer, interface: InterfaceName, behalf: Behalf, on_demand: OnDemand | None = None) -> None:
         """Dial *peer*, or have it dialled by the first packet, and return when its link is there.
 
@@ -67,7 +94,7 @@ class Dialer:
         """
         argv = command_line(peer, interface, behalf, on_demand)
         command.find_program("pppd")
-        with closing(Watch(())) as watch, self._hung_up_on_failure(peer):
+        with closing(Watch(())) as watch, self._hung_up_on_failure(peer, behalf):
             if on_demand is None:
                 self._dial_now(peer, argv)
             else:
@@ -96,14 +123,20 @@ class Dialer:
                     raise HostError(f"cannot connect {peer.name}: {why.text}", hint=why.hint or None)
                 time.sleep(_LOOK_SECONDS)
 
-    def hang_up(self, name: str) -> int:
+    def hang_up(self, name: str, behalf: Behalf | None = None) -> int:
         """End every pppd that is at the peer *name*, and return how many there were; all is gone when this returns.
+
+        Args:
+            name: Whom.
+            behalf: End only what we have dialled on this behalf, None for all.
 
         Raises:
             HostError: One does not end.
             PrivilegeError: One is not ours to end.
         """
-        found = [(call, process) for call, process in self._at_work() if call.peer == name]
+        found = [
+            (call, process) for call, process in self._at_work() if call.peer == name and behalf in {None, call.behalf}
+        ]
         for call, process in found:
             terminate(process, timeout_seconds=_HANG_UP_SECONDS)
             self._clear(call, process)
@@ -163,7 +196,7 @@ class Dialer:
     def _stand_by(self, peer: Peer, argv: tuple[str, ...], interface: str, watch: Watch) -> None:
         """Start pppd in the background, and wait until its interface is there."""
         log = self._log(peer)
-        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(self._directory)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             process = command.start(argv, stdout=file, stderr=command.STDOUT)
@@ -189,12 +222,12 @@ class Dialer:
             watch.wait(_LOOK_SECONDS)
 
     @contextmanager
-    def _hung_up_on_failure(self, peer: Peer) -> Iterator[None]:
+    def _hung_up_on_failure(self, peer: Peer, behalf: Behalf) -> Iterator[None]:
         try:
             yield
         except BaseException as error:  # a signal to us too must not leave a line open
             try:
-                self.hang_up(peer.name)
+                self.hang_up(peer.name, behalf)
             except HostError as failed:
                 error.add_note(f"not hung up: {failed}")
             raise
@@ -206,7 +239,7 @@ class Dialer:
         self._standing = [one for one in self._standing if one.poll() is None]
         for process in find_processes(lambda argv: call_of(argv) is not None):
             call = call_of(process.argv)
-            if call is not None and _is_roots(process.pid) and shares_our_network(process.pid):
+            if call is not None and _is_pppd(process.pid) and shares_our_network(process.pid):
                 yield call, process
 
     def _clear(self, call: Call, process: Process) -> None:
@@ -224,10 +257,14 @@ class Dialer:
         return log_of(self._directory, peer.name)
 
 
-def _is_roots(pid: int) -> bool:
-    """Tell whether a process is root's: anybody can call a program of his own pppd, and only root's makes links."""
+def _is_pppd(pid: int) -> bool:
+    """Tell whether a process is root's and runs pppd.
+
+    Anybody can call a program of his own so, and only root's makes links. And a process may say what it likes in its
+    argument vector: what its program is called the kernel says.
+    """
     try:
-        return Path(f"/proc/{pid}").stat().st_uid == 0
+        return Path(f"/proc/{pid}").stat().st_uid == 0 and program_name(pid) == "pppd"
     except OSError:
         return False
 

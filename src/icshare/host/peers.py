@@ -64,11 +64,19 @@ def tail(path: Path, start: int = 0) -> str:
         return ""
 
 
+def make_directory(run_directory: Path) -> None:
+    """Make the run directory if it is not there, for everybody to read whatever the umask."""
+    with suppress(FileExistsError):
+        run_directory.mkdir(parents=True)
+        run_directory.chmod(0o755)
+
+
 def keep_failure(run_directory: Path, name: PeerName, failed: Failure) -> None:
     """Note why pppd has just failed to dial *name*."""
     place = run_directory / _FAILURES
     with suppress(OSError):  # only what the list says of it is lost
-        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(run_directory)
+        place.mkdir(mode=0o755, exist_ok=True)
         (place / name).write_text(f"{failed.status} {failed.text}\n", encoding="utf-8")
 
 

@@ -61,7 +61,8 @@ class Service:
         """
         mapped = is_mapped("uid_map", _OWN_ACCOUNT) and is_mapped("gid_map", _OWN_ACCOUNT)
         above = reversed(self._directory.absolute().parents)  # whoever asks may not enter them either
-        return _OWN_ACCOUNT if mapped and all(_is_open(one) for one in above) else None
+        reachable = all(map(_is_open, above)) and (not self._directory.exists() or _is_open(self._directory))
+        return _OWN_ACCOUNT if mapped and reachable else None
 
     @property
     def leases(self) -> Path:

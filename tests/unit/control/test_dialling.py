@@ -1,6 +1,7 @@
 """Who is dialled when, and who is hung up by whom, on a dialer in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,7 +11,7 @@ from icshare.control.dialling import Dialling
 from icshare.errors import ConflictError, GoneError, HostError
 from icshare.model.connection import Connection
 from icshare.model.link import PppFacts
-from icshare.model.names import InterfaceName
+from icshare.model.names import InterfaceName, interface_name
 from icshare.model.peer import Peer, peer_name
 from icshare.model.settings import Settings
 from icshare.model.snapshot import Snapshot
@@ -39,6 +40,8 @@ class FakeDialer:
         peers: Whom there is to dial.
         busy: Peers that nobody can be reached at.
         stuck: Peers that cannot be hung up.
+        rivals: Peers that somebody else dials while we wait for him.
+        held: Peers that nobody else may dial at the moment.
         lines: What is dialled, by peer.
         done: What was done, in order.
     """
@@ -46,11 +49,23 @@ class FakeDialer:
     peers: list[Peer]
     busy: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
+    rivals: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
     lines: dict[str, Line] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def calls(self) -> Sequence[Call]:
         return [line.call for line in self.lines.values()]
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        assert name not in self.held, "whoever waits for himself waits for ever"
+        self.held.add(name)
+        if name in self.rivals:
+            self.rivals.remove(name)
+            self.dial(peer(name), interface_name(f"ppp-{name}"), Behalf.USER)
+        yield
+        self.held.remove(name)
 
     def dial(self, peer: Peer, interface: InterfaceName, behalf: Behalf, on_demand: OnDemand | None = None) -> None:
         if peer.name in self.busy:
@@ -65,9 +80,11 @@ class FakeDialer:
         self.lines[peer.name].connected = True
         self.done.append(f"wake {peer.name} on {interface}")
 
-    def hang_up(self, name: str) -> int:
+    def hang_up(self, name: str, behalf: Behalf | None = None) -> int:
         if name in self.stuck:
             raise HostError(f"{name} does not end")
+        if name in self.lines and behalf not in {None, self.lines[name].call.behalf}:
+            return 0
         self.done.append(f"hang up {name}")
         return int(self.lines.pop(name, None) is not None)
 
@@ -207,3 +224,34 @@ def test_on_demand_only_the_public_connection_waits(dialling: Dialling, dialer: 
     assert dialling.release([], silent) == 2
     assert dialer.done[-1] == "sweep"
     assert dialer.lines == {}
+
+
+def test_whoever_comes_second_waits_and_finds_it_connected(dialling: Dialling, dialer: FakeDialer) -> None:
+    """Each hung up the other's pppd, and both failed."""
+    dialer.rivals.add("fibre")
+    dialling.connect("fibre", silent)
+    assert dialer.done == ["dial fibre as ppp-fibre for icshare-user"]
+
+
+def test_a_sharing_that_fails_hangs_up_nobody_elses_call(dialling: Dialling, dialer: FakeDialer) -> None:
+    needed = [dialer.connection("fibre")]
+    dialer.rivals.add("fibre")
+    with pytest.raises(HostError, match="no"), dialling.held(needed, None, silent):
+        raise HostError("no")
+    assert list(dialer.lines) == ["fibre"]
+
+
+def test_what_is_being_dialled_is_not_put_on_demand(dialling: Dialling, dialer: FakeDialer) -> None:
+    with (
+        pytest.raises(ConflictError, match="busy is being dialled already"),
+        dialling.held([dialer.connection("busy")], WAITING, silent),
+    ):
+        raise AssertionError("it was not refused")
+
+
+def test_a_peer_is_dialled_by_the_name_that_it_is_listed_with(dialling: Dialling, dialer: FakeDialer) -> None:
+    """One whose file asks for another's name took it when it was dialled first, and with it the other's firewall."""
+    dialer.peers.append(replace(peer("thief"), interface="ppp-fibre"))
+    assert dialer.connection("thief").interface == "ppp-thief"
+    dialling.connect("thief", silent)
+    assert dialer.done == ["dial thief as ppp-thief for icshare-user"]

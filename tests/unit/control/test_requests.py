@@ -7,7 +7,7 @@ from tests.hosts import connections_of, snapshot
 
 from icshare.control.requests import AUTO, Requests, called
 from icshare.errors import ConflictError, InvalidRequestError, RefusedError
-from icshare.model.connection import Connection
+from icshare.model.connection import Connection, Verdict
 from icshare.model.names import InterfaceName
 from icshare.model.regulation import Regulation
 from icshare.model.settings import Settings
@@ -85,3 +85,13 @@ def test_nothing_is_usable_when_something_speaks_against_one(requests: Requests)
     assert [one.interface for one in requests.usable("wan0", ["lan0"])] == ["wan0", "lan0"]
     assert [one.interface for one in requests.usable(AUTO, ["lan0"])] == ["lan0"]
     assert requests.usable("wan0", ["nothing"]) == []
+
+
+def test_beside_auto_a_peer_is_judged_as_private() -> None:
+    """It was judged, and dialled, as if it were the public one."""
+    peer = replace(found()[-1], as_private=Verdict(ok=False))
+    requests = Requests(
+        connections=lambda: (peer,), baseline=lambda: HOST, read_regulation=forbidden, settings=Settings()
+    )
+    assert requests.usable("fibre", []) == [peer]
+    assert requests.usable(AUTO, ["fibre"]) == []
