@@ -89,7 +89,7 @@ def test_nothing_is_usable_when_something_speaks_against_one(requests: Requests)
 
 def test_beside_auto_a_peer_is_judged_as_private() -> None:
     """It was judged, and dialled, as if it were the public one."""
-    peer = replace(found()[-1], as_private=Verdict(ok=False))
+    peer = replace(found()[-1], as_public=Verdict(ok=True), as_private=Verdict(ok=False))
     requests = Requests(
         connections=lambda: (peer,), baseline=lambda: HOST, read_regulation=forbidden, settings=Settings()
     )
