@@ -7,6 +7,7 @@ Source:
     proc(5); pppd(8), "Files"; ``tun_chr_show_fdinfo()`` of the kernel.
 """
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
@@ -58,23 +59,25 @@ class LinkOwners:
     @cached_property
     def _commands(self) -> dict[int, str]:
         """Command name of every process that is in our network namespace or does not let us see."""
-        ours = _readlink(self._proc / "self" / "ns" / "net")
+        # Texts, not Paths: there are hundreds of processes, and to make a Path takes longer than to read the link.
+        proc = str(self._proc)
+        ours = _readlink(f"{proc}/self/ns/net")
         found = {}
-        for pid in _numbers(self._proc):
-            theirs = _readlink(self._proc / str(pid) / "ns" / "net")
+        for pid in _numbers(proc):
+            theirs = _readlink(f"{proc}/{pid}/ns/net")
             if theirs in {ours, ""}:
-                found[pid] = _read(self._proc / str(pid) / "comm").strip()
+                found[pid] = _read(f"{proc}/{pid}/comm").strip()
         return found
 
     @cached_property
     def _tun_holders(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for pid, command in self._commands.items():
-            process = self._proc / str(pid)
-            for number in _numbers(process / "fd"):
-                if _readlink(process / "fd" / str(number)) != "/dev/net/tun":
+            process = f"{self._proc}/{pid}"
+            for number in _numbers(f"{process}/fd"):
+                if _readlink(f"{process}/fd/{number}") != "/dev/net/tun":
                     continue
-                for line in _read(process / "fdinfo" / str(number)).splitlines():
+                for line in _read(f"{process}/fdinfo/{number}").splitlines():
                     if line.startswith("iff:"):
                         found[line.removeprefix("iff:").strip()] = command
         return found
@@ -136,23 +139,24 @@ class LinkOwners:
         return found
 
 
-def _numbers(directory: Path) -> list[int]:
+def _numbers(directory: str | Path) -> list[int]:
     try:
-        names = [entry.name for entry in directory.iterdir()]
+        names = os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
     except OSError:
         return []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
-def _read(path: Path) -> str:
+def _read(path: str | Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="backslashreplace")
-    except (OSError, ValueError):
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see `LinkOwners._commands`
+            return file.read().decode("utf-8", "backslashreplace")
+    except OSError:
         return ""
 
 
-def _readlink(path: Path) -> str:
+def _readlink(path: str | Path) -> str:
     try:
-        return str(path.readlink())
+        return os.readlink(path)  # noqa: PTH115 - see `LinkOwners._commands`
     except OSError:
         return ""

@@ -229,7 +229,9 @@ def _may_signal(pid: int) -> bool:
 def _argv(pid: int, proc: Path) -> tuple[str, ...]:
     """Return the argument vector, empty for kernel threads, zombies and what is gone."""
     try:
-        raw = (proc / str(pid) / "cmdline").read_bytes()
+        # No Path: every process is asked, and to make one takes longer than to read.
+        with open(f"{proc}/{pid}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123
+            raw = file.read()
     except OSError:
         return ()
     return tuple(os.fsdecode(word) for word in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
