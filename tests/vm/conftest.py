@@ -1,5 +1,6 @@
 """What the tests in the virtual machine share. They run only there: ``make test-vm``."""
 
+import contextlib
 import gc
 import importlib
 import os
@@ -60,7 +61,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped in the virtual machine, where nothing may be missing: {call.excinfo}"
     if report.failed and isinstance(item, pytest.Function):
-        made = cast("list[Node]", item.funcargs.get("nodes", []))
+        made = [
+            node
+            for fixture in ("nodes_for_all", "nodes")
+            for node in cast("list[Node]", item.funcargs.get(fixture, []))
+        ]
         report.sections += [(f"programs on {node.name}", node.logs()) for node in made if node.logs()]
     return report
 
@@ -81,6 +86,19 @@ def modprobe() -> Iterator[Modprobe]:
 
     A module with options is the test's own: it must not be loaded yet, and goes with the test.
     """
+    with _modprobe() as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
+def modprobe_for_all() -> Iterator[Modprobe]:
+    """Give `modprobe` for all tests of a file."""
+    with _modprobe() as load:
+        yield load
+
+
+@contextlib.contextmanager
+def _modprobe() -> Iterator[Modprobe]:
     own = []
 
     def load(*modules: str) -> None:
@@ -104,6 +122,19 @@ def is_loaded(module: str) -> bool:
 @pytest.fixture
 def nodes() -> Iterator[list[Node]]:
     """Give the nodes of the test; all end with it."""
+    with _nodes() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def nodes_for_all() -> Iterator[list[Node]]:
+    """Give the nodes that all tests of a file share; they end with the last of them."""
+    with _nodes() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _nodes() -> Iterator[list[Node]]:
     made: list[Node] = []
     yield made
     for node in reversed(made):
@@ -111,8 +142,18 @@ def nodes() -> Iterator[list[Node]]:
 
 
 @pytest.fixture
-def make_node(nodes: list[Node], request: pytest.FixtureRequest, warm: None) -> MakeNode:  # noqa: ARG001
+def make_node(nodes: list[Node], warm: None) -> MakeNode:  # noqa: ARG001
     """Give a function that makes a node by name; all end with the test. A failure shows what their daemons wrote."""
+    return _maker(nodes)
+
+
+@pytest.fixture(scope="module")
+def make_node_for_all(nodes_for_all: list[Node], warm: None) -> MakeNode:  # noqa: ARG001
+    """Give `make_node` for all tests of a file."""
+    return _maker(nodes_for_all)
+
+
+def _maker(nodes: list[Node]) -> MakeNode:
     number = f"{time.monotonic_ns() % 10**9:09d}"
 
     def make(name: str, **how: str) -> Node:

@@ -182,6 +182,11 @@ class Node:
             daemon.until(until, seconds=seconds)
         return daemon
 
+    def end_programs(self) -> None:
+        """End what was started in the background, the last first. What they have written stays for `logs`."""
+        for daemon in reversed(self._daemons):
+            daemon.end()
+
     # ----------------------------------------------------------------------------------------------- in-process
 
     @contextlib.contextmanager
@@ -283,8 +288,7 @@ class Node:
         """End all processes in here and remove it."""
         for capture in self._captures:
             capture.close()
-        for daemon in reversed(self._daemons):
-            daemon.end()
+        self.end_programs()
         self._end_processes()
         os.close(self._mnt)
         os.close(self._net)

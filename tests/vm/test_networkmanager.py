@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import give_radio, radios
+from tests.vm.hardware import give_radio, radios, wait_for
 from tests.vm.nodes import Daemon, Node, connect, lease
 
 from icshare.errors import ConflictError, HostError
@@ -53,7 +53,7 @@ wifi.scan-rand-mac-address=no
 
 
 class Managed:
-    """A node whose radio NetworkManager owns."""
+    """A node whose radio NetworkManager owns. It starts once for all tests, each of which gives it back as it was."""
 
     def __init__(self, node: Node, link: str) -> None:
         self.node = node
@@ -86,6 +86,18 @@ class Managed:
 
         return self.ask(question)
 
+    def is_usable(self) -> bool:
+        """Tell whether NetworkManager has the radio, and does nothing with it."""
+        return self.nmcli("-g", "GENERAL.STATE", "device", "show", self.link).startswith("30 ")
+
+    def give_back(self) -> None:
+        """End the access point and remove what a test has added to the node."""
+        self.ask(lambda: _access_point().stop())
+        self.node.ip("address", "flush", "dev", self.link, "scope", "global")
+        while added := {one["ifname"] for one in self.node.ip_json("link", "show")} - {"lo", self.link}:
+            self.node.ip("link", "delete", added.pop())  # one end of a cable takes the other along
+        wait_for(self.is_usable, f"NetworkManager has {self.link} at its disposal")
+
 
 def _access_point() -> NetworkManagerAccessPoint:
     def find(secret: str) -> Passphrase | None:
@@ -94,18 +106,18 @@ def _access_point() -> NetworkManagerAccessPoint:
     return NetworkManagerAccessPoint(RUN, find)
 
 
-@pytest.fixture
-def air(modprobe: Modprobe) -> Iterator[None]:
-    """Give two radios."""
-    modprobe("mac80211_hwsim radios=0")
+@pytest.fixture(scope="module")
+def air(modprobe_for_all: Modprobe) -> Iterator[None]:
+    """Give two radios, until the nodes that they are moved to have ended."""
+    modprobe_for_all("mac80211_hwsim radios=0")
     with radios(RADIOS):
         yield
 
 
-@pytest.fixture
-def managed(air: None, make_node: MakeNode) -> Managed:  # noqa: ARG001
+@pytest.fixture(scope="module")
+def machine(air: None, make_node_for_all: MakeNode) -> Managed:  # noqa: ARG001
     """Give a node with a radio, a bus, wpa_supplicant and NetworkManager."""
-    node = make_node("nm")
+    node = make_node_for_all("nm")
     give_radio(RADIOS[0], node, "wlan0")
     machine = Managed(node, "wlan0")
     (node.directory / "bus.conf").write_text(_BUS.format(socket=f"{node.directory}/bus"))
@@ -123,12 +135,27 @@ def managed(air: None, make_node: MakeNode) -> Managed:  # noqa: ARG001
 
 
 @pytest.fixture
-def station(air: None, make_node: MakeNode) -> Node:  # noqa: ARG001
+def managed(machine: Managed) -> Iterator[Managed]:
+    """Give the machine for one test."""
+    yield machine
+    machine.give_back()
+
+
+@pytest.fixture(scope="module")
+def other_radio(air: None, make_node_for_all: MakeNode) -> Node:  # noqa: ARG001
     """Give a node with the other radio, as ``wlan9``."""
-    node = make_node("sta")
+    node = make_node_for_all("sta")
     give_radio(RADIOS[1], node, "wlan9")
-    node.ip("link", "set", "wlan9", "up")
     return node
+
+
+@pytest.fixture
+def station(other_radio: Node) -> Iterator[Node]:
+    """Give it for one test: up, in no network, and without addresses."""
+    other_radio.ip("link", "set", "wlan9", "up")
+    yield other_radio
+    other_radio.end_programs()
+    other_radio.ip("address", "flush", "dev", "wlan9", "scope", "global")
 
 
 def _join(station: Node, words: str, until: str) -> Daemon:
@@ -215,8 +242,11 @@ def test_a_link_that_was_just_made_becomes_an_access_point_beside_the_other(mana
 
 def test_what_networkmanager_leaves_alone_is_not_its_own(managed: Managed) -> None:
     managed.nmcli("device", "set", managed.link, "managed", "no")
-    assert managed.ask(lambda: manages(managed.link)) is False
-    said = managed.start(_text(managed.link))
+    try:
+        assert managed.ask(lambda: manages(managed.link)) is False
+        said = managed.start(_text(managed.link))
+    finally:
+        managed.nmcli("device", "set", managed.link, "managed", "yes")
     assert said == (
         f"NetworkManager cannot use {managed.link}: it is told to leave it alone (nmcli device set ... managed yes)"
     )
@@ -268,7 +298,9 @@ def test_another_access_point_takes_the_place_of_the_first(managed: Managed) -> 
     assert shown.count(str(access_point_uuid(RUN))) == 1
 
 
-def test_sharing_leaves_the_radio_to_whom_it_belongs(managed: Managed, station: Node) -> None:
+def test_sharing_leaves_the_radio_to_whom_it_belongs(
+    managed: Managed, station: Node, request: pytest.FixtureRequest
+) -> None:
     """First NetworkManager manages the link; then it is told not to, and has to leave our own link alone as well."""
     node = managed.node
     node.ip("link", "add", "eth0", "up", "type", "veth", "peer", "name", "peer0")
@@ -282,6 +314,7 @@ def test_sharing_leaves_the_radio_to_whom_it_belongs(managed: Managed, station: 
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    request.addfinalizer(lambda: managed.nmcli("device", "set", managed.link, "managed", "yes"))
     for makes, words in (("NetworkManager", "yes"), ("hostapd", "no")):
         managed.nmcli("device", "set", managed.link, "managed", words)
         before = node.run("iw", "dev").stdout.count("Interface")
