@@ -41,6 +41,7 @@ _KERNEL_ARGUMENTS = (
     "panic=-1",  # end at once: qemu is told not to reboot
     "mitigations=off",
     "nokaslr",
+    "norandmaps",  # programs at the same addresses each time: what was translated of one serves the next
     "clocksource=hpet",  # qemu's own clock: on a loaded machine the kernel counts the processor's too fast by far
     "no_timer_check",
     "random.trust_cpu=on",
