@@ -121,13 +121,20 @@ def test_what_comes_back_after_its_role_was_given_away_has_none_and_can_have_it_
         assert page(lab, "c0") == str(PUBLIC)
 
 
+END_SERVICE = """
+from pathlib import Path
+from icshare.host.service import Service
+Service(Path("/run/icshare")).stop()
+"""
+
+
 @pytest.mark.check(18)
 def test_sides_firewalls_and_mappings_outlive_what_ends_with_the_machine(lab: Lab) -> None:
     """As after a reboot: /run is empty, the kernel knows nothing; one call brings everything into force again."""
     with running(lab, GATEWAY, SERVE, 22), shared(lab):
         enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()", "private('lan1')")
         before = facts(lab)
-        output(lab, GATEWAY, "kill", lab.path(GATEWAY, "/run/icshare/dnsmasq.pid").read_text().strip())
+        objects(lab, END_SERVICE)
         output(lab, GATEWAY, "nft", "flush", "ruleset")
         output(lab, GATEWAY, "ip", "link", "delete", "ics-br0")
         shutil.rmtree(lab.path(GATEWAY, "/run/icshare"))
