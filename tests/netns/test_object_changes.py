@@ -42,7 +42,7 @@ from tests.netns.test_outside import SERVE, TALK, running, talk
 from tests.netns.test_strangers import dnsmasq
 
 from icshare.host import command
-from icshare.lab import GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, Lab
+from icshare.lab import GATEWAY, INTERNET, SECOND_UPLINK_ROUTER, UPLINK, UPLINK_ROUTER, Lab
 
 pytestmark = pytest.mark.netns
 
@@ -218,6 +218,8 @@ def test_a_public_that_proves_not_to_work_leaves_the_sharing_and_its_mappings_as
 def test_to_enable_both_sides_in_one_call_works_or_changes_nothing(make_lab: MakeLab) -> None:
     lab = make_lab(second_uplink=True)
     both = "manager.enable_ics(conn('wan1'), [conn('lan1')])"
+    # Our name server will ask by wan1 for a moment, and then its router's hardware address is known.
+    output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", "-I", "wan1", str(SECOND_UPLINK_ROUTER))
     with shared(lab):
         table = "add table inet strict\nadd chain inet strict gate { type filter hook forward priority 7; }\n"
         output(lab, GATEWAY, "nft", "-f", "-", input=f'{table}add rule inet strict gate oifname "wan1" drop\n')
