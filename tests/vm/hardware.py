@@ -103,6 +103,22 @@ _CONTROLLER_NAME = "dummy_udc.0"
 _DRIVERS = Path("/sys/bus/usb/drivers")
 
 
+def plug_in(gadget: Path, controller: str = _CONTROLLER_NAME) -> None:
+    """Plug a gadget of configfs into a controller.
+
+    Not before the links of the one that was plugged in before are gone, which takes the kernel as long as it takes down
+    the namespace that they were in: until then it fails to make others. And by one write: a file object tries again when
+    it is closed, and at the second try after such a failure the kernel (6.1) dies.
+    """
+    links = Path("/sys/devices/platform", controller, controller.replace("dummy_udc", "gadget"), "net")
+    wait_for(lambda: not links.exists(), f"nothing else is plugged into {controller}")
+    descriptor = os.open(gadget / "UDC", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, controller.encode())
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[str, str]]]:
     """Plug a USB device into this machine, which is that device too, for the block.
@@ -128,7 +144,7 @@ def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[
     for place in places.values():
         place.mkdir()
         (gadget / "configs/c.1" / place.name).symlink_to(place)
-    (gadget / "UDC").write_text(_CONTROLLER_NAME)
+    plug_in(gadget)
     try:
         wait_for(lambda: len(_host_sides(name)) == len(functions), "the host's drivers find the functions")
         yield {

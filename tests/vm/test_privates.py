@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from tests.vm.conftest import RESOLV_CONF, MakeNode, Modprobe
 from tests.vm.dbus import CONFIGURATION, Bus, BusError, option, strings, switched_on
+from tests.vm.hardware import plug_in
 from tests.vm.nodes import LINE, Daemon, Machine, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -277,7 +278,7 @@ class Gadget:
 
     def plug(self, host: Node, link: str) -> None:
         """Put the cable in; the computer's end becomes *link* of *host*."""
-        (self._directory / "UDC").write_text(self._controller)
+        plug_in(self._directory, self._controller)
         move(link_with(self.address), host, link)
 
     def unplug(self) -> None:

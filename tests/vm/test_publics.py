@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import give_radio, radios
+from tests.vm.hardware import give_radio, plug_in, radios
 from tests.vm.nodes import LINE, LINE_ROUTER, SECONDS, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -204,7 +204,7 @@ class Phone:
         (self._gadget / f"configs/c.1/{function}.usb0").symlink_to(self._function)
 
     def plug(self) -> None:
-        (self._gadget / "UDC").write_text("dummy_udc.0")
+        plug_in(self._gadget)
 
     def unplug(self) -> None:
         (self._gadget / "UDC").write_text("\n")
