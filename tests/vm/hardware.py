@@ -103,15 +103,21 @@ _CONTROLLER_NAME = "dummy_udc.0"
 _DRIVERS = Path("/sys/bus/usb/drivers")
 
 
-def plug_in(gadget: Path, controller: str = _CONTROLLER_NAME) -> None:
-    """Plug a gadget of configfs into a controller.
+def wait_for_port(controller: str = _CONTROLLER_NAME) -> None:
+    """Wait until the links of whatever was plugged into a USB controller before are gone.
 
-    Not before the links of the one that was plugged in before are gone, which takes the kernel as long as it takes down
-    the namespace that they were in: until then it fails to make others. And by one write: a file object tries again when
-    it is closed, and at the second try after such a failure the kernel (6.1) dies.
+    That takes as long as the kernel needs to take down the namespaces they were in; meanwhile it fails to make others.
+    A gadget keeps its own links while it is unplugged, so this is to be asked before there is a new one.
     """
     links = Path("/sys/devices/platform", controller, controller.replace("dummy_udc", "gadget"), "net")
     wait_for(lambda: not links.exists(), f"nothing else is plugged into {controller}")
+
+
+def plug_in(gadget: Path, controller: str = _CONTROLLER_NAME) -> None:
+    """Plug a gadget of configfs into a controller, by one write.
+
+    A file object would try again when it is closed, and at the second try after a failure the kernel (6.1) dies.
+    """
     descriptor = os.open(gadget / "UDC", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, controller.encode())
@@ -144,6 +150,7 @@ def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[
     for place in places.values():
         place.mkdir()
         (gadget / "configs/c.1" / place.name).symlink_to(place)
+    wait_for_port()
     plug_in(gadget)
     try:
         wait_for(lambda: len(_host_sides(name)) == len(functions), "the host's drivers find the functions")

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.vm.conftest import RESOLV_CONF, MakeNode, Modprobe
 from tests.vm.dbus import CONFIGURATION, Bus, BusError, option, strings, switched_on
-from tests.vm.hardware import plug_in
+from tests.vm.hardware import plug_in, wait_for_port
 from tests.vm.nodes import LINE, Daemon, Machine, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -263,6 +263,7 @@ class Gadget:
     """
 
     def __init__(self, controller: str, number: int) -> None:
+        wait_for_port(controller)
         self._controller = controller
         self._directory = GADGETS / f"g{number}"
         self._function = self._directory / "functions" / "ncm.usb0"

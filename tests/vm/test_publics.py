@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import give_radio, plug_in, radios
+from tests.vm.hardware import give_radio, plug_in, radios, wait_for_port
 from tests.vm.nodes import LINE, LINE_ROUTER, SECONDS, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -193,6 +193,7 @@ class Phone:
     """A phone's USB port: a gadget of the kernel, plugged into a virtual host controller."""
 
     def __init__(self, function: str) -> None:
+        wait_for_port()
         self._gadget = GADGETS / "phone"
         for part in ("strings/0x409", "configs/c.1", f"functions/{function}.usb0"):
             (self._gadget / part).mkdir(parents=True)
