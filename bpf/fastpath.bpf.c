@@ -1,0 +1,927 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fast path: packets of connections that the kernel has let through are translated and sent on at once.
+ *
+ * Theory of operation
+ *
+ * Conntrack is the only truth about connections, the FIB about routes, and the ruleset about what is allowed; this
+ * program remembers their answers for a second at the most, and repeats them. What it does not understand at a glance
+ * (first and last packets, fragments, options, errors, whatever is malformed) it passes on to the kernel unchanged.
+ *
+ * The ruleset grants. Its last chain sets a bit of the conntrack mark, one for each direction, on what has come through
+ * all of it. A flow that is new here, whose policy may have changed since, or that has been fast for half a minute, is
+ * made to prove it again: its bit is cleared, its packets go to the kernel, and only when the bit is set once more is the
+ * flow sent on from here. So nothing is ever faster than the decision about it: whatever drops a packet in the
+ * kernel, be it a firewall of somebody else, keeps it from being fast as well. Policy may have changed when userspace says so
+ * (`config.generation`), or when anybody has changed any nftables ruleset (`base_seq`), which is looked at once a second.
+ *
+ * Once a second a flow's packet asks conntrack and the FIB again, and refreshes the connection's timeout; so a connection
+ * that has ended, or is flushed, leaves within a second, and one that goes on is not forgotten. Once in half a minute
+ * one packet of each flow goes through the kernel (see above), which keeps neighbours and bridges from forgetting.
+ *
+ * One object, three programs that share all maps: icshare_xdp on physical links, icshare_tc on links with Ethernet
+ * headers and icshare_tc_ip on links without. A bridge has its packets sent out by one of its ports: XDP is below the
+ * bridge, so it learns by itself where stations are; tc is above it and leaves that to the bridge.
+ *
+ * Bytes are counted by client and by port mapping, in counters of each CPU, so nothing is lost when the cache forgets a
+ * flow, and reading them costs no look at the flows.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "fastpath.h"
+#include "kernel.h"
+#include "packet.h"
+
+#ifndef AF_INET
+#define AF_INET 2
+#define AF_INET6 10
+#endif
+
+char _license[] SEC("license") = "GPL";
+
+/* Ticks are 1,048,576 ns; they wrap around after 52 days, so only differences are looked at. */
+#define ASK_TICKS 900	    /* how long an answer of conntrack and the FIB counts: a second, less the clock's coarseness */
+#define PENDING_TICKS 4	    /* how often conntrack is asked whether the ruleset has granted */
+#define GRANT_TICKS 28000   /* how long a grant counts */
+#define STATION_TICKS 33000 /* how long a station counts that is not heard */
+
+enum hook { XDP, TC };
+
+enum state { PENDING, ACTIVE };
+
+struct key4 {
+	__be32 saddr;
+	__be32 daddr;
+	__be16 sport;
+	__be16 dport;
+	__u32 ifindex; /* where it came in */
+	__u16 vlan;
+	__u8 proto;
+	__u8 hook;
+};
+
+struct key6 {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__be16 sport;
+	__be16 dport;
+	__u32 ifindex;
+	__u16 vlan;
+	__u8 proto;
+	__u8 hook;
+};
+
+union key {
+	struct key4 v4;
+	struct key6 v6;
+};
+
+/* What to do with the packets of one direction of a connection; addresses of IPv4 are in the first element. */
+struct flow {
+	__u32 generation;
+	__u32 checked; /* in ticks: conntrack and FIB were asked */
+	__u8 state;
+	__u8 sent; /* counts as sent by the client */
+	__u8 in_mac[6];
+	__u32 stations;
+	__u32 ifindex; /* that sends it */
+	__be32 saddr;
+	__be32 daddr;
+	__be16 sport;
+	__be16 dport;
+	__u32 address_difference; /* of the checksums that cover addresses */
+	__u32 port_difference;
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u16 mtu;
+	__u16 vlan;
+	__u32 client; /* elements of `counters` */
+	__u32 mapping;
+	__u64 packets;
+	__u64 bytes;
+	__u32 granted; /* in ticks */
+	__u32 base_seq;
+	__u32 l3; /* the link that the route leads out by */
+	__u8 bridge;
+	__u8 nexthop_family;
+	__u8 zero[2];
+	__be32 nexthop[4];
+	__be32 saddr6[4];
+	__be32 daddr6[4];
+};
+
+volatile struct config config SEC(".data.config") = {};
+
+/* Counts changes of place of stations, and the counters given out. */
+__u32 stations_changed = 0;
+__u32 accounts_given = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LINKS);
+	__type(key, struct link_key);
+	__type(value, struct link);
+} links SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LINKS);
+	__type(key, __u32);
+	__type(value, struct egress);
+} egress SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_NETWORKS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct network_key);
+	__type(value, __u32);
+} networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_STATIONS);
+	__type(key, struct station_key);
+	__type(value, struct station);
+} stations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FLOWS4);
+	__type(key, struct key4);
+	__type(value, struct flow);
+} flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FLOWS6);
+	__type(key, struct key6);
+	__type(value, struct flow);
+} flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ACCOUNTS);
+	__type(key, struct account);
+	__type(value, __u32);
+} accounts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_ACCOUNTS);
+	__type(key, __u32);
+	__type(value, struct counter);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} reasons SEC(".maps");
+
+/* A flow while it is made: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow);
+} draft SEC(".maps");
+
+/* ----------------------------------------------------------------------------------------------- small things */
+
+static __always_inline __u32 ticks(void)
+{
+	return bpf_ktime_get_coarse_ns() >> 20;
+}
+
+static __always_inline void note(enum reason reason)
+{
+	__u32 index = reason;
+	__u64 *packets = bpf_map_lookup_elem(&reasons, &index);
+
+	if (packets)
+		++*packets;
+}
+
+static __always_inline bool same_mac(const __u8 *one, const __u8 *other)
+{
+	return *(__u32 *)one == *(__u32 *)other && *(__u16 *)(one + 4) == *(__u16 *)(other + 4);
+}
+
+static __always_inline void copy_mac(__u8 *to, const __u8 *from)
+{
+	__builtin_memcpy(to, from, 6);
+}
+
+static __always_inline void map_v4(__u8 *addr, __be32 v4)
+{
+	__builtin_memset(addr, 0, 10);
+	addr[10] = addr[11] = 0xff;
+	__builtin_memcpy(addr + 12, &v4, 4);
+}
+
+/* The same again, in the words of struct account and struct network_key. */
+static __always_inline void map_address(__u8 *addr, const __be32 *address, bool v6)
+{
+	if (v6)
+		__builtin_memcpy(addr, address, 16);
+	else
+		map_v4(addr, *address);
+}
+
+static __always_inline struct flow *find_flow(const union key *key, bool v6)
+{
+	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);
+}
+
+static __always_inline void keep_flow(const union key *key, bool v6, const struct flow *flow)
+{
+	if (v6)
+		bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY);
+	else
+		bpf_map_update_elem(&flows4, &key->v4, flow, BPF_ANY);
+}
+
+static __always_inline void forget_flow(const union key *key, bool v6)
+{
+	if (v6)
+		bpf_map_delete_elem(&flows6, &key->v6);
+	else
+		bpf_map_delete_elem(&flows4, &key->v4);
+}
+
+static __always_inline struct link *find_link(__u32 ifindex, __u16 vlan)
+{
+	struct link_key key = {.ifindex = ifindex, .vlan = vlan};
+
+	return bpf_map_lookup_elem(&links, &key);
+}
+
+/* ----------------------------------------------------------------------------------------------- stations */
+
+/* Learn from a frame behind which port of its bridge the sender is. */
+static __always_inline void learn(const struct link *link, __u32 port, const __u8 *mac)
+{
+	struct station_key key = {.l3 = link->l3};
+	struct station *known, heard = {.port = port, .seen = ticks()};
+
+	if (!link->bridged || mac[0] & 1)
+		return;
+	copy_mac(key.mac, mac);
+	known = bpf_map_lookup_elem(&stations, &key);
+	if (known && known->port == port) {
+		if (heard.seen - known->seen > ASK_TICKS)
+			known->seen = heard.seen;
+		return;
+	}
+	bpf_map_update_elem(&stations, &key, &heard, BPF_ANY);
+	if (known)
+		__sync_fetch_and_add(&stations_changed, 1);
+}
+
+/* Find the port of a bridge behind which the flow's next hop is. */
+static __always_inline enum reason find_station(struct flow *flow, __u32 now)
+{
+	struct station_key key = {.l3 = flow->l3};
+	struct station *station;
+
+	flow->stations = *(volatile __u32 *)&stations_changed;
+	copy_mac(key.mac, flow->dmac);
+	station = bpf_map_lookup_elem(&stations, &key);
+	if (!station || now - station->seen > STATION_TICKS)
+		return STATION;
+	flow->ifindex = station->port;
+	return FAST;
+}
+
+/* ----------------------------------------------------------------------------------------------- accounts */
+
+/* Return the element of `counters` for an account, 0 when there is none left. */
+static __noinline __u32 open_account(const struct account *account)
+{
+	__u32 *known, given;
+
+	if (!account)
+		return 0;
+	known = bpf_map_lookup_elem(&accounts, account);
+	if (known)
+		return *known;
+	given = __sync_fetch_and_add(&accounts_given, 1) + 1;
+	if (given >= MAX_ACCOUNTS) {
+		__sync_fetch_and_add(&accounts_given, -1);
+		return 0;
+	}
+	bpf_map_update_elem(&accounts, account, &given, BPF_NOEXIST);
+	known = bpf_map_lookup_elem(&accounts, account); /* another CPU may have been first */
+	return known ? *known : 0;
+}
+
+static __always_inline void count(const struct flow *flow, __u32 slot, __u32 bytes)
+{
+	struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
+
+	if (!counter)
+		return;
+	if (flow->sent) {
+		counter->sent_bytes += bytes;
+		counter->sent_packets++;
+	} else {
+		counter->received_bytes += bytes;
+		counter->received_packets++;
+	}
+}
+
+static __always_inline void count_packet(struct flow *flow, __u32 bytes)
+{
+	flow->packets++;
+	flow->bytes += bytes;
+	count(flow, flow->client, bytes);
+	if (flow->mapping)
+		count(flow, flow->mapping, bytes);
+}
+
+/* ----------------------------------------------------------------------------------------------- questions */
+
+/* The number of the last change of any ruleset in the connection's namespace; 0 where the kernel does not tell. */
+static __always_inline __u32 ruleset_sequence(struct nf_conn *ct)
+{
+	struct net *net = ct->ct_net.net;
+	struct nftables_pernet *nft;
+	struct net_generic *generic;
+	unsigned int id = 0;
+
+	if (bpf_core_field_exists(net->nft.base_seq))
+		return BPF_CORE_READ(net, nft.base_seq);
+	if (!bpf_core_field_exists(struct nftables_pernet, base_seq) || !&nf_tables_net_id)
+		return 0;
+	bpf_probe_read_kernel(&id, sizeof(id), &nf_tables_net_id);
+	generic = BPF_CORE_READ(net, gen);
+	bpf_probe_read_kernel(&nft, sizeof(nft), (void **)generic + id);
+	return BPF_CORE_READ(nft, base_seq);
+}
+
+static __always_inline bool has_timeout_policy(struct nf_conn *ct)
+{
+	struct nf_ct_ext *ext = ct->ext;
+
+	return ext && BPF_CORE_READ(ext, offset[NF_CT_EXT_TIMEOUT]);
+}
+
+static __always_inline enum reason judge(struct nf_conn *ct, __u8 proto)
+{
+	unsigned long status = ct->status;
+
+	if ((status & (IPS_ASSURED | IPS_CONFIRMED | IPS_DYING | IPS_TEMPLATE | IPS_UNTRACKED)) !=
+	    (IPS_ASSURED | IPS_CONFIRMED))
+		return NOT_ASSURED;
+	if (proto == IPPROTO_TCP && ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
+		return NOT_ASSURED;
+	if (status & (IPS_SEQ_ADJUST | IPS_HELPER | IPS_OFFLOAD | IPS_FIXED_TIMEOUT) || has_timeout_policy(ct))
+		return HELPER;
+	if (ct->mark & ~(FAST_ORIGINAL | FAST_REPLY))
+		return KEPT;
+	return FAST;
+}
+
+static __always_inline void set_tuple(struct bpf_sock_tuple *tuple, const struct packet *p)
+{
+	if (p->v6) {
+		__builtin_memcpy(tuple->ipv6.saddr, &p->ip6->saddr, 32);
+		tuple->ipv6.sport = p->ports[0];
+		tuple->ipv6.dport = p->ports[1];
+	} else {
+		tuple->ipv4.saddr = p->ip->saddr;
+		tuple->ipv4.daddr = p->ip->daddr;
+		tuple->ipv4.sport = p->ports[0];
+		tuple->ipv4.dport = p->ports[1];
+	}
+}
+
+/* Take the translation from the tuple of the other direction, which is the mirror of what this packet becomes. */
+#define TRANSLATE(flow, tuple_, v6_)                                                                                   \
+	do {                                                                                                           \
+		if (v6_) {                                                                                             \
+			BPF_CORE_READ_INTO(&(flow)->saddr6, &(tuple_), dst.u3.all);                                     \
+			BPF_CORE_READ_INTO(&(flow)->daddr6, &(tuple_), src.u3.all);                                     \
+		}                                                                                                      \
+		(flow)->saddr = (tuple_).dst.u3.all[0];                                                                 \
+		(flow)->daddr = (tuple_).src.u3.all[0];                                                                 \
+		(flow)->sport = (tuple_).dst.u.all;                                                                     \
+		(flow)->dport = (tuple_).src.u.all;                                                                     \
+	} while (0)
+
+static __always_inline void set_differences(struct flow *flow, struct packet *p)
+{
+	__be16 ports[2] = {flow->sport, flow->dport}, before[2] = {p->ports[0], p->ports[1]};
+	__s64 sum;
+
+	if (p->v6) {
+		__be32 old[8];
+
+		__builtin_memcpy(old, &p->ip6->saddr, 32);
+		sum = bpf_csum_diff(old, 32, flow->saddr6, 32, 0); /* both addresses follow each other in a flow */
+	} else {
+		__be32 old[2] = {p->ip->saddr, p->ip->daddr}, new[2] = {flow->saddr, flow->daddr};
+
+		sum = bpf_csum_diff(old, 8, new, 8, 0);
+	}
+	flow->address_difference = sum;
+	flow->port_difference = bpf_csum_diff((__be32 *)before, 4, (__be32 *)ports, 4, 0);
+}
+
+static __always_inline enum reason check_source(const struct link *link, const __be32 *address, bool v6)
+{
+	struct network_key key = {.prefixlen = 128};
+	__u32 *segment;
+
+	map_address(key.addr, address, v6);
+	segment = bpf_map_lookup_elem(&networks, &key);
+	if (link->public)
+		return segment ? SPOOFED : FAST;
+	return segment && *segment == link->l3 ? FAST : SPOOFED;
+}
+
+/* Ask the FIB as the kernel would: by the address after DNAT and the one before SNAT. */
+static __always_inline enum reason find_route(void *ctx, struct flow *flow, const struct packet *p,
+					      const struct link *link, enum hook hook)
+{
+	struct bpf_fib_lookup fib = {};
+	struct egress *out;
+	long found;
+
+	fib.family = p->v6 ? AF_INET6 : AF_INET;
+	fib.l4_protocol = p->proto;
+	fib.tot_len = 1; /* so that the MTU is told, and nothing refused for it */
+	fib.ifindex = link->l3;
+	fib.sport = flow->sport;
+	fib.dport = flow->dport;
+	if (p->v6) {
+		__builtin_memcpy(fib.ipv6_src, &p->ip6->saddr, 16);
+		__builtin_memcpy(fib.ipv6_dst, flow->daddr6, 16);
+		fib.flowinfo = *(__be32 *)p->ip6 & bpf_htonl(0x0fffffff);
+	} else {
+		fib.ipv4_src = p->ip->saddr;
+		fib.ipv4_dst = flow->daddr;
+		fib.tos = p->ip->tos;
+	}
+	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return NO_ROUTE;
+	out = bpf_map_lookup_elem(&egress, &fib.ifindex);
+	if (!out || fib.ifindex == link->l3)
+		return EGRESS;
+	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && !(out->flags & EGRESS_NO_ETHERNET))
+		return NO_NEIGHBOUR;
+	if (hook == XDP && out->flags & (EGRESS_NO_XDP | EGRESS_NO_ETHERNET))
+		return UNSENDABLE;
+	flow->l3 = fib.ifindex;
+	flow->mtu = fib.mtu_result;
+	flow->vlan = out->vlan;
+	flow->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
+	flow->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
+	copy_mac(flow->dmac, fib.dmac);
+	copy_mac(flow->smac, fib.smac);
+	flow->nexthop_family = fib.family;
+	__builtin_memcpy(flow->nexthop, fib.ipv6_dst, 16);
+	return FAST;
+}
+
+/* Find out whose bytes the flow's are; those between clients count for nobody, in element 0. */
+static __always_inline enum reason find_accounts(struct flow *flow, struct nf_conn *ct, const struct packet *p,
+						 const struct link *link, bool original)
+{
+	struct egress *out = bpf_map_lookup_elem(&egress, &flow->l3);
+	struct account account = {};
+	__be16 port, external;
+
+	flow->client = flow->mapping = 0;
+	flow->sent = out && out->public;
+	if (!out || out->public == link->public)
+		return FAST;
+	if (flow->sent)
+		map_address(account.addr, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	else
+		map_address(account.addr, p->v6 ? flow->daddr6 : &flow->daddr, p->v6);
+	flow->client = open_account(&account);
+	if (!flow->client)
+		return NO_ACCOUNT;
+	if (original != !flow->sent || !(ct->status & IPS_DST_NAT))
+		return FAST; /* begun by the client, or not by a mapping */
+	if (flow->sent) {
+		port = p->ports[0];
+		external = flow->sport;
+	} else {
+		port = flow->dport;
+		external = p->ports[1];
+	}
+	account.port = bpf_ntohs(port);
+	account.external = bpf_ntohs(external);
+	account.proto = p->proto;
+	flow->mapping = open_account(&account);
+	return flow->mapping ? FAST : NO_ACCOUNT;
+}
+
+/*
+ * Ask everybody about a packet's flow, and note the answer in the cache.
+ *
+ * `known` is what the cache has about it, NULL for nothing. On FAST the element of `draft` tells what to do.
+ */
+static __always_inline enum reason ask_about(void *ctx, struct packet *p, const union key *key, struct flow *known,
+					     struct flow *flow, struct nf_conn *ct, const struct link *link, bool original,
+					     enum hook hook)
+{
+	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, now = ticks();
+	__u32 sequence = ruleset_sequence(ct);
+	bool cached = !(config.flags & CONFIG_NO_CACHE), current;
+	enum reason reason;
+
+	reason = judge(ct, p->proto);
+	if (reason) {
+		if (known)
+			forget_flow(key, p->v6);
+		return reason;
+	}
+	if (known)
+		*flow = *known;
+	else
+		__builtin_memset(flow, 0, sizeof(*flow));
+	/* Where the kernel does not tell when rulesets change, they may have. */
+	current = known && known->generation == generation && known->base_seq == sequence &&
+		  (known->state == PENDING || (sequence && now - known->granted < GRANT_TICKS));
+	flow->generation = generation;
+	flow->base_seq = sequence;
+	flow->checked = now;
+	if (cached && !current) {
+		ct->mark &= ~bit;
+		flow->state = PENDING;
+		keep_flow(key, p->v6, flow);
+		return UNGRANTED;
+	}
+	if (!(ct->mark & bit)) {
+		if (known) {
+			flow->state = PENDING;
+			keep_flow(key, p->v6, flow);
+		}
+		return UNGRANTED;
+	}
+	if (original)
+		TRANSLATE(flow, ct->tuplehash[1].tuple, p->v6);
+	else
+		TRANSLATE(flow, ct->tuplehash[0].tuple, p->v6);
+	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	if (!reason)
+		reason = find_route(ctx, flow, p, link, hook);
+	if (!reason && flow->bridge)
+		reason = find_station(flow, now);
+	if (!reason)
+		reason = find_accounts(flow, ct, p, link, original);
+	if (reason) {
+		/* Asked again soon, and granted again then. */
+		flow->state = PENDING;
+		if (cached)
+			keep_flow(key, p->v6, flow);
+		return reason;
+	}
+	if (flow->state == PENDING)
+		flow->granted = now;
+	flow->state = ACTIVE;
+	copy_mac(flow->in_mac, link->mac);
+	set_differences(flow, p);
+	bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
+	if (cached)
+		keep_flow(key, p->v6, flow);
+	return FAST;
+}
+
+static __always_inline enum reason ask(void *ctx, struct packet *p, const union key *key, struct flow *known,
+				       struct flow *flow, const struct link *link, enum hook hook)
+{
+	struct bpf_ct_opts___12 options = {.netns_id = -1, .l4proto = p->proto};
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = p->v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
+	enum reason reason;
+	struct nf_conn *ct;
+
+	if (known && known->state == PENDING && known->generation == config.generation &&
+	    ticks() - known->checked < PENDING_TICKS)
+		return UNGRANTED;
+	set_tuple(&tuple, p);
+	if (hook == XDP)
+		ct = bpf_xdp_ct_lookup(ctx, &tuple, size, &options, sizeof(options));
+	else
+		ct = bpf_skb_ct_lookup(ctx, &tuple, size, &options, sizeof(options));
+	if (!ct) {
+		if (known)
+			forget_flow(key, p->v6);
+		return UNTRACKED;
+	}
+	reason = ask_about(ctx, p, key, known, flow, ct, link, options.dir == IP_CT_DIR_ORIGINAL, hook);
+	bpf_ct_release(ct);
+	return reason;
+}
+
+static __always_inline bool is_fresh(struct flow *flow, __u32 now)
+{
+	return flow && flow->state == ACTIVE && flow->generation == config.generation &&
+	       now - flow->checked < ASK_TICKS;
+}
+
+static __always_inline void set_key(union key *key, const struct packet *p, __u32 ifindex, enum hook hook)
+{
+	if (p->v6) {
+		__builtin_memcpy(key->v6.saddr, &p->ip6->saddr, 32);
+		key->v6.sport = p->ports[0];
+		key->v6.dport = p->ports[1];
+		key->v6.ifindex = ifindex;
+		key->v6.vlan = p->vlan;
+		key->v6.proto = p->proto;
+		key->v6.hook = hook;
+	} else {
+		key->v4.saddr = p->ip->saddr;
+		key->v4.daddr = p->ip->daddr;
+		key->v4.sport = p->ports[0];
+		key->v4.dport = p->ports[1];
+		key->v4.ifindex = ifindex;
+		key->v4.vlan = p->vlan;
+		key->v4.proto = p->proto;
+		key->v4.hook = hook;
+	}
+}
+
+/* Find what to do with a packet, from the cache or by asking; FAST sets `found`. */
+static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 ifindex, enum hook hook,
+					   struct flow **found)
+{
+	union key key = {};
+	__u32 now = ticks(), zero = 0;
+	struct flow *flow, *made;
+	enum reason reason;
+	struct link *link;
+
+	set_key(&key, p, ifindex, hook);
+	flow = find_flow(&key, p->v6);
+	if (is_fresh(flow, now)) {
+		if (p->eth && !same_mac(p->eth->h_dest, flow->in_mac))
+			return ADDRESSEE;
+		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed) {
+			reason = find_station(flow, now);
+			if (reason)
+				return reason;
+		}
+		*found = flow;
+		return FAST;
+	}
+	link = find_link(ifindex, p->vlan);
+	if (!link)
+		return LINK;
+	if (p->eth && !same_mac(p->eth->h_dest, link->mac))
+		return ADDRESSEE;
+	if (hook == XDP && p->eth)
+		learn(link, ifindex, p->eth->h_source);
+	made = bpf_map_lookup_elem(&draft, &zero);
+	if (!made)
+		return UNTRACKED;
+	reason = ask(ctx, p, &key, flow, made, link, hook);
+	if (reason)
+		return reason;
+	*found = made;
+	if (!(config.flags & CONFIG_NO_CACHE)) {
+		flow = find_flow(&key, p->v6);
+		if (flow)
+			*found = flow;
+	}
+	return FAST;
+}
+
+/* ----------------------------------------------------------------------------------------------- rewriting */
+
+/*
+ * Write addresses and ports, and one hop less; the transport checksum is the caller's. The verifier does not remember
+ * that parse() has found room for the headers: here and below, a last comparison tells it again.
+ */
+static __always_inline bool rewrite_addresses(struct packet *p, const struct flow *flow)
+{
+	if (p->v6) {
+		if ((void *)(p->ip6 + 1) > p->end)
+			return false;
+		__builtin_memcpy(&p->ip6->saddr, flow->saddr6, 32);
+		p->ip6->hop_limit--;
+	} else {
+		p->ip->check = changed(p->ip->check, flow->address_difference);
+		p->ip->saddr = flow->saddr;
+		p->ip->daddr = flow->daddr;
+		decrement_ttl(p->ip);
+	}
+	p->ports[0] = flow->sport;
+	p->ports[1] = flow->dport;
+	return true;
+}
+
+/* ----------------------------------------------------------------------------------------------- XDP */
+
+static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
+{
+	__u16 check;
+
+
+	if (!rewrite_addresses(p, flow))
+		return false;
+	if (p->proto == IPPROTO_TCP) {
+		if ((void *)(p->tcp + 1) > p->end)
+			return false;
+		check = changed(p->tcp->check, flow->address_difference);
+		p->tcp->check = changed(check, flow->port_difference);
+	} else if (p->udp->check) {
+		check = changed(p->udp->check, flow->address_difference);
+		check = changed(check, flow->port_difference);
+		p->udp->check = check ?: 0xffff;
+	}
+	return true;
+}
+
+/* Write the Ethernet header anew, with the tag that the link it leaves by wants. */
+static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struct flow *flow)
+{
+	struct vlan_header *tag;
+	struct ethhdr *eth;
+	__be16 proto;
+	int moved = 0;
+
+	if (was && !flow->vlan)
+		moved = sizeof(*tag);
+	else if (!was && flow->vlan)
+		moved = -(int)sizeof(*tag);
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return false;
+	proto = eth->h_proto;
+	if (was) {
+		tag = (void *)(eth + 1);
+		if ((void *)(tag + 1) > (void *)(long)ctx->data_end)
+			return false;
+		proto = tag->proto;
+	}
+	if (moved) {
+		if (bpf_xdp_adjust_head(ctx, moved))
+			return false;
+		eth = (void *)(long)ctx->data;
+		if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+			return false;
+	}
+	copy_mac(eth->h_dest, flow->dmac);
+	copy_mac(eth->h_source, flow->smac);
+	if (!flow->vlan) {
+		eth->h_proto = proto;
+		return true;
+	}
+	eth->h_proto = bpf_htons(ETH_P_8021Q);
+	tag = (void *)(eth + 1);
+	if ((void *)(tag + 1) > (void *)(long)ctx->data_end)
+		return false;
+	tag->tci = bpf_htons(flow->vlan);
+	tag->proto = proto;
+	return true;
+}
+
+SEC("xdp")
+int icshare_xdp(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct flow *flow = NULL;
+	struct packet p = {};
+	enum reason reason;
+
+	reason = parse(&p, data, end, end - data, 0);
+	if (!reason)
+		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &flow);
+	if (!reason && p.length > flow->mtu)
+		reason = TOO_BIG;
+	if (reason) {
+		struct link *link = p.eth && reason < UNTRACKED ? find_link(ctx->ingress_ifindex, p.vlan) : NULL;
+
+		if (link)
+			learn(link, ctx->ingress_ifindex, p.eth->h_source);
+		note(reason);
+		return XDP_PASS;
+	}
+	if (!rewrite(&p, flow))
+		return XDP_ABORTED;
+	if (p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding))
+		return XDP_ABORTED;
+	if (p.vlan || flow->vlan || p.padding) {
+		if (!readdress(ctx, p.vlan, flow))
+			return XDP_ABORTED;
+	} else {
+		copy_mac(p.eth->h_dest, flow->dmac);
+		copy_mac(p.eth->h_source, flow->smac);
+	}
+	count_packet(flow, p.length);
+	return bpf_redirect(flow->ifindex, 0);
+}
+
+/* ----------------------------------------------------------------------------------------------- tc */
+
+/* Write what the packet becomes. The transport checksum goes by a helper, which knows how far it is computed yet. */
+static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p, const struct flow *flow,
+					bool ethernet)
+{
+	__u32 check = (ethernet ? sizeof(struct ethhdr) : 0) + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	__u64 flags = 0;
+
+	if (p->proto == IPPROTO_TCP) {
+		check += offsetof(struct tcphdr, check);
+	} else {
+		check += offsetof(struct udphdr, check);
+		flags = BPF_F_MARK_MANGLED_0;
+	}
+	if (!rewrite_addresses(p, flow))
+		return false;
+	return !bpf_l4_csum_replace(skb, check, 0, flow->address_difference, flags | BPF_F_PSEUDO_HDR) &&
+	       !bpf_l4_csum_replace(skb, check, 0, flow->port_difference, flags);
+}
+
+/* What has to lie in one piece: Ethernet, IPv6 and TCP without options. */
+#define HEADERS (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
+
+/* Cut off what the frame has behind the IP packet, and find the headers again. */
+static __always_inline bool trim(struct __sk_buff *skb, struct packet *p, bool ethernet)
+{
+	void *data, *end;
+
+	if (bpf_skb_change_tail(skb, skb->len - p->padding, 0))
+		return false;
+	data = (void *)(long)skb->data;
+	end = p->end = (void *)(long)skb->data_end;
+	if (ethernet)
+		data += sizeof(struct ethhdr);
+	p->ip = data;
+	if (p->v6) {
+		if ((void *)(p->ip6 + 1) > end)
+			return false;
+		p->tcp = (void *)(p->ip6 + 1);
+	} else {
+		if ((void *)(p->ip + 1) > end)
+			return false;
+		p->tcp = (void *)(p->ip + 1);
+	}
+	return (void *)(p->udp + 1) <= end;
+}
+
+static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
+{
+	struct bpf_redir_neigh next = {};
+	struct flow *flow = NULL;
+	struct packet p = {};
+	enum reason reason;
+	void *data, *end;
+
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	if (data + HEADERS > end) {
+		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	if (skb->vlan_present)
+		reason = LINK; /* for a VLAN above this link */
+	else
+		reason = parse(&p, data, end, skb->len, ethernet ? 0 : skb->protocol);
+	if (!reason && p.vlan)
+		reason = LINK;
+	if (!reason)
+		reason = look_up(skb, &p, skb->ifindex, TC, &flow);
+	if (!reason && p.length > flow->mtu && (!skb->gso_size || skb->gso_size + p.headers > flow->mtu))
+		reason = TOO_BIG;
+	if (reason) {
+		note(reason);
+		return TC_ACT_UNSPEC;
+	}
+	if (p.padding && !trim(skb, &p, ethernet))
+		return TC_ACT_SHOT;
+	if (!rewrite_skb(skb, &p, flow, ethernet))
+		return TC_ACT_SHOT;
+	count_packet(flow, p.length);
+	next.nh_family = flow->nexthop_family;
+	__builtin_memcpy(next.ipv6_nh, flow->nexthop, 16);
+	return bpf_redirect_neigh(flow->ifindex, &next, sizeof(next), 0);
+}
+
+SEC("tc")
+int icshare_tc(struct __sk_buff *skb)
+{
+	return forward_skb(skb, true);
+}
+
+SEC("tc")
+int icshare_tc_ip(struct __sk_buff *skb)
+{
+	return forward_skb(skb, false);
+}
