@@ -701,6 +701,42 @@ static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 if
 	return FAST;
 }
 
+/*
+ * A connection begins or ends: both its directions leave the cache, so that conntrack sees the rest of it. The other
+ * direction comes in where this one goes out.
+ */
+static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum hook hook)
+{
+	union key key = {}, other = {};
+	struct flow *flow;
+
+	set_key(&key, p, ifindex, hook);
+	flow = find_flow(&key, p->v6);
+	if (!flow)
+		return;
+	if (p->v6) {
+		__builtin_memcpy(other.v6.saddr, flow->daddr6, 16);
+		__builtin_memcpy(other.v6.daddr, flow->saddr6, 16);
+		other.v6.sport = flow->dport;
+		other.v6.dport = flow->sport;
+		other.v6.ifindex = flow->ifindex;
+		other.v6.vlan = flow->vlan;
+		other.v6.proto = p->proto;
+		other.v6.hook = hook;
+	} else {
+		other.v4.saddr = flow->daddr;
+		other.v4.daddr = flow->saddr;
+		other.v4.sport = flow->dport;
+		other.v4.dport = flow->sport;
+		other.v4.ifindex = flow->ifindex;
+		other.v4.vlan = flow->vlan;
+		other.v4.proto = p->proto;
+		other.v4.hook = hook;
+	}
+	forget_flow(&other, p->v6);
+	forget_flow(&key, p->v6);
+}
+
 /* ----------------------------------------------------------------------------------------------- rewriting */
 
 /*
@@ -804,6 +840,8 @@ int icshare_xdp(struct xdp_md *ctx)
 		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &flow);
 	if (!reason && p.length > flow->mtu)
 		reason = TOO_BIG;
+	if (reason == TCP_FLAGS)
+		end_flow(&p, ctx->ingress_ifindex, XDP);
 	if (reason) {
 		struct link *link = p.eth && reason < UNTRACKED ? find_link(ctx->ingress_ifindex, p.vlan) : NULL;
 
@@ -814,14 +852,11 @@ int icshare_xdp(struct xdp_md *ctx)
 	}
 	if (!rewrite(&p, flow))
 		return XDP_ABORTED;
-	if (p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding))
-		return XDP_ABORTED;
-	if (p.vlan || flow->vlan || p.padding) {
-		if (!readdress(ctx, p.vlan, flow))
-			return XDP_ABORTED;
-	} else {
+	if (!p.padding && !p.vlan && !flow->vlan) {
 		copy_mac(p.eth->h_dest, flow->dmac);
 		copy_mac(p.eth->h_source, flow->smac);
+	} else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, flow)) {
+		return XDP_ABORTED;
 	}
 	count_packet(flow, p.length);
 	return bpf_redirect(flow->ifindex, 0);
@@ -900,6 +935,8 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 		reason = look_up(skb, &p, skb->ifindex, TC, &flow);
 	if (!reason && p.length > flow->mtu && (!skb->gso_size || skb->gso_size + p.headers > flow->mtu))
 		reason = TOO_BIG;
+	if (reason == TCP_FLAGS)
+		end_flow(&p, skb->ifindex, TC);
 	if (reason) {
 		note(reason);
 		return TC_ACT_UNSPEC;
