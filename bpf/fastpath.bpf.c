@@ -56,66 +56,68 @@ enum hook { XDP, TC };
 
 enum state { PENDING, ACTIVE };
 
-struct key4 {
-	__be32 saddr;
+/* What tells one direction of a connection from all others; of IPv6 the whole addresses are in `struct flow6`. */
+struct key {
+	__be32 saddr; /* of IPv6: all four words in one */
 	__be32 daddr;
-	__be16 sport;
-	__be16 dport;
+	__be32 ports; /* source and destination, as in the packet */
 	__u32 ifindex; /* where it came in */
 	__u16 vlan;
 	__u8 proto;
-	__u8 hook;
+	__u8 kind; /* hook and IP version; 0 for an element that is empty */
 };
 
-struct key6 {
-	__be32 saddr[4];
-	__be32 daddr[4];
-	__be16 sport;
-	__be16 dport;
-	__u32 ifindex;
-	__u16 vlan;
-	__u8 proto;
-	__u8 hook;
-};
+#define KIND(hook, v6) (((hook) << 1 | (v6)) + 1)
 
-union key {
-	struct key4 v4;
-	struct key6 v6;
-};
-
-/* What to do with the packets of one direction of a connection; addresses of IPv4 are in the first element. */
+/* What to do with its packets: one cache line that each packet needs, and one with what it writes. */
 struct flow {
-	__u32 generation;
-	__u32 checked; /* in ticks: conntrack and FIB were asked */
-	__u8 state;
-	__u8 sent; /* counts as sent by the client */
-	__u8 in_mac[6];
-	__u32 stations;
-	__u32 ifindex; /* that sends it */
+	struct key key;
 	__be32 saddr;
 	__be32 daddr;
-	__be16 sport;
-	__be16 dport;
-	__u32 address_difference; /* of the checksums that cover addresses */
-	__u32 port_difference;
-	__u8 dmac[6];
-	__u8 smac[6];
+	__be32 ports;
+	__u32 generation;
+	__u32 checked; /* in ticks: conntrack and FIB were asked */
+	__u32 ifindex; /* that sends it */
 	__u16 mtu;
 	__u16 vlan;
-	__u32 client; /* elements of `counters` */
-	__u32 mapping;
+	__u16 address_difference; /* of checksums that cover the addresses, in ones' complement */
+	__u16 port_difference;
+	__u16 client; /* elements of `counters` */
+	__u16 mapping;
+	__u8 state;
+	__u8 sent; /* counts as sent by the client */
+	__u8 bridge;
+	__u8 spare;
+
+	__u8 macs[12]; /* destination and source, as in the frame */
+	__u8 in_mac[6];
+	__u8 zero[2];
+	__u32 stations;
 	__u64 packets;
 	__u64 bytes;
+	__u32 hash;
 	__u32 granted; /* in ticks */
 	__u32 base_seq;
 	__u32 l3; /* the link that the route leads out by */
-	__u8 bridge;
-	__u8 nexthop_family;
-	__u8 zero[2];
-	__be32 nexthop[4];
-	__be32 saddr6[4];
-	__be32 daddr6[4];
+	__be32 nexthop;
+	__u32 number;
 };
+
+/* The addresses of a flow of IPv6. */
+struct flow6 {
+	__be32 key[8];	 /* source and destination of its packets */
+	__be32 addrs[8]; /* what they become */
+	__be32 nexthop[4];
+};
+
+/* Where flows are, by hash: the upper half of each word is that of the hash, the lower half the flow's number. */
+struct bucket {
+	__u32 ways[8];
+};
+
+#define WAYS 8
+#define FLOWS_PER_BUCKET 4
+#define HASH_PART 0xffff0000U
 
 volatile struct config config SEC(".data.config") = {};
 
@@ -152,19 +154,42 @@ struct {
 	__type(value, struct station);
 } stations SEC(".maps");
 
+/*
+ * The cache. Each CPU has a part of its own of each of these, so none waits for another, and none reads half a flow.
+ * Flows lie in the order in which they began, which keeps those of one time near each other; the index is small enough to
+ * stay in a CPU's own caches. `config.flows` tells how many flows a CPU has, and these sizes are set with it.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_FLOWS4);
-	__type(key, struct key4);
-	__type(value, struct flow);
-} flows4 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE); /* which has it begin at a cache line */
+	__type(key, __u32);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_FLOWS6);
-	__type(key, struct key6);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
 	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct flow6);
 } flows6 SEC(".maps");
+
+/* The flow of each CPU that was begun last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} last SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -187,14 +212,6 @@ struct {
 	__type(value, __u64);
 } reasons SEC(".maps");
 
-/* A flow while it is made: too large for the stack. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flow);
-} draft SEC(".maps");
-
 /* ----------------------------------------------------------------------------------------------- small things */
 
 static __always_inline __u32 ticks(void)
@@ -209,6 +226,17 @@ static __always_inline void note(enum reason reason)
 
 	if (packets)
 		++*packets;
+}
+
+/* Both ports of a packet are handled as the one word that they are there. */
+static __always_inline __be16 source_port(__be32 ports)
+{
+	return ((__be16 *)&ports)[0];
+}
+
+static __always_inline __be16 destination_port(__be32 ports)
+{
+	return ((__be16 *)&ports)[1];
 }
 
 static __always_inline bool same_mac(const __u8 *one, const __u8 *other)
@@ -237,32 +265,188 @@ static __always_inline void map_address(__u8 *addr, const __be32 *address, bool 
 		map_v4(addr, *address);
 }
 
-static __always_inline struct flow *find_flow(const union key *key, bool v6)
-{
-	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);
-}
-
-static __always_inline void keep_flow(const union key *key, bool v6, const struct flow *flow)
-{
-	if (v6)
-		bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY);
-	else
-		bpf_map_update_elem(&flows4, &key->v4, flow, BPF_ANY);
-}
-
-static __always_inline void forget_flow(const union key *key, bool v6)
-{
-	if (v6)
-		bpf_map_delete_elem(&flows6, &key->v6);
-	else
-		bpf_map_delete_elem(&flows4, &key->v4);
-}
-
 static __always_inline struct link *find_link(__u32 ifindex, __u16 vlan)
 {
 	struct link_key key = {.ifindex = ifindex, .vlan = vlan};
 
 	return bpf_map_lookup_elem(&links, &key);
+}
+
+/* ----------------------------------------------------------------------------------------------- the cache */
+
+static __always_inline void set_key(struct key *key, const struct packet *p, __u32 ifindex, enum hook hook)
+{
+	if (p->v6) {
+		const __be32 *words = (__be32 *)&p->ip6->saddr;
+
+		key->saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
+		key->daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
+	} else {
+		key->saddr = p->ip->saddr;
+		key->daddr = p->ip->daddr;
+	}
+	key->ports = *p->ports;
+	key->ifindex = ifindex;
+	key->vlan = p->vlan;
+	key->proto = p->proto;
+	key->kind = KIND(hook, p->v6);
+}
+
+static __always_inline bool is_same(const struct key *one, const struct key *other)
+{
+	const __u32 *a = (const __u32 *)one, *b = (const __u32 *)other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
+}
+
+static __always_inline __u32 hash(const struct key *key)
+{
+	__u64 sum = ((__u64)key->saddr << 32 | key->daddr) * 0x9e3779b97f4a7c15ULL;
+
+	sum ^= ((__u64)key->ports << 32 | key->ifindex << 8 | key->proto) * 0xc2b2ae3d27d4eb4fULL;
+	return (sum ^ sum >> 29) * 0x9e3779b97f4a7c15ULL >> 32;
+}
+
+static __always_inline struct bucket *find_bucket(__u32 hash)
+{
+	__u32 count = config.flows / FLOWS_PER_BUCKET;
+	__u32 index = bpf_get_smp_processor_id() * count + (hash & (count - 1));
+
+	return bpf_map_lookup_elem(&buckets, &index);
+}
+
+static __always_inline struct flow *flow_of(__u32 number)
+{
+	__u32 index = bpf_get_smp_processor_id() * config.flows + number;
+
+	return bpf_map_lookup_elem(&flows, &index);
+}
+
+/* The addresses of a flow of IPv6 lie in another array, at the same place. */
+static __always_inline struct flow6 *flow6_of(__u32 number)
+{
+	__u32 index = bpf_get_smp_processor_id() * config.flows + number;
+
+	return bpf_map_lookup_elem(&flows6, &index);
+}
+
+static __always_inline bool is_same6(const __be32 *one, const __be32 *other)
+{
+	__u32 difference = 0;
+
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		difference |= one[i] ^ other[i];
+	return !difference;
+}
+
+/* Return the word of a bucket for a hash, 0 when there is none. */
+static __always_inline __u32 find_way(const struct bucket *bucket, __u32 hash)
+{
+	__u32 found = 0;
+
+#pragma unroll
+	for (int i = 0; i < WAYS; i++)
+		if (!((bucket->ways[i] ^ hash) & HASH_PART) && bucket->ways[i] & ~HASH_PART)
+			found = bucket->ways[i];
+	return found;
+}
+
+/* Return a flow, NULL when it is not known. `words6` are both addresses of IPv6, NULL for IPv4. */
+static __always_inline struct flow *find_flow(const struct key *key, __u32 hash, const __be32 *words6)
+{
+	struct bucket *bucket = find_bucket(hash);
+	struct flow6 *flow6;
+	struct flow *flow;
+	__u32 way;
+
+	if (!bucket)
+		return NULL;
+	way = find_way(bucket, hash);
+	if (!way)
+		return NULL;
+	flow = flow_of(way & ~HASH_PART);
+	if (!flow || !is_same(&flow->key, key))
+		return NULL;
+	if (words6) {
+		flow6 = flow6_of(way & ~HASH_PART);
+		if (!flow6 || !is_same6(flow6->key, words6))
+			return NULL;
+	}
+	return flow;
+}
+
+/* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
+static __always_inline __u32 take_number(void)
+{
+	__u32 zero = 0, now = ticks(), number = 0;
+	__u32 *latest = bpf_map_lookup_elem(&last, &zero);
+	struct flow *flow;
+
+	if (!latest)
+		return 0;
+	for (int i = 0; i < 8; i++) {
+		number = (*latest + 1) & (config.flows - 1);
+		if (!number)
+			number = 1;
+		*latest = number;
+		flow = flow_of(number);
+		if (!flow)
+			return 0;
+		if (!flow->key.kind || now - flow->checked > 2 * ASK_TICKS)
+			break;
+	}
+	return number;
+}
+
+/* Give a bucket's word to a flow: that of the same hash, an empty one, one whose flow has gone, or any. */
+static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 number)
+{
+	__u32 chosen = number & (WAYS - 1);
+	struct flow *flow;
+
+	for (__u32 i = 0; i < WAYS; i++) {
+		__u32 way = bucket->ways[i & (WAYS - 1)];
+
+		if (!((way ^ hash) & HASH_PART)) {
+			chosen = i;
+			break;
+		}
+		flow = flow_of(way & ~HASH_PART);
+		if (!way || !flow || !flow->key.kind || (flow->hash ^ way) & HASH_PART)
+			chosen = i;
+	}
+	bucket->ways[chosen & (WAYS - 1)] = (hash & HASH_PART) | number;
+}
+
+/* Begin a flow, in place of another if need be. `number` is set to its own. */
+static __always_inline struct flow *begin_flow(const struct key *key, __u32 hash, const __be32 *words6)
+{
+	struct bucket *bucket = find_bucket(hash);
+	__u32 number = take_number();
+	struct flow6 *flow6;
+	struct flow *flow;
+
+	if (!bucket || !number)
+		return NULL;
+	flow = flow_of(number);
+	flow6 = flow6_of(number);
+	if (!flow || !flow6)
+		return NULL;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->key = *key;
+	flow->hash = hash;
+	flow->number = number;
+	if (words6)
+		__builtin_memcpy(flow6->key, words6, sizeof(flow6->key));
+	put_way(bucket, hash, number);
+	return flow;
+}
+
+static __always_inline void forget_flow(struct flow *flow)
+{
+	flow->key.kind = 0;
+	flow->state = PENDING;
 }
 
 /* ----------------------------------------------------------------------------------------------- stations */
@@ -294,7 +478,7 @@ static __always_inline enum reason find_station(struct flow *flow, __u32 now)
 	struct station *station;
 
 	flow->stations = *(volatile __u32 *)&stations_changed;
-	copy_mac(key.mac, flow->dmac);
+	copy_mac(key.mac, flow->macs);
 	station = bpf_map_lookup_elem(&stations, &key);
 	if (!station || now - station->seen > STATION_TICKS)
 		return STATION;
@@ -395,46 +579,53 @@ static __always_inline void set_tuple(struct bpf_sock_tuple *tuple, const struct
 {
 	if (p->v6) {
 		__builtin_memcpy(tuple->ipv6.saddr, &p->ip6->saddr, 32);
-		tuple->ipv6.sport = p->ports[0];
-		tuple->ipv6.dport = p->ports[1];
+		tuple->ipv6.sport = source_port(*p->ports);
+		tuple->ipv6.dport = destination_port(*p->ports);
 	} else {
 		tuple->ipv4.saddr = p->ip->saddr;
 		tuple->ipv4.daddr = p->ip->daddr;
-		tuple->ipv4.sport = p->ports[0];
-		tuple->ipv4.dport = p->ports[1];
+		tuple->ipv4.sport = source_port(*p->ports);
+		tuple->ipv4.dport = destination_port(*p->ports);
 	}
 }
 
 /* Take the translation from the tuple of the other direction, which is the mirror of what this packet becomes. */
-#define TRANSLATE(flow, tuple_, v6_)                                                                                   \
+#define TRANSLATE(flow, flow6, tuple_, v6_)                                                                            \
 	do {                                                                                                           \
 		if (v6_) {                                                                                             \
-			BPF_CORE_READ_INTO(&(flow)->saddr6, &(tuple_), dst.u3.all);                                     \
-			BPF_CORE_READ_INTO(&(flow)->daddr6, &(tuple_), src.u3.all);                                     \
+			BPF_CORE_READ_INTO((__be32(*)[4])&(flow6)->addrs[0], &(tuple_), dst.u3.all);                    \
+			BPF_CORE_READ_INTO((__be32(*)[4])&(flow6)->addrs[4], &(tuple_), src.u3.all);                    \
 		}                                                                                                      \
 		(flow)->saddr = (tuple_).dst.u3.all[0];                                                                 \
 		(flow)->daddr = (tuple_).src.u3.all[0];                                                                 \
-		(flow)->sport = (tuple_).dst.u.all;                                                                     \
-		(flow)->dport = (tuple_).src.u.all;                                                                     \
+		set_ports(flow, (tuple_).dst.u.all, (tuple_).src.u.all);                                                \
 	} while (0)
 
-static __always_inline void set_differences(struct flow *flow, struct packet *p)
+static __always_inline void set_ports(struct flow *flow, __be16 source, __be16 destination)
 {
-	__be16 ports[2] = {flow->sport, flow->dport}, before[2] = {p->ports[0], p->ports[1]};
+	__be16 *ports = (__be16 *)&flow->ports;
+
+	ports[0] = source;
+	ports[1] = destination;
+}
+
+static __always_inline void set_differences(struct flow *flow, struct flow6 *flow6, struct packet *p)
+{
+	__be32 ports = *p->ports;
 	__s64 sum;
 
 	if (p->v6) {
 		__be32 old[8];
 
 		__builtin_memcpy(old, &p->ip6->saddr, 32);
-		sum = bpf_csum_diff(old, 32, flow->saddr6, 32, 0); /* both addresses follow each other in a flow */
+		sum = bpf_csum_diff(old, 32, flow6->addrs, 32, 0);
 	} else {
 		__be32 old[2] = {p->ip->saddr, p->ip->daddr}, new[2] = {flow->saddr, flow->daddr};
 
 		sum = bpf_csum_diff(old, 8, new, 8, 0);
 	}
-	flow->address_difference = sum;
-	flow->port_difference = bpf_csum_diff((__be32 *)before, 4, (__be32 *)ports, 4, 0);
+	flow->address_difference = fold(sum);
+	flow->port_difference = fold(bpf_csum_diff(&ports, 4, &flow->ports, 4, 0));
 }
 
 static __always_inline enum reason check_source(const struct link *link, const __be32 *address, bool v6)
@@ -450,7 +641,7 @@ static __always_inline enum reason check_source(const struct link *link, const _
 }
 
 /* Ask the FIB as the kernel would: by the address after DNAT and the one before SNAT. */
-static __always_inline enum reason find_route(void *ctx, struct flow *flow, const struct packet *p,
+static __always_inline enum reason find_route(void *ctx, struct flow *flow, struct flow6 *flow6, const struct packet *p,
 					      const struct link *link, enum hook hook)
 {
 	struct bpf_fib_lookup fib = {};
@@ -461,11 +652,11 @@ static __always_inline enum reason find_route(void *ctx, struct flow *flow, cons
 	fib.l4_protocol = p->proto;
 	fib.tot_len = 1; /* so that the MTU is told, and nothing refused for it */
 	fib.ifindex = link->l3;
-	fib.sport = flow->sport;
-	fib.dport = flow->dport;
+	fib.sport = source_port(flow->ports);
+	fib.dport = destination_port(flow->ports);
 	if (p->v6) {
 		__builtin_memcpy(fib.ipv6_src, &p->ip6->saddr, 16);
-		__builtin_memcpy(fib.ipv6_dst, flow->daddr6, 16);
+		__builtin_memcpy(fib.ipv6_dst, flow6->addrs + 4, 16);
 		fib.flowinfo = *(__be32 *)p->ip6 & bpf_htonl(0x0fffffff);
 	} else {
 		fib.ipv4_src = p->ip->saddr;
@@ -487,15 +678,18 @@ static __always_inline enum reason find_route(void *ctx, struct flow *flow, cons
 	flow->vlan = out->vlan;
 	flow->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
 	flow->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
-	copy_mac(flow->dmac, fib.dmac);
-	copy_mac(flow->smac, fib.smac);
-	flow->nexthop_family = fib.family;
-	__builtin_memcpy(flow->nexthop, fib.ipv6_dst, 16);
+	copy_mac(flow->macs, fib.dmac);
+	copy_mac(flow->macs + 6, fib.smac);
+	flow->nexthop = fib.ipv4_dst;
+	if (p->v6)
+		__builtin_memcpy(flow6->nexthop, fib.ipv6_dst, 16);
+	else if (hook == TC && fib.family != AF_INET)
+		return UNSENDABLE;
 	return FAST;
 }
 
 /* Find out whose bytes the flow's are; those between clients count for nobody, in element 0. */
-static __always_inline enum reason find_accounts(struct flow *flow, struct nf_conn *ct, const struct packet *p,
+static __always_inline enum reason find_accounts(struct flow *flow, struct flow6 *flow6, struct nf_conn *ct, const struct packet *p,
 						 const struct link *link, bool original)
 {
 	struct egress *out = bpf_map_lookup_elem(&egress, &flow->l3);
@@ -509,18 +703,18 @@ static __always_inline enum reason find_accounts(struct flow *flow, struct nf_co
 	if (flow->sent)
 		map_address(account.addr, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
 	else
-		map_address(account.addr, p->v6 ? flow->daddr6 : &flow->daddr, p->v6);
+		map_address(account.addr, p->v6 ? flow6->addrs + 4 : &flow->daddr, p->v6);
 	flow->client = open_account(&account);
 	if (!flow->client)
 		return NO_ACCOUNT;
 	if (original != !flow->sent || !(ct->status & IPS_DST_NAT))
 		return FAST; /* begun by the client, or not by a mapping */
 	if (flow->sent) {
-		port = p->ports[0];
-		external = flow->sport;
+		port = source_port(*p->ports);
+		external = source_port(flow->ports);
 	} else {
-		port = flow->dport;
-		external = p->ports[1];
+		port = destination_port(flow->ports);
+		external = destination_port(*p->ports);
 	}
 	account.port = bpf_ntohs(port);
 	account.external = bpf_ntohs(external);
@@ -532,86 +726,85 @@ static __always_inline enum reason find_accounts(struct flow *flow, struct nf_co
 /*
  * Ask everybody about a packet's flow, and note the answer in the cache.
  *
- * `known` is what the cache has about it, NULL for nothing. On FAST the element of `draft` tells what to do.
+ * `found`: the flow as the cache has it, NULL when it has not; on FAST as it is now.
  */
-static __always_inline enum reason ask_about(void *ctx, struct packet *p, const union key *key, struct flow *known,
-					     struct flow *flow, struct nf_conn *ct, const struct link *link, bool original,
-					     enum hook hook)
+static __always_inline enum reason ask_about(void *ctx, struct packet *p, const struct key *key, __u32 hash,
+					     struct flow **found, struct nf_conn *ct, const struct link *link,
+					     bool original, enum hook hook)
 {
 	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, now = ticks();
 	__u32 sequence = ruleset_sequence(ct);
-	bool cached = !(config.flags & CONFIG_NO_CACHE), current;
+	bool current = false;
+	struct flow *flow = *found;
+	struct flow6 *flow6;
 	enum reason reason;
 
 	reason = judge(ct, p->proto);
 	if (reason) {
-		if (known)
-			forget_flow(key, p->v6);
+		if (flow)
+			forget_flow(flow);
 		return reason;
 	}
-	if (known)
-		*flow = *known;
-	else
-		__builtin_memset(flow, 0, sizeof(*flow));
 	/* Where the kernel does not tell when rulesets change, they may have. */
-	current = known && known->generation == generation && known->base_seq == sequence &&
-		  (known->state == PENDING || (sequence && now - known->granted < GRANT_TICKS));
+	if (flow)
+		current = flow->generation == generation && flow->base_seq == sequence &&
+			  (flow->state == PENDING || (sequence && now - flow->granted < GRANT_TICKS));
+	else
+		flow = begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
+	if (!flow)
+		return UNGRANTED;
+	flow6 = flow6_of(flow->number);
+	if (!flow6)
+		return UNGRANTED;
+	*found = flow;
 	flow->generation = generation;
 	flow->base_seq = sequence;
 	flow->checked = now;
-	if (cached && !current) {
+	if (!current && !(config.flags & CONFIG_NO_CACHE)) {
 		ct->mark &= ~bit;
 		flow->state = PENDING;
-		keep_flow(key, p->v6, flow);
 		return UNGRANTED;
 	}
 	if (!(ct->mark & bit)) {
-		if (known) {
-			flow->state = PENDING;
-			keep_flow(key, p->v6, flow);
-		}
+		flow->state = PENDING;
 		return UNGRANTED;
 	}
 	if (original)
-		TRANSLATE(flow, ct->tuplehash[1].tuple, p->v6);
+		TRANSLATE(flow, flow6, ct->tuplehash[1].tuple, p->v6);
 	else
-		TRANSLATE(flow, ct->tuplehash[0].tuple, p->v6);
+		TRANSLATE(flow, flow6, ct->tuplehash[0].tuple, p->v6);
 	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
 	if (!reason)
-		reason = find_route(ctx, flow, p, link, hook);
+		reason = find_route(ctx, flow, flow6, p, link, hook);
 	if (!reason && flow->bridge)
 		reason = find_station(flow, now);
 	if (!reason)
-		reason = find_accounts(flow, ct, p, link, original);
+		reason = find_accounts(flow, flow6, ct, p, link, original);
 	if (reason) {
-		/* Asked again soon, and granted again then. */
-		flow->state = PENDING;
-		if (cached)
-			keep_flow(key, p->v6, flow);
+		flow->state = PENDING; /* asked again soon, and granted again by then */
 		return reason;
 	}
 	if (flow->state == PENDING)
 		flow->granted = now;
 	flow->state = ACTIVE;
 	copy_mac(flow->in_mac, link->mac);
-	set_differences(flow, p);
+	set_differences(flow, flow6, p);
 	bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
-	if (cached)
-		keep_flow(key, p->v6, flow);
 	return FAST;
 }
 
-static __always_inline enum reason ask(void *ctx, struct packet *p, const union key *key, struct flow *known,
-				       struct flow *flow, const struct link *link, enum hook hook)
+static __always_inline enum reason ask(void *ctx, struct packet *p, const struct key *key, __u32 hash,
+				       struct flow **found, const struct link *link, enum hook hook)
 {
 	struct bpf_ct_opts___12 options = {.netns_id = -1, .l4proto = p->proto};
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = p->v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
+	struct flow *flow = *found;
 	enum reason reason;
 	struct nf_conn *ct;
 
-	if (known && known->state == PENDING && known->generation == config.generation &&
-	    ticks() - known->checked < PENDING_TICKS)
+	if (flow && flow->state == PENDING && flow->generation == config.generation &&
+	    ticks() - flow->checked < PENDING_TICKS)
 		return UNGRANTED;
 	set_tuple(&tuple, p);
 	if (hook == XDP)
@@ -619,64 +812,34 @@ static __always_inline enum reason ask(void *ctx, struct packet *p, const union 
 	else
 		ct = bpf_skb_ct_lookup(ctx, &tuple, size, &options, sizeof(options));
 	if (!ct) {
-		if (known)
-			forget_flow(key, p->v6);
+		if (flow)
+			forget_flow(flow);
 		return UNTRACKED;
 	}
-	reason = ask_about(ctx, p, key, known, flow, ct, link, options.dir == IP_CT_DIR_ORIGINAL, hook);
+	reason = ask_about(ctx, p, key, hash, found, ct, link, options.dir == IP_CT_DIR_ORIGINAL, hook);
 	bpf_ct_release(ct);
 	return reason;
-}
-
-static __always_inline bool is_fresh(struct flow *flow, __u32 now)
-{
-	return flow && flow->state == ACTIVE && flow->generation == config.generation &&
-	       now - flow->checked < ASK_TICKS;
-}
-
-static __always_inline void set_key(union key *key, const struct packet *p, __u32 ifindex, enum hook hook)
-{
-	if (p->v6) {
-		__builtin_memcpy(key->v6.saddr, &p->ip6->saddr, 32);
-		key->v6.sport = p->ports[0];
-		key->v6.dport = p->ports[1];
-		key->v6.ifindex = ifindex;
-		key->v6.vlan = p->vlan;
-		key->v6.proto = p->proto;
-		key->v6.hook = hook;
-	} else {
-		key->v4.saddr = p->ip->saddr;
-		key->v4.daddr = p->ip->daddr;
-		key->v4.sport = p->ports[0];
-		key->v4.dport = p->ports[1];
-		key->v4.ifindex = ifindex;
-		key->v4.vlan = p->vlan;
-		key->v4.proto = p->proto;
-		key->v4.hook = hook;
-	}
 }
 
 /* Find what to do with a packet, from the cache or by asking; FAST sets `found`. */
 static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 ifindex, enum hook hook,
 					   struct flow **found)
 {
-	union key key = {};
-	__u32 now = ticks(), zero = 0;
-	struct flow *flow, *made;
-	enum reason reason;
+	struct flow *flow;
 	struct link *link;
+	struct key key;
+	__u32 sum;
 
 	set_key(&key, p, ifindex, hook);
-	flow = find_flow(&key, p->v6);
-	if (is_fresh(flow, now)) {
+	sum = hash(&key);
+	flow = find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
+	*found = flow;
+	if (flow && flow->state == ACTIVE && flow->generation == config.generation &&
+	    ticks() - flow->checked < ASK_TICKS) {
 		if (p->eth && !same_mac(p->eth->h_dest, flow->in_mac))
 			return ADDRESSEE;
-		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed) {
-			reason = find_station(flow, now);
-			if (reason)
-				return reason;
-		}
-		*found = flow;
+		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed)
+			return find_station(flow, ticks());
 		return FAST;
 	}
 	link = find_link(ifindex, p->vlan);
@@ -686,55 +849,45 @@ static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 if
 		return ADDRESSEE;
 	if (hook == XDP && p->eth)
 		learn(link, ifindex, p->eth->h_source);
-	made = bpf_map_lookup_elem(&draft, &zero);
-	if (!made)
-		return UNTRACKED;
-	reason = ask(ctx, p, &key, flow, made, link, hook);
-	if (reason)
-		return reason;
-	*found = made;
-	if (!(config.flags & CONFIG_NO_CACHE)) {
-		flow = find_flow(&key, p->v6);
-		if (flow)
-			*found = flow;
-	}
-	return FAST;
+	return ask(ctx, p, &key, sum, found, link, hook);
 }
 
 /*
  * A connection begins or ends: both its directions leave the cache, so that conntrack sees the rest of it. The other
- * direction comes in where this one goes out.
+ * direction comes in where this one goes out; what another CPU remembers of it is asked about within a second.
  */
 static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum hook hook)
 {
-	union key key = {}, other = {};
-	struct flow *flow;
+	struct flow *flow, *other;
+	struct flow6 *flow6;
+	struct key key, mirror;
+	__be32 words[8];
 
 	set_key(&key, p, ifindex, hook);
-	flow = find_flow(&key, p->v6);
+	flow = find_flow(&key, hash(&key), p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
 	if (!flow)
 		return;
+	mirror = key;
+	mirror.saddr = flow->daddr;
+	mirror.daddr = flow->saddr;
+	mirror.ports = flow->ports << 16 | flow->ports >> 16;
+	mirror.ifindex = flow->ifindex;
+	mirror.vlan = flow->vlan;
 	if (p->v6) {
-		__builtin_memcpy(other.v6.saddr, flow->daddr6, 16);
-		__builtin_memcpy(other.v6.daddr, flow->saddr6, 16);
-		other.v6.sport = flow->dport;
-		other.v6.dport = flow->sport;
-		other.v6.ifindex = flow->ifindex;
-		other.v6.vlan = flow->vlan;
-		other.v6.proto = p->proto;
-		other.v6.hook = hook;
+		flow6 = flow6_of(flow->number);
+		if (!flow6)
+			return;
+		__builtin_memcpy(words, flow6->addrs + 4, 16);
+		__builtin_memcpy(words + 4, flow6->addrs, 16);
+		mirror.saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
+		mirror.daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
+		other = find_flow(&mirror, hash(&mirror), words);
 	} else {
-		other.v4.saddr = flow->daddr;
-		other.v4.daddr = flow->saddr;
-		other.v4.sport = flow->dport;
-		other.v4.dport = flow->sport;
-		other.v4.ifindex = flow->ifindex;
-		other.v4.vlan = flow->vlan;
-		other.v4.proto = p->proto;
-		other.v4.hook = hook;
+		other = find_flow(&mirror, hash(&mirror), NULL);
 	}
-	forget_flow(&other, p->v6);
-	forget_flow(&key, p->v6);
+	if (other)
+		forget_flow(other);
+	forget_flow(flow);
 }
 
 /* ----------------------------------------------------------------------------------------------- rewriting */
@@ -746,18 +899,19 @@ static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum
 static __always_inline bool rewrite_addresses(struct packet *p, const struct flow *flow)
 {
 	if (p->v6) {
-		if ((void *)(p->ip6 + 1) > p->end)
+		struct flow6 *flow6 = flow6_of(flow->number);
+
+		if (!flow6 || (void *)(p->ip6 + 1) > p->end)
 			return false;
-		__builtin_memcpy(&p->ip6->saddr, flow->saddr6, 32);
+		__builtin_memcpy(&p->ip6->saddr, flow6->addrs, 32);
 		p->ip6->hop_limit--;
 	} else {
-		p->ip->check = changed(p->ip->check, flow->address_difference);
+		p->ip->check = changed(p->ip->check, flow->address_difference + HOP_DIFFERENCE);
 		p->ip->saddr = flow->saddr;
 		p->ip->daddr = flow->daddr;
-		decrement_ttl(p->ip);
+		p->ip->ttl--;
 	}
-	p->ports[0] = flow->sport;
-	p->ports[1] = flow->dport;
+	*p->ports = flow->ports;
 	return true;
 }
 
@@ -765,22 +919,31 @@ static __always_inline bool rewrite_addresses(struct packet *p, const struct flo
 
 static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
 {
+	__u32 difference = flow->address_difference + flow->port_difference;
 	__u16 check;
-
 
 	if (!rewrite_addresses(p, flow))
 		return false;
 	if (p->proto == IPPROTO_TCP) {
 		if ((void *)(p->tcp + 1) > p->end)
 			return false;
-		check = changed(p->tcp->check, flow->address_difference);
-		p->tcp->check = changed(check, flow->port_difference);
+		p->tcp->check = changed(p->tcp->check, difference);
 	} else if (p->udp->check) {
-		check = changed(p->udp->check, flow->address_difference);
-		check = changed(check, flow->port_difference);
+		check = changed(p->udp->check, difference);
 		p->udp->check = check ?: 0xffff;
 	}
 	return true;
+}
+
+/* Both addresses; three words, as there is no alignment to less. */
+static __always_inline void set_macs(struct ethhdr *eth, const struct flow *flow)
+{
+	__u32 *to = (__u32 *)eth;
+	const __u32 *from = (const __u32 *)flow->macs;
+
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
 }
 
 /* Write the Ethernet header anew, with the tag that the link it leaves by wants. */
@@ -812,8 +975,7 @@ static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struc
 		if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 			return false;
 	}
-	copy_mac(eth->h_dest, flow->dmac);
-	copy_mac(eth->h_source, flow->smac);
+	set_macs(eth, flow);
 	if (!flow->vlan) {
 		eth->h_proto = proto;
 		return true;
@@ -852,12 +1014,10 @@ int icshare_xdp(struct xdp_md *ctx)
 	}
 	if (!rewrite(&p, flow))
 		return XDP_ABORTED;
-	if (!p.padding && !p.vlan && !flow->vlan) {
-		copy_mac(p.eth->h_dest, flow->dmac);
-		copy_mac(p.eth->h_source, flow->smac);
-	} else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, flow)) {
+	if (!p.padding && !p.vlan && !flow->vlan)
+		set_macs(p.eth, flow);
+	else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, flow))
 		return XDP_ABORTED;
-	}
 	count_packet(flow, p.length);
 	return bpf_redirect(flow->ifindex, 0);
 }
@@ -946,8 +1106,16 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	if (!rewrite_skb(skb, &p, flow, ethernet))
 		return TC_ACT_SHOT;
 	count_packet(flow, p.length);
-	next.nh_family = flow->nexthop_family;
-	__builtin_memcpy(next.ipv6_nh, flow->nexthop, 16);
+	next.nh_family = AF_INET;
+	next.ipv4_nh = flow->nexthop;
+	if (p.v6) {
+		struct flow6 *flow6 = flow6_of(flow->number);
+
+		if (!flow6)
+			return TC_ACT_SHOT;
+		next.nh_family = AF_INET6;
+		__builtin_memcpy(next.ipv6_nh, flow6->nexthop, 16);
+	}
 	return bpf_redirect_neigh(flow->ifindex, &next, sizeof(next), 0);
 }
 

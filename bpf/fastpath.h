@@ -21,8 +21,6 @@
 #define MAX_LINKS 1024
 #define MAX_NETWORKS 1024
 #define MAX_STATIONS 16384
-#define MAX_FLOWS4 65536
-#define MAX_FLOWS6 32768
 #define MAX_ACCOUNTS 16384
 
 /* Why a packet went to the kernel; by these numbers in `reasons`. */
@@ -60,6 +58,7 @@ struct config {
 	__u32 udp_stream_ms;	  /* net.netfilter.nf_conntrack_udp_timeout_stream */
 	__u32 tcp_established_ms; /* net.netfilter.nf_conntrack_tcp_timeout_established */
 	__u32 flags;
+	__u32 flows; /* elements of the cache that each CPU has: a power of two */
 	__u8 digest[16]; /* of the configuration, hexadecimal */
 };
 

@@ -37,7 +37,7 @@ struct packet {
 	union {
 		struct tcphdr *tcp;
 		struct udphdr *udp;
-		__be16 *ports; /* source, destination */
+		__be32 *ports; /* source and destination in one word */
 	};
 	void *end;
 	__u32 length;  /* of the IP packet */
@@ -89,8 +89,8 @@ static __always_inline enum reason parse_udp(struct packet *p, __u32 network, vo
 static __always_inline enum reason parse_ip(struct packet *p, __u32 available, void *end)
 {
 	struct iphdr *ip = p->ip;
-	__u16 *words = (__u16 *)ip;
-	__u32 sum = 0;
+	__u32 *words = (__u32 *)ip;
+	__u64 sum = 0;
 
 	if ((void *)(ip + 1) > end)
 		return SHORT;
@@ -99,9 +99,10 @@ static __always_inline enum reason parse_ip(struct packet *p, __u32 available, v
 	if (ip->frag_off & bpf_htons((__u16)~IP_DF))
 		return FRAGMENT;
 #pragma unroll
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 5; i++)
 		sum += words[i];
-	if (fold(sum) != 0xffff)
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	if (fold((sum & 0xffff) + (sum >> 16)) != 0xffff)
 		return CHECKSUM;
 	if (ip->ttl <= 1)
 		return HOP_LIMIT;
@@ -196,13 +197,7 @@ static __always_inline __u16 changed(__u16 check, __u32 difference)
 	return ~fold((__u16)~check + (difference & 0xffff) + (difference >> 16));
 }
 
-/* One hop less, with the header checksum to match. */
-static __always_inline void decrement_ttl(struct iphdr *ip)
-{
-	__u32 check = ip->check + bpf_htons(0x0100);
-
-	ip->check = check + (check >= 0xffff);
-	ip->ttl--;
-}
+/* By how much a header's checksum changes with one hop less: its word falls by 0x0100. */
+#define HOP_DIFFERENCE bpf_htons(0xfeff)
 
 #endif
