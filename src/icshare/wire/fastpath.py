@@ -254,7 +254,7 @@ def tables(configuration: Configuration, present: Mapping[str, AttachableLink]) 
         flags = (_BRIDGE if bridge else 0) | (_NO_XDP if one.l3 in blocked else 0)
         flags |= 0 if l3.type == ARPHRD_ETHER else _NO_ETHERNET
         key = INDEX.pack(l3.index)
-        # A link that tc is on as well says nothing about what XDP sends by: a VLAN's frames go out by the link below it.
+        # Where tc is as well, what XDP sends by counts: a VLAN's frames go out by the link below it.
         if key not in egress or one.hook is Hook.XDP:
             egress[key] = EGRESS.pack(0 if bridge else link.index, 0 if bridge else one.vlan, one.public, flags)
     networks: dict[bytes, bytes] = {}

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from icshare.errors import ConflictError, HostError, PrivilegeError
+from icshare.errors import ConflictError, HostError
 from icshare.host.fastpath import libbpf
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import IfIndex
@@ -71,8 +71,13 @@ class Links:
         return next((one for one in self.ours if (one.index, one.hook) == (index, hook)), None)
 
 
-def look(kernel: NetlinkSocket, held: ExitStack) -> Links:
+def look(kernel: NetlinkSocket, held: ExitStack, *, owners: bool = True) -> Links:
     """Read what is attached; *held* closes the programs' file descriptors.
+
+    Args:
+        kernel: Where to ask.
+        held: What they are closed with.
+        owners: Find out which programs are ours, which takes a privilege; without, none is.
 
     Raises:
         PrivilegeError: Programs may not be looked at.
@@ -84,7 +89,7 @@ def look(kernel: NetlinkSocket, held: ExitStack) -> Links:
 
     def own(identifier: int) -> tuple[int, libbpf.Program] | None:
         if identifier not in known:
-            known[identifier] = _open_ours(identifier, held)
+            known[identifier] = _open_ours(identifier, held) if owners else None
         return known[identifier]
 
     ours: list[Attachment] = []

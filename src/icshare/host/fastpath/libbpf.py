@@ -47,7 +47,6 @@ def _c_library() -> ctypes.CDLL:
     return library
 
 
-@_PRINT
 def _note(level: int, form: bytes, arguments: int) -> int:
     # A va_list is passed on as what it is on every architecture of Linux: a pointer.
     buffer = ctypes.create_string_buffer(_LOG_BYTES)
@@ -55,6 +54,9 @@ def _note(level: int, form: bytes, arguments: int) -> int:
     if level == 0:  # warnings; the rest is for who debugs the library
         _said.append(buffer.value.decode(errors="replace"))
     return 0
+
+
+_printer = _PRINT(_note)  # the library calls it as long as the process lives
 
 
 @cache
@@ -102,7 +104,7 @@ def _load_library(name: str = LIBRARY) -> ctypes.CDLL:
     for symbol, (arguments, result) in signatures.items():
         function = getattr(library, symbol)
         function.argtypes, function.restype = arguments, result
-    library.libbpf_set_print(_note)
+    library.libbpf_set_print(_printer)
     return library
 
 

@@ -24,14 +24,14 @@ from icshare.host.fastpath.attachments import (
 from icshare.host.netlink import NetlinkSocket
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
-from icshare.wire.fastpath import Account, Config, Configuration, Counter, Reason, Tables
+from icshare.wire.fastpath import Account, Config, Counter, Reason, Tables
 
 OBJECT: Final = "fastpath.bpf.o"
 OBJECT_NAME: Final = "fastpath"
 
 KEPT_MAPS: Final = ("stations", "accounts", "counters", "reasons", f"{OBJECT_NAME}.bss")
-"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none: numbers in
-one of them are places in another."""
+"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as numbers
+in one of them are places in another."""
 
 _FLOW_MAPS: Final = ("flows", "flows6")
 _BUCKETS: Final = "buckets"
@@ -197,7 +197,7 @@ def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:
 
 
 def _in_force(links: Links, held: ExitStack) -> str | None:
-    """Return the digest of the configuration that all attached programs share, None when they do not or one is missing."""
+    """Return the digest of the configuration that all programs share, None when they share none or one is missing."""
     configs = _maps(links, held, CONFIG_MAP)
     if len(configs) != 1 or configs[0].layout.value_size != wire.CONFIG.size:
         return None

@@ -1,7 +1,7 @@
 """Why a kernel does not take the fast path's program, in words for the user.
 
-libbpf's own words name the first thing that failed. What stands behind it (a capability, lockdown, a kernel built without
-type information) is looked up here, so that the message says what would have to change.
+libbpf's own words name the first thing that failed. What stands behind it (a capability, lockdown, a kernel built
+without type information) is looked up here, so that the message says what would have to change.
 """
 
 import errno
