@@ -46,11 +46,11 @@
 
 char _license[] SEC("license") = "GPL";
 
-/* Ticks are 1,048,576 ns; they wrap around after 52 days, so only differences are looked at. */
-#define ASK_TICKS 900	    /* how long an answer of conntrack and the FIB counts: a second, less the clock's coarseness */
-#define PENDING_TICKS 4	    /* how often conntrack is asked whether the ruleset has granted */
-#define GRANT_TICKS 28000   /* how long a grant counts */
-#define STATION_TICKS 33000 /* how long a station counts that is not heard */
+/* Times are in jiffies: the one clock that costs nothing. They wrap around, so only differences are looked at. */
+#define ASK_AGAIN (config.hz - (config.hz >> 3)) /* how long an answer of conntrack and the FIB counts: 0.875 s */
+#define PENDING_AGAIN ((config.hz >> 8) + 1)	 /* how often conntrack is asked whether the ruleset has granted: 4 ms */
+#define GRANT_ENDS (28 * config.hz)		 /* how long a grant counts */
+#define STATION_ENDS (33 * config.hz)		 /* how long a station counts that is not heard */
 
 enum hook { XDP, TC };
 
@@ -76,7 +76,7 @@ struct flow {
 	__be32 daddr;
 	__be32 ports;
 	__u32 generation;
-	__u32 checked; /* in ticks: conntrack and FIB were asked */
+	__u32 checked; /* in jiffies: conntrack and FIB were asked */
 	__u32 ifindex; /* that sends it */
 	__u16 mtu;
 	__u16 vlan;
@@ -96,7 +96,7 @@ struct flow {
 	__u64 packets;
 	__u64 bytes;
 	__u32 hash;
-	__u32 granted; /* in ticks */
+	__u32 granted; /* in jiffies */
 	__u32 base_seq;
 	__u32 l3; /* the link that the route leads out by */
 	__be32 nexthop;
@@ -214,9 +214,9 @@ struct {
 
 /* ----------------------------------------------------------------------------------------------- small things */
 
-static __always_inline __u32 ticks(void)
+static __always_inline __u32 now(void)
 {
-	return bpf_ktime_get_coarse_ns() >> 20;
+	return bpf_jiffies64();
 }
 
 static __always_inline void note(enum reason reason)
@@ -379,7 +379,7 @@ static __always_inline struct flow *find_flow(const struct key *key, __u32 hash,
 /* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
 static __always_inline __u32 take_number(void)
 {
-	__u32 zero = 0, now = ticks(), number = 0;
+	__u32 zero = 0, time = now(), number = 0;
 	__u32 *latest = bpf_map_lookup_elem(&last, &zero);
 	struct flow *flow;
 
@@ -393,7 +393,7 @@ static __always_inline __u32 take_number(void)
 		flow = flow_of(number);
 		if (!flow)
 			return 0;
-		if (!flow->key.kind || now - flow->checked > 2 * ASK_TICKS)
+		if (!flow->key.kind || time - flow->checked > 2 * ASK_AGAIN)
 			break;
 	}
 	return number;
@@ -455,14 +455,14 @@ static __always_inline void forget_flow(struct flow *flow)
 static __always_inline void learn(const struct link *link, __u32 port, const __u8 *mac)
 {
 	struct station_key key = {.l3 = link->l3};
-	struct station *known, heard = {.port = port, .seen = ticks()};
+	struct station *known, heard = {.port = port, .seen = now()};
 
 	if (!link->bridged || mac[0] & 1)
 		return;
 	copy_mac(key.mac, mac);
 	known = bpf_map_lookup_elem(&stations, &key);
 	if (known && known->port == port) {
-		if (heard.seen - known->seen > ASK_TICKS)
+		if (heard.seen - known->seen > ASK_AGAIN)
 			known->seen = heard.seen;
 		return;
 	}
@@ -472,7 +472,7 @@ static __always_inline void learn(const struct link *link, __u32 port, const __u
 }
 
 /* Find the port of a bridge behind which the flow's next hop is. */
-static __always_inline enum reason find_station(struct flow *flow, __u32 now)
+static __always_inline enum reason find_station(struct flow *flow, __u32 time)
 {
 	struct station_key key = {.l3 = flow->l3};
 	struct station *station;
@@ -480,7 +480,7 @@ static __always_inline enum reason find_station(struct flow *flow, __u32 now)
 	flow->stations = *(volatile __u32 *)&stations_changed;
 	copy_mac(key.mac, flow->macs);
 	station = bpf_map_lookup_elem(&stations, &key);
-	if (!station || now - station->seen > STATION_TICKS)
+	if (!station || time - station->seen > STATION_ENDS)
 		return STATION;
 	flow->ifindex = station->port;
 	return FAST;
@@ -732,7 +732,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 					     struct flow **found, struct nf_conn *ct, const struct link *link,
 					     bool original, enum hook hook)
 {
-	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, now = ticks();
+	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, time = now();
 	__u32 sequence = ruleset_sequence(ct);
 	bool current = false;
 	struct flow *flow = *found;
@@ -748,7 +748,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 	/* Where the kernel does not tell when rulesets change, they may have. */
 	if (flow)
 		current = flow->generation == generation && flow->base_seq == sequence &&
-			  (flow->state == PENDING || (sequence && now - flow->granted < GRANT_TICKS));
+			  (flow->state == PENDING || (sequence && time - flow->granted < GRANT_ENDS));
 	else
 		flow = begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
 	if (!flow)
@@ -759,7 +759,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 	*found = flow;
 	flow->generation = generation;
 	flow->base_seq = sequence;
-	flow->checked = now;
+	flow->checked = time;
 	if (!current && !(config.flags & CONFIG_NO_CACHE)) {
 		ct->mark &= ~bit;
 		flow->state = PENDING;
@@ -777,7 +777,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 	if (!reason)
 		reason = find_route(ctx, flow, flow6, p, link, hook);
 	if (!reason && flow->bridge)
-		reason = find_station(flow, now);
+		reason = find_station(flow, time);
 	if (!reason)
 		reason = find_accounts(flow, flow6, ct, p, link, original);
 	if (reason) {
@@ -785,7 +785,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 		return reason;
 	}
 	if (flow->state == PENDING)
-		flow->granted = now;
+		flow->granted = time;
 	flow->state = ACTIVE;
 	copy_mac(flow->in_mac, link->mac);
 	set_differences(flow, flow6, p);
@@ -804,7 +804,7 @@ static __always_inline enum reason ask(void *ctx, struct packet *p, const struct
 	struct nf_conn *ct;
 
 	if (flow && flow->state == PENDING && flow->generation == config.generation &&
-	    ticks() - flow->checked < PENDING_TICKS)
+	    now() - flow->checked < PENDING_AGAIN)
 		return UNGRANTED;
 	set_tuple(&tuple, p);
 	if (hook == XDP)
@@ -835,11 +835,11 @@ static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 if
 	flow = find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
 	*found = flow;
 	if (flow && flow->state == ACTIVE && flow->generation == config.generation &&
-	    ticks() - flow->checked < ASK_TICKS) {
+	    now() - flow->checked < ASK_AGAIN) {
 		if (p->eth && !same_mac(p->eth->h_dest, flow->in_mac))
 			return ADDRESSEE;
 		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed)
-			return find_station(flow, ticks());
+			return find_station(flow, now());
 		return FAST;
 	}
 	link = find_link(ifindex, p->vlan);
