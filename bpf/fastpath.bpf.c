@@ -69,45 +69,54 @@ struct key {
 
 #define KIND(hook, v6) (((hook) << 1 | (v6)) + 1)
 
-/* What to do with its packets: one cache line that each packet needs, and one with what it writes. */
+/* What to do with its packets. It fills one cache line. */
 struct flow {
 	struct key key;
-	__be32 saddr;
+	__be32 saddr; /* of IPv4 */
 	__be32 daddr;
 	__be32 ports;
 	__u32 generation;
-	__u32 checked; /* in jiffies: conntrack and FIB were asked */
-	__u32 ifindex; /* that sends it */
-	__u16 mtu;
-	__u16 vlan;
+	__u32 checked;		  /* in jiffies: conntrack and FIB were asked */
 	__u16 address_difference; /* of checksums that cover the addresses, in ones' complement */
 	__u16 port_difference;
 	__u16 client; /* elements of `counters` */
 	__u16 mapping;
+	__u16 hop; /* element of `hops` */
 	__u8 state;
 	__u8 sent; /* counts as sent by the client */
-	__u8 bridge;
-	__u8 spare;
-
-	__u8 macs[12]; /* destination and source, as in the frame */
-	__u8 in_mac[6];
-	__u8 zero[2];
-	__u32 stations;
-	__u64 packets;
+	__u32 packets;
 	__u64 bytes;
+};
+
+/* What only whoever asks about a flow needs. */
+struct notes {
 	__u32 hash;
-	__u32 granted; /* in jiffies */
+	__u32 cleared; /* in jiffies: its grant was taken back, to be given again */
 	__u32 base_seq;
+	__u32 zero;
+};
+
+/* The way that packets of many flows go: between which hardware addresses, and by which link. */
+struct hop {
+	__u8 macs[12];	/* destination and source, as in the frame that leaves */
+	__u8 in_mac[6]; /* destination of the frame that came in */
+	__u16 mtu;
+	__u16 vlan;
+	__u8 bridge;
+	__u8 kind;
 	__u32 l3; /* the link that the route leads out by */
-	__be32 nexthop;
-	__u32 number;
+	__be32 nexthop[4];
+#define HOP_WORDS 11 /* up to here it is compared */
+	__u32 ifindex;	 /* that sends it */
+	__u32 stations;
+	__u32 checked; /* in jiffies: a flow took it */
+	__u32 zero[2];
 };
 
 /* The addresses of a flow of IPv6. */
 struct flow6 {
 	__be32 key[8];	 /* source and destination of its packets */
 	__be32 addrs[8]; /* what they become */
-	__be32 nexthop[4];
 };
 
 /* Where flows are, by hash: the upper half of each word is that of the hash, the lower half the flow's number. */
@@ -117,6 +126,7 @@ struct bucket {
 
 #define WAYS 8
 #define FLOWS_PER_BUCKET 4
+#define FLOWS_PER_HOP 16
 #define HASH_PART 0xffff0000U
 
 volatile struct config config SEC(".data.config") = {};
@@ -182,6 +192,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flow6);
 } flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct notes);
+} notes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hop);
+} hops SEC(".maps");
 
 /* The flow of each CPU that was begun last. */
 struct {
@@ -299,6 +325,13 @@ static __always_inline bool is_same(const struct key *one, const struct key *oth
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
 }
 
+/* A flow that was found or begun: its number, the way that its packets go. */
+struct found {
+	struct flow *flow;
+	struct hop *hop;
+	__u32 number;
+};
+
 static __always_inline __u32 hash(const struct key *key)
 {
 	__u64 sum = ((__u64)key->saddr << 32 | key->daddr) * 0x9e3779b97f4a7c15ULL;
@@ -330,6 +363,20 @@ static __always_inline struct flow6 *flow6_of(__u32 number)
 	return bpf_map_lookup_elem(&flows6, &index);
 }
 
+static __always_inline struct notes *notes_of(__u32 number)
+{
+	__u32 index = bpf_get_smp_processor_id() * config.flows + number;
+
+	return bpf_map_lookup_elem(&notes, &index);
+}
+
+static __always_inline struct hop *hop_of(__u32 number)
+{
+	__u32 index = bpf_get_smp_processor_id() * (config.flows / FLOWS_PER_HOP) + number;
+
+	return bpf_map_lookup_elem(&hops, &index);
+}
+
 static __always_inline bool is_same6(const __be32 *one, const __be32 *other)
 {
 	__u32 difference = 0;
@@ -352,28 +399,31 @@ static __always_inline __u32 find_way(const struct bucket *bucket, __u32 hash)
 	return found;
 }
 
-/* Return a flow, NULL when it is not known. `words6` are both addresses of IPv6, NULL for IPv4. */
-static __always_inline struct flow *find_flow(const struct key *key, __u32 hash, const __be32 *words6)
+/* Find a flow. `words6` are both addresses of IPv6, NULL for IPv4. */
+static __always_inline bool find_flow(const struct key *key, __u32 hash, const __be32 *words6, struct found *found)
 {
 	struct bucket *bucket = find_bucket(hash);
 	struct flow6 *flow6;
 	struct flow *flow;
 	__u32 way;
 
+	found->flow = NULL;
 	if (!bucket)
-		return NULL;
+		return false;
 	way = find_way(bucket, hash);
 	if (!way)
-		return NULL;
+		return false;
 	flow = flow_of(way & ~HASH_PART);
 	if (!flow || !is_same(&flow->key, key))
-		return NULL;
+		return false;
 	if (words6) {
 		flow6 = flow6_of(way & ~HASH_PART);
 		if (!flow6 || !is_same6(flow6->key, words6))
-			return NULL;
+			return false;
 	}
-	return flow;
+	found->flow = flow;
+	found->number = way & ~HASH_PART;
+	return true;
 }
 
 /* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
@@ -403,6 +453,7 @@ static __always_inline __u32 take_number(void)
 static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 number)
 {
 	__u32 chosen = number & (WAYS - 1);
+	struct notes *noted;
 	struct flow *flow;
 
 	for (__u32 i = 0; i < WAYS; i++) {
@@ -413,34 +464,67 @@ static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 num
 			break;
 		}
 		flow = flow_of(way & ~HASH_PART);
-		if (!way || !flow || !flow->key.kind || (flow->hash ^ way) & HASH_PART)
+		noted = notes_of(way & ~HASH_PART);
+		if (!way || !flow || !noted || !flow->key.kind || (noted->hash ^ way) & HASH_PART)
 			chosen = i;
 	}
 	bucket->ways[chosen & (WAYS - 1)] = (hash & HASH_PART) | number;
 }
 
-/* Begin a flow, in place of another if need be. `number` is set to its own. */
-static __always_inline struct flow *begin_flow(const struct key *key, __u32 hash, const __be32 *words6)
+/* Begin a flow, in place of another if need be. */
+static __always_inline bool begin_flow(const struct key *key, __u32 hash, const __be32 *words6, struct found *found)
 {
 	struct bucket *bucket = find_bucket(hash);
 	__u32 number = take_number();
+	struct notes *noted;
 	struct flow6 *flow6;
 	struct flow *flow;
 
 	if (!bucket || !number)
-		return NULL;
+		return false;
 	flow = flow_of(number);
 	flow6 = flow6_of(number);
-	if (!flow || !flow6)
-		return NULL;
+	noted = notes_of(number);
+	if (!flow || !flow6 || !noted)
+		return false;
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->key = *key;
-	flow->hash = hash;
-	flow->number = number;
+	noted->hash = hash;
 	if (words6)
 		__builtin_memcpy(flow6->key, words6, sizeof(flow6->key));
 	put_way(bucket, hash, number);
-	return flow;
+	found->flow = flow;
+	found->number = number;
+	return true;
+}
+
+/*
+ * Return the number of a way to go: that which is the same, or one that nobody has taken lately; 0 when there is none. A
+ * flow is asked about more often than a way is given to others, so what it names is what it was given.
+ */
+static __always_inline __u32 take_hop(const struct hop *wanted)
+{
+	const __u32 *words = (const __u32 *)wanted;
+	__u32 count = config.flows / FLOWS_PER_HOP, at = (words[0] ^ words[1] << 7 ^ words[4] ^ wanted->l3) * 0x9e3779b1U;
+
+	for (__u32 i = 0; i < 8; i++) {
+		__u32 number = ((at >> 16) + i) & (count - 1), difference = 0;
+		struct hop *hop = hop_of(number);
+
+		if (!hop)
+			return 0;
+		if (!number)
+			continue;
+		for (int word = 0; word < HOP_WORDS; word++)
+			difference |= ((__u32 *)hop)[word] ^ words[word];
+		if (difference && hop->checked && now() - hop->checked < 2 * config.hz)
+			continue;
+		if (difference)
+			*hop = *wanted;
+		hop->checked = now() ?: 1;
+		return number;
+	}
+	return 0;
 }
 
 static __always_inline void forget_flow(struct flow *flow)
@@ -471,18 +555,19 @@ static __always_inline void learn(const struct link *link, __u32 port, const __u
 		__sync_fetch_and_add(&stations_changed, 1);
 }
 
-/* Find the port of a bridge behind which the flow's next hop is. */
-static __always_inline enum reason find_station(struct flow *flow, __u32 time)
+/* Find the port of a bridge behind which the next hop is. */
+static __always_inline enum reason find_station(struct hop *hop)
 {
-	struct station_key key = {.l3 = flow->l3};
+	struct station_key key = {.l3 = hop->l3};
 	struct station *station;
 
-	flow->stations = *(volatile __u32 *)&stations_changed;
-	copy_mac(key.mac, flow->macs);
+	hop->stations = *(volatile __u32 *)&stations_changed - 1; /* not known yet */
+	copy_mac(key.mac, hop->macs);
 	station = bpf_map_lookup_elem(&stations, &key);
-	if (!station || time - station->seen > STATION_ENDS)
+	if (!station || now() - station->seen > STATION_ENDS)
 		return STATION;
-	flow->ifindex = station->port;
+	hop->ifindex = station->port;
+	hop->stations++;
 	return FAST;
 }
 
@@ -641,12 +726,13 @@ static __always_inline enum reason check_source(const struct link *link, const _
 }
 
 /* Ask the FIB as the kernel would: by the address after DNAT and the one before SNAT. */
-static __always_inline enum reason find_route(void *ctx, struct flow *flow, struct flow6 *flow6, const struct packet *p,
-					      const struct link *link, enum hook hook)
+static __always_inline enum reason find_route(void *ctx, const struct flow *flow, const struct flow6 *flow6,
+					      const struct packet *p, const struct link *link, enum hook hook,
+					      struct hop *hop, bool *public)
 {
 	struct bpf_fib_lookup fib = {};
 	struct egress *out;
-	long found;
+	long answer;
 
 	fib.family = p->v6 ? AF_INET6 : AF_INET;
 	fib.l4_protocol = p->proto;
@@ -663,42 +749,47 @@ static __always_inline enum reason find_route(void *ctx, struct flow *flow, stru
 		fib.ipv4_dst = flow->daddr;
 		fib.tos = p->ip->tos;
 	}
-	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return NO_ROUTE;
 	out = bpf_map_lookup_elem(&egress, &fib.ifindex);
 	if (!out || fib.ifindex == link->l3)
 		return EGRESS;
-	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && !(out->flags & EGRESS_NO_ETHERNET))
+	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH && !(out->flags & EGRESS_NO_ETHERNET))
 		return NO_NEIGHBOUR;
 	if (hook == XDP && out->flags & (EGRESS_NO_XDP | EGRESS_NO_ETHERNET))
 		return UNSENDABLE;
-	flow->l3 = fib.ifindex;
-	flow->mtu = fib.mtu_result;
-	flow->vlan = out->vlan;
-	flow->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
-	flow->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
-	copy_mac(flow->macs, fib.dmac);
-	copy_mac(flow->macs + 6, fib.smac);
-	flow->nexthop = fib.ipv4_dst;
-	if (p->v6)
-		__builtin_memcpy(flow6->nexthop, fib.ipv6_dst, 16);
-	else if (hook == TC && fib.family != AF_INET)
-		return UNSENDABLE;
+	if (hook == TC) { /* which sends to neighbours, and not to hardware addresses */
+		if (p->v6)
+			__builtin_memcpy(hop->nexthop, fib.ipv6_dst, 16);
+		else if (fib.family == AF_INET)
+			hop->nexthop[0] = fib.ipv4_dst;
+		else
+			return UNSENDABLE;
+	}
+	copy_mac(hop->macs, fib.dmac);
+	copy_mac(hop->macs + 6, fib.smac);
+	copy_mac(hop->in_mac, link->mac);
+	hop->mtu = fib.mtu_result;
+	hop->vlan = out->vlan;
+	hop->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
+	hop->kind = KIND(hook, p->v6);
+	hop->l3 = fib.ifindex;
+	hop->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
+	*public = out->public;
 	return FAST;
 }
 
 /* Find out whose bytes the flow's are; those between clients count for nobody, in element 0. */
 static __always_inline enum reason find_accounts(struct flow *flow, struct flow6 *flow6, struct nf_conn *ct, const struct packet *p,
-						 const struct link *link, bool original)
+						 const struct link *link, bool public, bool original)
 {
-	struct egress *out = bpf_map_lookup_elem(&egress, &flow->l3);
 	struct account account = {};
 	__be16 port, external;
 
 	flow->client = flow->mapping = 0;
-	flow->sent = out && out->public;
-	if (!out || out->public == link->public)
+	flow->sent = public;
+	if (public == link->public)
 		return FAST;
 	if (flow->sent)
 		map_address(account.addr, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
@@ -723,20 +814,49 @@ static __always_inline enum reason find_accounts(struct flow *flow, struct flow6
 	return flow->mapping ? FAST : NO_ACCOUNT;
 }
 
-/*
- * Ask everybody about a packet's flow, and note the answer in the cache.
- *
- * `found`: the flow as the cache has it, NULL when it has not; on FAST as it is now.
- */
+/* The answers of ask_about() to what the ruleset has granted: where a packet goes, and how it is translated. */
+static __always_inline enum reason find_way_out(void *ctx, struct packet *p, struct found *found, struct nf_conn *ct,
+						const struct link *link, bool original, enum hook hook)
+{
+	struct flow6 *flow6 = flow6_of(found->number);
+	struct flow *flow = found->flow;
+	struct hop wanted = {};
+	enum reason reason;
+	bool public = false;
+
+	if (!flow6)
+		return NO_ROOM;
+	if (original)
+		TRANSLATE(flow, flow6, ct->tuplehash[1].tuple, p->v6);
+	else
+		TRANSLATE(flow, flow6, ct->tuplehash[0].tuple, p->v6);
+	set_differences(flow, flow6, p);
+	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	if (reason)
+		return reason;
+	reason = find_route(ctx, flow, flow6, p, link, hook, &wanted, &public);
+	if (reason)
+		return reason;
+	reason = find_accounts(flow, flow6, ct, p, link, public, original);
+	if (reason)
+		return reason;
+	flow->hop = take_hop(&wanted);
+	found->hop = hop_of(flow->hop);
+	if (!flow->hop || !found->hop)
+		return NO_ROOM;
+	return found->hop->bridge ? find_station(found->hop) : FAST;
+}
+
+/* Ask everybody about a packet's flow, and note the answer in the cache. */
 static __always_inline enum reason ask_about(void *ctx, struct packet *p, const struct key *key, __u32 hash,
-					     struct flow **found, struct nf_conn *ct, const struct link *link,
+					     struct found *found, struct nf_conn *ct, const struct link *link,
 					     bool original, enum hook hook)
 {
 	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, time = now();
 	__u32 sequence = ruleset_sequence(ct);
+	struct flow *flow = found->flow;
 	bool current = false;
-	struct flow *flow = *found;
-	struct flow6 *flow6;
+	struct notes *noted;
 	enum reason reason;
 
 	reason = judge(ct, p->proto);
@@ -745,23 +865,22 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 			forget_flow(flow);
 		return reason;
 	}
+	if (!flow && !begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL, found))
+		return NO_ROOM;
+	noted = notes_of(found->number);
+	if (!noted)
+		return NO_ROOM;
 	/* Where the kernel does not tell when rulesets change, they may have. */
 	if (flow)
-		current = flow->generation == generation && flow->base_seq == sequence &&
-			  (flow->state == PENDING || (sequence && time - flow->granted < GRANT_ENDS));
-	else
-		flow = begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	if (!flow)
-		return UNGRANTED;
-	flow6 = flow6_of(flow->number);
-	if (!flow6)
-		return UNGRANTED;
-	*found = flow;
+		current = flow->generation == generation && noted->base_seq == sequence &&
+			  (flow->state == PENDING || sequence) && time - noted->cleared < GRANT_ENDS;
+	flow = found->flow;
 	flow->generation = generation;
-	flow->base_seq = sequence;
+	noted->base_seq = sequence;
 	flow->checked = time;
 	if (!current && !(config.flags & CONFIG_NO_CACHE)) {
 		ct->mark &= ~bit;
+		noted->cleared = time;
 		flow->state = PENDING;
 		return UNGRANTED;
 	}
@@ -769,37 +888,20 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 		flow->state = PENDING;
 		return UNGRANTED;
 	}
-	if (original)
-		TRANSLATE(flow, flow6, ct->tuplehash[1].tuple, p->v6);
-	else
-		TRANSLATE(flow, flow6, ct->tuplehash[0].tuple, p->v6);
-	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	reason = find_way_out(ctx, p, found, ct, link, original, hook);
+	flow->state = reason ? PENDING : ACTIVE; /* what is pending is asked about again soon */
 	if (!reason)
-		reason = find_route(ctx, flow, flow6, p, link, hook);
-	if (!reason && flow->bridge)
-		reason = find_station(flow, time);
-	if (!reason)
-		reason = find_accounts(flow, flow6, ct, p, link, original);
-	if (reason) {
-		flow->state = PENDING; /* asked again soon, and granted again by then */
-		return reason;
-	}
-	if (flow->state == PENDING)
-		flow->granted = time;
-	flow->state = ACTIVE;
-	copy_mac(flow->in_mac, link->mac);
-	set_differences(flow, flow6, p);
-	bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
-	return FAST;
+		bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
+	return reason;
 }
 
 static __always_inline enum reason ask(void *ctx, struct packet *p, const struct key *key, __u32 hash,
-				       struct flow **found, const struct link *link, enum hook hook)
+				       struct found *found, const struct link *link, enum hook hook)
 {
 	struct bpf_ct_opts___12 options = {.netns_id = -1, .l4proto = p->proto};
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = p->v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
-	struct flow *flow = *found;
+	struct flow *flow = found->flow;
 	enum reason reason;
 	struct nf_conn *ct;
 
@@ -821,25 +923,28 @@ static __always_inline enum reason ask(void *ctx, struct packet *p, const struct
 	return reason;
 }
 
-/* Find what to do with a packet, from the cache or by asking; FAST sets `found`. */
+/* Find what to do with a packet, from the cache or by asking; FAST sets all of `found`. */
 static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 ifindex, enum hook hook,
-					   struct flow **found)
+					   struct found *found)
 {
 	struct flow *flow;
 	struct link *link;
+	struct hop *hop;
 	struct key key;
 	__u32 sum;
 
 	set_key(&key, p, ifindex, hook);
 	sum = hash(&key);
-	flow = find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	*found = flow;
+	find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL, found);
+	flow = found->flow;
 	if (flow && flow->state == ACTIVE && flow->generation == config.generation &&
-	    now() - flow->checked < ASK_AGAIN) {
-		if (p->eth && !same_mac(p->eth->h_dest, flow->in_mac))
+	    now() - flow->checked < ASK_AGAIN && !(config.flags & CONFIG_NO_CACHE)) {
+		hop = hop_of(flow->hop);
+		if (!hop || (p->eth && !same_mac(p->eth->h_dest, hop->in_mac)))
 			return ADDRESSEE;
-		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed)
-			return find_station(flow, now());
+		found->hop = hop;
+		if (hook == XDP && hop->bridge && hop->stations != *(volatile __u32 *)&stations_changed)
+			return find_station(hop);
 		return FAST;
 	}
 	link = find_link(ifindex, p->vlan);
@@ -858,35 +963,41 @@ static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 if
  */
 static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum hook hook)
 {
-	struct flow *flow, *other;
-	struct flow6 *flow6;
+	struct found found = {}, other = {};
 	struct key key, mirror;
+	struct flow6 *flow6;
+	struct flow *flow;
+	struct hop *hop;
 	__be32 words[8];
 
 	set_key(&key, p, ifindex, hook);
-	flow = find_flow(&key, hash(&key), p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	if (!flow)
+	if (!find_flow(&key, hash(&key), p->v6 ? (__be32 *)&p->ip6->saddr : NULL, &found))
+		return;
+	flow = found.flow;
+	flow->state = PENDING;
+	hop = hop_of(flow->hop);
+	if (!hop)
 		return;
 	mirror = key;
 	mirror.saddr = flow->daddr;
 	mirror.daddr = flow->saddr;
 	mirror.ports = flow->ports << 16 | flow->ports >> 16;
-	mirror.ifindex = flow->ifindex;
-	mirror.vlan = flow->vlan;
+	mirror.ifindex = hop->ifindex;
+	mirror.vlan = hop->vlan;
 	if (p->v6) {
-		flow6 = flow6_of(flow->number);
+		flow6 = flow6_of(found.number);
 		if (!flow6)
 			return;
 		__builtin_memcpy(words, flow6->addrs + 4, 16);
 		__builtin_memcpy(words + 4, flow6->addrs, 16);
 		mirror.saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
 		mirror.daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
-		other = find_flow(&mirror, hash(&mirror), words);
+		find_flow(&mirror, hash(&mirror), words, &other);
 	} else {
-		other = find_flow(&mirror, hash(&mirror), NULL);
+		find_flow(&mirror, hash(&mirror), NULL, &other);
 	}
-	if (other)
-		forget_flow(other);
+	if (other.flow)
+		forget_flow(other.flow);
 	forget_flow(flow);
 }
 
@@ -896,10 +1007,12 @@ static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum
  * Write addresses and ports, and one hop less; the transport checksum is the caller's. The verifier does not remember
  * that parse() has found room for the headers: here and below, a last comparison tells it again.
  */
-static __always_inline bool rewrite_addresses(struct packet *p, const struct flow *flow)
+static __always_inline bool rewrite_addresses(struct packet *p, const struct found *found)
 {
+	const struct flow *flow = found->flow;
+
 	if (p->v6) {
-		struct flow6 *flow6 = flow6_of(flow->number);
+		struct flow6 *flow6 = flow6_of(found->number);
 
 		if (!flow6 || (void *)(p->ip6 + 1) > p->end)
 			return false;
@@ -917,12 +1030,12 @@ static __always_inline bool rewrite_addresses(struct packet *p, const struct flo
 
 /* ----------------------------------------------------------------------------------------------- XDP */
 
-static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
+static __always_inline bool rewrite(struct packet *p, const struct found *found)
 {
-	__u32 difference = flow->address_difference + flow->port_difference;
+	__u32 difference = found->flow->address_difference + found->flow->port_difference;
 	__u16 check;
 
-	if (!rewrite_addresses(p, flow))
+	if (!rewrite_addresses(p, found))
 		return false;
 	if (p->proto == IPPROTO_TCP) {
 		if ((void *)(p->tcp + 1) > p->end)
@@ -936,10 +1049,10 @@ static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
 }
 
 /* Both addresses; three words, as there is no alignment to less. */
-static __always_inline void set_macs(struct ethhdr *eth, const struct flow *flow)
+static __always_inline void set_macs(struct ethhdr *eth, const struct hop *hop)
 {
 	__u32 *to = (__u32 *)eth;
-	const __u32 *from = (const __u32 *)flow->macs;
+	const __u32 *from = (const __u32 *)hop->macs;
 
 	to[0] = from[0];
 	to[1] = from[1];
@@ -947,16 +1060,16 @@ static __always_inline void set_macs(struct ethhdr *eth, const struct flow *flow
 }
 
 /* Write the Ethernet header anew, with the tag that the link it leaves by wants. */
-static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struct flow *flow)
+static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struct hop *hop)
 {
 	struct vlan_header *tag;
 	struct ethhdr *eth;
 	__be16 proto;
 	int moved = 0;
 
-	if (was && !flow->vlan)
+	if (was && !hop->vlan)
 		moved = sizeof(*tag);
-	else if (!was && flow->vlan)
+	else if (!was && hop->vlan)
 		moved = -(int)sizeof(*tag);
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
@@ -975,8 +1088,8 @@ static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struc
 		if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 			return false;
 	}
-	set_macs(eth, flow);
-	if (!flow->vlan) {
+	set_macs(eth, hop);
+	if (!hop->vlan) {
 		eth->h_proto = proto;
 		return true;
 	}
@@ -984,7 +1097,7 @@ static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struc
 	tag = (void *)(eth + 1);
 	if ((void *)(tag + 1) > (void *)(long)ctx->data_end)
 		return false;
-	tag->tci = bpf_htons(flow->vlan);
+	tag->tci = bpf_htons(hop->vlan);
 	tag->proto = proto;
 	return true;
 }
@@ -993,14 +1106,14 @@ SEC("xdp")
 int icshare_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct flow *flow = NULL;
+	struct found found = {};
 	struct packet p = {};
 	enum reason reason;
 
 	reason = parse(&p, data, end, end - data, 0);
 	if (!reason)
-		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &flow);
-	if (!reason && p.length > flow->mtu)
+		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &found);
+	if (!reason && p.length > found.hop->mtu)
 		reason = TOO_BIG;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, ctx->ingress_ifindex, XDP);
@@ -1012,20 +1125,20 @@ int icshare_xdp(struct xdp_md *ctx)
 		note(reason);
 		return XDP_PASS;
 	}
-	if (!rewrite(&p, flow))
+	if (!rewrite(&p, &found))
 		return XDP_ABORTED;
-	if (!p.padding && !p.vlan && !flow->vlan)
-		set_macs(p.eth, flow);
-	else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, flow))
+	if (!p.padding && !p.vlan && !found.hop->vlan)
+		set_macs(p.eth, found.hop);
+	else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, found.hop))
 		return XDP_ABORTED;
-	count_packet(flow, p.length);
-	return bpf_redirect(flow->ifindex, 0);
+	count_packet(found.flow, p.length);
+	return bpf_redirect(found.hop->ifindex, 0);
 }
 
 /* ----------------------------------------------------------------------------------------------- tc */
 
 /* Write what the packet becomes. The transport checksum goes by a helper, which knows how far it is computed yet. */
-static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p, const struct flow *flow,
+static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p, const struct found *found,
 					bool ethernet)
 {
 	__u32 check = (ethernet ? sizeof(struct ethhdr) : 0) + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -1037,10 +1150,10 @@ static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p,
 		check += offsetof(struct udphdr, check);
 		flags = BPF_F_MARK_MANGLED_0;
 	}
-	if (!rewrite_addresses(p, flow))
+	if (!rewrite_addresses(p, found))
 		return false;
-	return !bpf_l4_csum_replace(skb, check, 0, flow->address_difference, flags | BPF_F_PSEUDO_HDR) &&
-	       !bpf_l4_csum_replace(skb, check, 0, flow->port_difference, flags);
+	return !bpf_l4_csum_replace(skb, check, 0, found->flow->address_difference, flags | BPF_F_PSEUDO_HDR) &&
+	       !bpf_l4_csum_replace(skb, check, 0, found->flow->port_difference, flags);
 }
 
 /* What has to lie in one piece: Ethernet, IPv6 and TCP without options. */
@@ -1073,7 +1186,7 @@ static __always_inline bool trim(struct __sk_buff *skb, struct packet *p, bool e
 static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 {
 	struct bpf_redir_neigh next = {};
-	struct flow *flow = NULL;
+	struct found found = {};
 	struct packet p = {};
 	enum reason reason;
 	void *data, *end;
@@ -1092,8 +1205,8 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	if (!reason && p.vlan)
 		reason = LINK;
 	if (!reason)
-		reason = look_up(skb, &p, skb->ifindex, TC, &flow);
-	if (!reason && p.length > flow->mtu && (!skb->gso_size || skb->gso_size + p.headers > flow->mtu))
+		reason = look_up(skb, &p, skb->ifindex, TC, &found);
+	if (!reason && p.length > found.hop->mtu && (!skb->gso_size || skb->gso_size + p.headers > found.hop->mtu))
 		reason = TOO_BIG;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, skb->ifindex, TC);
@@ -1103,20 +1216,12 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	}
 	if (p.padding && !trim(skb, &p, ethernet))
 		return TC_ACT_SHOT;
-	if (!rewrite_skb(skb, &p, flow, ethernet))
+	if (!rewrite_skb(skb, &p, &found, ethernet))
 		return TC_ACT_SHOT;
-	count_packet(flow, p.length);
-	next.nh_family = AF_INET;
-	next.ipv4_nh = flow->nexthop;
-	if (p.v6) {
-		struct flow6 *flow6 = flow6_of(flow->number);
-
-		if (!flow6)
-			return TC_ACT_SHOT;
-		next.nh_family = AF_INET6;
-		__builtin_memcpy(next.ipv6_nh, flow6->nexthop, 16);
-	}
-	return bpf_redirect_neigh(flow->ifindex, &next, sizeof(next), 0);
+	count_packet(found.flow, p.length);
+	next.nh_family = p.v6 ? AF_INET6 : AF_INET;
+	__builtin_memcpy(next.ipv6_nh, found.hop->nexthop, 16);
+	return bpf_redirect_neigh(found.hop->ifindex, &next, sizeof(next), 0);
 }
 
 SEC("tc")

@@ -49,6 +49,7 @@ enum reason {
 	STATION,	   /* behind a bridge, and not heard on a port of it lately */
 	TOO_BIG,	   /* larger than the MTU of the route */
 	NO_ACCOUNT,	   /* too many clients and mappings to count its bytes */
+	NO_ROOM,	   /* too many next hops at a time, or no cache at all */
 	REASONS,
 };
 
