@@ -35,502 +35,21 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "accounts.h"
 #include "fastpath.h"
+#include "flows.h"
 #include "kernel.h"
+#include "maps.h"
 #include "packet.h"
+#include "small.h"
+#include "stations.h"
+
+char _license[] SEC("license") = "GPL";
 
 #ifndef AF_INET
 #define AF_INET 2
 #define AF_INET6 10
 #endif
-
-char _license[] SEC("license") = "GPL";
-
-/* Ticks are 1,048,576 ns; they wrap around after 52 days, so only differences are looked at. */
-#define ASK_TICKS 900	    /* how long an answer of conntrack and the FIB counts: a second, less the clock's coarseness */
-#define PENDING_TICKS 4	    /* how often conntrack is asked whether the ruleset has granted */
-#define GRANT_TICKS 28000   /* how long a grant counts */
-#define STATION_TICKS 33000 /* how long a station counts that is not heard */
-
-enum hook { XDP, TC };
-
-enum state { PENDING, ACTIVE };
-
-/* What tells one direction of a connection from all others; of IPv6 the whole addresses are in `struct flow6`. */
-struct key {
-	__be32 saddr; /* of IPv6: all four words in one */
-	__be32 daddr;
-	__be32 ports; /* source and destination, as in the packet */
-	__u32 ifindex; /* where it came in */
-	__u16 vlan;
-	__u8 proto;
-	__u8 kind; /* hook and IP version; 0 for an element that is empty */
-};
-
-#define KIND(hook, v6) (((hook) << 1 | (v6)) + 1)
-
-/* What to do with its packets: one cache line that each packet needs, and one with what it writes. */
-struct flow {
-	struct key key;
-	__be32 saddr;
-	__be32 daddr;
-	__be32 ports;
-	__u32 generation;
-	__u32 checked; /* in ticks: conntrack and FIB were asked */
-	__u32 ifindex; /* that sends it */
-	__u16 mtu;
-	__u16 vlan;
-	__u16 address_difference; /* of checksums that cover the addresses, in ones' complement */
-	__u16 port_difference;
-	__u16 client; /* elements of `counters` */
-	__u16 mapping;
-	__u8 state;
-	__u8 sent; /* counts as sent by the client */
-	__u8 bridge;
-	__u8 spare;
-
-	__u8 macs[12]; /* destination and source, as in the frame */
-	__u8 in_mac[6];
-	__u8 zero[2];
-	__u32 stations;
-	__u64 packets;
-	__u64 bytes;
-	__u32 hash;
-	__u32 granted; /* in ticks */
-	__u32 base_seq;
-	__u32 l3; /* the link that the route leads out by */
-	__be32 nexthop;
-	__u32 number;
-};
-
-/* The addresses of a flow of IPv6. */
-struct flow6 {
-	__be32 key[8];	 /* source and destination of its packets */
-	__be32 addrs[8]; /* what they become */
-	__be32 nexthop[4];
-};
-
-/* Where flows are, by hash: the upper half of each word is that of the hash, the lower half the flow's number. */
-struct bucket {
-	__u32 ways[8];
-};
-
-#define WAYS 8
-#define FLOWS_PER_BUCKET 4
-#define HASH_PART 0xffff0000U
-
-volatile struct config config SEC(".data.config") = {};
-
-/* Counts changes of place of stations, and the counters given out. */
-__u32 stations_changed = 0;
-__u32 accounts_given = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_LINKS);
-	__type(key, struct link_key);
-	__type(value, struct link);
-} links SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_LINKS);
-	__type(key, __u32);
-	__type(value, struct egress);
-} egress SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, MAX_NETWORKS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct network_key);
-	__type(value, __u32);
-} networks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_STATIONS);
-	__type(key, struct station_key);
-	__type(value, struct station);
-} stations SEC(".maps");
-
-/*
- * The cache. Each CPU has a part of its own of each of these, so none waits for another, and none reads half a flow.
- * Flows lie in the order in which they began, which keeps those of one time near each other; the index is small enough to
- * stay in a CPU's own caches. `config.flows` tells how many flows a CPU has, and these sizes are set with it.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE); /* which has it begin at a cache line */
-	__type(key, __u32);
-	__type(value, struct bucket);
-} buckets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct flow);
-} flows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct flow6);
-} flows6 SEC(".maps");
-
-/* The flow of each CPU that was begun last. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} last SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_ACCOUNTS);
-	__type(key, struct account);
-	__type(value, __u32);
-} accounts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_ACCOUNTS);
-	__type(key, __u32);
-	__type(value, struct counter);
-} counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, REASONS);
-	__type(key, __u32);
-	__type(value, __u64);
-} reasons SEC(".maps");
-
-/* ----------------------------------------------------------------------------------------------- small things */
-
-static __always_inline __u32 ticks(void)
-{
-	return bpf_ktime_get_coarse_ns() >> 20;
-}
-
-static __always_inline void note(enum reason reason)
-{
-	__u32 index = reason;
-	__u64 *packets = bpf_map_lookup_elem(&reasons, &index);
-
-	if (packets)
-		++*packets;
-}
-
-/* Both ports of a packet are handled as the one word that they are there. */
-static __always_inline __be16 source_port(__be32 ports)
-{
-	return ((__be16 *)&ports)[0];
-}
-
-static __always_inline __be16 destination_port(__be32 ports)
-{
-	return ((__be16 *)&ports)[1];
-}
-
-static __always_inline bool same_mac(const __u8 *one, const __u8 *other)
-{
-	return *(__u32 *)one == *(__u32 *)other && *(__u16 *)(one + 4) == *(__u16 *)(other + 4);
-}
-
-static __always_inline void copy_mac(__u8 *to, const __u8 *from)
-{
-	__builtin_memcpy(to, from, 6);
-}
-
-static __always_inline void map_v4(__u8 *addr, __be32 v4)
-{
-	__builtin_memset(addr, 0, 10);
-	addr[10] = addr[11] = 0xff;
-	__builtin_memcpy(addr + 12, &v4, 4);
-}
-
-/* The same again, in the words of struct account and struct network_key. */
-static __always_inline void map_address(__u8 *addr, const __be32 *address, bool v6)
-{
-	if (v6)
-		__builtin_memcpy(addr, address, 16);
-	else
-		map_v4(addr, *address);
-}
-
-static __always_inline struct link *find_link(__u32 ifindex, __u16 vlan)
-{
-	struct link_key key = {.ifindex = ifindex, .vlan = vlan};
-
-	return bpf_map_lookup_elem(&links, &key);
-}
-
-/* ----------------------------------------------------------------------------------------------- the cache */
-
-static __always_inline void set_key(struct key *key, const struct packet *p, __u32 ifindex, enum hook hook)
-{
-	if (p->v6) {
-		const __be32 *words = (__be32 *)&p->ip6->saddr;
-
-		key->saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
-		key->daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
-	} else {
-		key->saddr = p->ip->saddr;
-		key->daddr = p->ip->daddr;
-	}
-	key->ports = *p->ports;
-	key->ifindex = ifindex;
-	key->vlan = p->vlan;
-	key->proto = p->proto;
-	key->kind = KIND(hook, p->v6);
-}
-
-static __always_inline bool is_same(const struct key *one, const struct key *other)
-{
-	const __u32 *a = (const __u32 *)one, *b = (const __u32 *)other;
-
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
-}
-
-static __always_inline __u32 hash(const struct key *key)
-{
-	__u64 sum = ((__u64)key->saddr << 32 | key->daddr) * 0x9e3779b97f4a7c15ULL;
-
-	sum ^= ((__u64)key->ports << 32 | key->ifindex << 8 | key->proto) * 0xc2b2ae3d27d4eb4fULL;
-	return (sum ^ sum >> 29) * 0x9e3779b97f4a7c15ULL >> 32;
-}
-
-static __always_inline struct bucket *find_bucket(__u32 hash)
-{
-	__u32 count = config.flows / FLOWS_PER_BUCKET;
-	__u32 index = bpf_get_smp_processor_id() * count + (hash & (count - 1));
-
-	return bpf_map_lookup_elem(&buckets, &index);
-}
-
-static __always_inline struct flow *flow_of(__u32 number)
-{
-	__u32 index = bpf_get_smp_processor_id() * config.flows + number;
-
-	return bpf_map_lookup_elem(&flows, &index);
-}
-
-/* The addresses of a flow of IPv6 lie in another array, at the same place. */
-static __always_inline struct flow6 *flow6_of(__u32 number)
-{
-	__u32 index = bpf_get_smp_processor_id() * config.flows + number;
-
-	return bpf_map_lookup_elem(&flows6, &index);
-}
-
-static __always_inline bool is_same6(const __be32 *one, const __be32 *other)
-{
-	__u32 difference = 0;
-
-#pragma unroll
-	for (int i = 0; i < 8; i++)
-		difference |= one[i] ^ other[i];
-	return !difference;
-}
-
-/* Return the word of a bucket for a hash, 0 when there is none. */
-static __always_inline __u32 find_way(const struct bucket *bucket, __u32 hash)
-{
-	__u32 found = 0;
-
-#pragma unroll
-	for (int i = 0; i < WAYS; i++)
-		if (!((bucket->ways[i] ^ hash) & HASH_PART) && bucket->ways[i] & ~HASH_PART)
-			found = bucket->ways[i];
-	return found;
-}
-
-/* Return a flow, NULL when it is not known. `words6` are both addresses of IPv6, NULL for IPv4. */
-static __always_inline struct flow *find_flow(const struct key *key, __u32 hash, const __be32 *words6)
-{
-	struct bucket *bucket = find_bucket(hash);
-	struct flow6 *flow6;
-	struct flow *flow;
-	__u32 way;
-
-	if (!bucket)
-		return NULL;
-	way = find_way(bucket, hash);
-	if (!way)
-		return NULL;
-	flow = flow_of(way & ~HASH_PART);
-	if (!flow || !is_same(&flow->key, key))
-		return NULL;
-	if (words6) {
-		flow6 = flow6_of(way & ~HASH_PART);
-		if (!flow6 || !is_same6(flow6->key, words6))
-			return NULL;
-	}
-	return flow;
-}
-
-/* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
-static __always_inline __u32 take_number(void)
-{
-	__u32 zero = 0, now = ticks(), number = 0;
-	__u32 *latest = bpf_map_lookup_elem(&last, &zero);
-	struct flow *flow;
-
-	if (!latest)
-		return 0;
-	for (int i = 0; i < 8; i++) {
-		number = (*latest + 1) & (config.flows - 1);
-		if (!number)
-			number = 1;
-		*latest = number;
-		flow = flow_of(number);
-		if (!flow)
-			return 0;
-		if (!flow->key.kind || now - flow->checked > 2 * ASK_TICKS)
-			break;
-	}
-	return number;
-}
-
-/* Give a bucket's word to a flow: that of the same hash, an empty one, one whose flow has gone, or any. */
-static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 number)
-{
-	__u32 chosen = number & (WAYS - 1);
-	struct flow *flow;
-
-	for (__u32 i = 0; i < WAYS; i++) {
-		__u32 way = bucket->ways[i & (WAYS - 1)];
-
-		if (!((way ^ hash) & HASH_PART)) {
-			chosen = i;
-			break;
-		}
-		flow = flow_of(way & ~HASH_PART);
-		if (!way || !flow || !flow->key.kind || (flow->hash ^ way) & HASH_PART)
-			chosen = i;
-	}
-	bucket->ways[chosen & (WAYS - 1)] = (hash & HASH_PART) | number;
-}
-
-/* Begin a flow, in place of another if need be. `number` is set to its own. */
-static __always_inline struct flow *begin_flow(const struct key *key, __u32 hash, const __be32 *words6)
-{
-	struct bucket *bucket = find_bucket(hash);
-	__u32 number = take_number();
-	struct flow6 *flow6;
-	struct flow *flow;
-
-	if (!bucket || !number)
-		return NULL;
-	flow = flow_of(number);
-	flow6 = flow6_of(number);
-	if (!flow || !flow6)
-		return NULL;
-	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->key = *key;
-	flow->hash = hash;
-	flow->number = number;
-	if (words6)
-		__builtin_memcpy(flow6->key, words6, sizeof(flow6->key));
-	put_way(bucket, hash, number);
-	return flow;
-}
-
-static __always_inline void forget_flow(struct flow *flow)
-{
-	flow->key.kind = 0;
-	flow->state = PENDING;
-}
-
-/* ----------------------------------------------------------------------------------------------- stations */
-
-/* Learn from a frame behind which port of its bridge the sender is. */
-static __always_inline void learn(const struct link *link, __u32 port, const __u8 *mac)
-{
-	struct station_key key = {.l3 = link->l3};
-	struct station *known, heard = {.port = port, .seen = ticks()};
-
-	if (!link->bridged || mac[0] & 1)
-		return;
-	copy_mac(key.mac, mac);
-	known = bpf_map_lookup_elem(&stations, &key);
-	if (known && known->port == port) {
-		if (heard.seen - known->seen > ASK_TICKS)
-			known->seen = heard.seen;
-		return;
-	}
-	bpf_map_update_elem(&stations, &key, &heard, BPF_ANY);
-	if (known)
-		__sync_fetch_and_add(&stations_changed, 1);
-}
-
-/* Find the port of a bridge behind which the flow's next hop is. */
-static __always_inline enum reason find_station(struct flow *flow, __u32 now)
-{
-	struct station_key key = {.l3 = flow->l3};
-	struct station *station;
-
-	flow->stations = *(volatile __u32 *)&stations_changed;
-	copy_mac(key.mac, flow->macs);
-	station = bpf_map_lookup_elem(&stations, &key);
-	if (!station || now - station->seen > STATION_TICKS)
-		return STATION;
-	flow->ifindex = station->port;
-	return FAST;
-}
-
-/* ----------------------------------------------------------------------------------------------- accounts */
-
-/* Return the element of `counters` for an account, 0 when there is none left. */
-static __noinline __u32 open_account(const struct account *account)
-{
-	__u32 *known, given;
-
-	if (!account)
-		return 0;
-	known = bpf_map_lookup_elem(&accounts, account);
-	if (known)
-		return *known;
-	given = __sync_fetch_and_add(&accounts_given, 1) + 1;
-	if (given >= MAX_ACCOUNTS) {
-		__sync_fetch_and_add(&accounts_given, -1);
-		return 0;
-	}
-	bpf_map_update_elem(&accounts, account, &given, BPF_NOEXIST);
-	known = bpf_map_lookup_elem(&accounts, account); /* another CPU may have been first */
-	return known ? *known : 0;
-}
-
-static __always_inline void count(const struct flow *flow, __u32 slot, __u32 bytes)
-{
-	struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
-
-	if (!counter)
-		return;
-	if (flow->sent) {
-		counter->sent_bytes += bytes;
-		counter->sent_packets++;
-	} else {
-		counter->received_bytes += bytes;
-		counter->received_packets++;
-	}
-}
-
-static __always_inline void count_packet(struct flow *flow, __u32 bytes)
-{
-	flow->packets++;
-	flow->bytes += bytes;
-	count(flow, flow->client, bytes);
-	if (flow->mapping)
-		count(flow, flow->mapping, bytes);
-}
 
 /* ----------------------------------------------------------------------------------------------- questions */
 
@@ -641,12 +160,13 @@ static __always_inline enum reason check_source(const struct link *link, const _
 }
 
 /* Ask the FIB as the kernel would: by the address after DNAT and the one before SNAT. */
-static __always_inline enum reason find_route(void *ctx, struct flow *flow, struct flow6 *flow6, const struct packet *p,
-					      const struct link *link, enum hook hook)
+static __always_inline enum reason find_route(void *ctx, const struct flow *flow, const struct flow6 *flow6,
+					      const struct packet *p, const struct link *link, enum hook hook,
+					      struct hop *hop, bool *public)
 {
 	struct bpf_fib_lookup fib = {};
 	struct egress *out;
-	long found;
+	long answer;
 
 	fib.family = p->v6 ? AF_INET6 : AF_INET;
 	fib.l4_protocol = p->proto;
@@ -663,42 +183,47 @@ static __always_inline enum reason find_route(void *ctx, struct flow *flow, stru
 		fib.ipv4_dst = flow->daddr;
 		fib.tos = p->ip->tos;
 	}
-	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return NO_ROUTE;
 	out = bpf_map_lookup_elem(&egress, &fib.ifindex);
 	if (!out || fib.ifindex == link->l3)
 		return EGRESS;
-	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && !(out->flags & EGRESS_NO_ETHERNET))
+	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH && !(out->flags & EGRESS_NO_ETHERNET))
 		return NO_NEIGHBOUR;
 	if (hook == XDP && out->flags & (EGRESS_NO_XDP | EGRESS_NO_ETHERNET))
 		return UNSENDABLE;
-	flow->l3 = fib.ifindex;
-	flow->mtu = fib.mtu_result;
-	flow->vlan = out->vlan;
-	flow->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
-	flow->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
-	copy_mac(flow->macs, fib.dmac);
-	copy_mac(flow->macs + 6, fib.smac);
-	flow->nexthop = fib.ipv4_dst;
-	if (p->v6)
-		__builtin_memcpy(flow6->nexthop, fib.ipv6_dst, 16);
-	else if (hook == TC && fib.family != AF_INET)
-		return UNSENDABLE;
+	if (hook == TC) { /* which sends to neighbours, and not to hardware addresses */
+		if (p->v6)
+			__builtin_memcpy(hop->nexthop, fib.ipv6_dst, 16);
+		else if (fib.family == AF_INET)
+			hop->nexthop[0] = fib.ipv4_dst;
+		else
+			return UNSENDABLE;
+	}
+	copy_mac(hop->macs, fib.dmac);
+	copy_mac(hop->macs + 6, fib.smac);
+	copy_mac(hop->in_mac, link->mac);
+	hop->mtu = fib.mtu_result;
+	hop->vlan = out->vlan;
+	hop->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
+	hop->kind = KIND(hook, p->v6);
+	hop->l3 = fib.ifindex;
+	hop->ifindex = hook == XDP ? out->ifindex : fib.ifindex;
+	*public = out->public;
 	return FAST;
 }
 
 /* Find out whose bytes the flow's are; those between clients count for nobody, in element 0. */
 static __always_inline enum reason find_accounts(struct flow *flow, struct flow6 *flow6, struct nf_conn *ct, const struct packet *p,
-						 const struct link *link, bool original)
+						 const struct link *link, bool public, bool original)
 {
-	struct egress *out = bpf_map_lookup_elem(&egress, &flow->l3);
 	struct account account = {};
 	__be16 port, external;
 
 	flow->client = flow->mapping = 0;
-	flow->sent = out && out->public;
-	if (!out || out->public == link->public)
+	flow->sent = public;
+	if (public == link->public)
 		return FAST;
 	if (flow->sent)
 		map_address(account.addr, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
@@ -723,20 +248,49 @@ static __always_inline enum reason find_accounts(struct flow *flow, struct flow6
 	return flow->mapping ? FAST : NO_ACCOUNT;
 }
 
-/*
- * Ask everybody about a packet's flow, and note the answer in the cache.
- *
- * `found`: the flow as the cache has it, NULL when it has not; on FAST as it is now.
- */
+/* The answers of ask_about() to what the ruleset has granted: where a packet goes, and how it is translated. */
+static __always_inline enum reason find_way_out(void *ctx, struct packet *p, struct found *found, struct nf_conn *ct,
+						const struct link *link, bool original, enum hook hook)
+{
+	struct flow6 *flow6 = flow6_of(found->number);
+	struct flow *flow = found->flow;
+	struct hop wanted = {};
+	enum reason reason;
+	bool public = false;
+
+	if (!flow6)
+		return NO_ROOM;
+	if (original)
+		TRANSLATE(flow, flow6, ct->tuplehash[1].tuple, p->v6);
+	else
+		TRANSLATE(flow, flow6, ct->tuplehash[0].tuple, p->v6);
+	set_differences(flow, flow6, p);
+	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	if (reason)
+		return reason;
+	reason = find_route(ctx, flow, flow6, p, link, hook, &wanted, &public);
+	if (reason)
+		return reason;
+	reason = find_accounts(flow, flow6, ct, p, link, public, original);
+	if (reason)
+		return reason;
+	flow->hop = take_hop(&wanted);
+	found->hop = hop_of(flow->hop);
+	if (!flow->hop || !found->hop)
+		return NO_ROOM;
+	return found->hop->bridge ? find_station(found->hop) : FAST;
+}
+
+/* Ask everybody about a packet's flow, and note the answer in the cache. */
 static __always_inline enum reason ask_about(void *ctx, struct packet *p, const struct key *key, __u32 hash,
-					     struct flow **found, struct nf_conn *ct, const struct link *link,
+					     struct found *found, struct nf_conn *ct, const struct link *link,
 					     bool original, enum hook hook)
 {
-	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, now = ticks();
+	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, time = now();
 	__u32 sequence = ruleset_sequence(ct);
+	struct flow *flow = found->flow;
 	bool current = false;
-	struct flow *flow = *found;
-	struct flow6 *flow6;
+	struct notes *noted;
 	enum reason reason;
 
 	reason = judge(ct, p->proto);
@@ -745,23 +299,22 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 			forget_flow(flow);
 		return reason;
 	}
+	if (!flow && !begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL, found))
+		return NO_ROOM;
+	noted = notes_of(found->number);
+	if (!noted)
+		return NO_ROOM;
 	/* Where the kernel does not tell when rulesets change, they may have. */
 	if (flow)
-		current = flow->generation == generation && flow->base_seq == sequence &&
-			  (flow->state == PENDING || (sequence && now - flow->granted < GRANT_TICKS));
-	else
-		flow = begin_flow(key, hash, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	if (!flow)
-		return UNGRANTED;
-	flow6 = flow6_of(flow->number);
-	if (!flow6)
-		return UNGRANTED;
-	*found = flow;
+		current = flow->generation == generation && noted->base_seq == sequence &&
+			  (flow->state == PENDING || sequence) && time - noted->cleared < GRANT_ENDS;
+	flow = found->flow;
 	flow->generation = generation;
-	flow->base_seq = sequence;
-	flow->checked = now;
+	noted->base_seq = sequence;
+	flow->checked = time;
 	if (!current && !(config.flags & CONFIG_NO_CACHE)) {
 		ct->mark &= ~bit;
+		noted->cleared = time;
 		flow->state = PENDING;
 		return UNGRANTED;
 	}
@@ -769,42 +322,25 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 		flow->state = PENDING;
 		return UNGRANTED;
 	}
-	if (original)
-		TRANSLATE(flow, flow6, ct->tuplehash[1].tuple, p->v6);
-	else
-		TRANSLATE(flow, flow6, ct->tuplehash[0].tuple, p->v6);
-	reason = check_source(link, p->v6 ? (__be32 *)&p->ip6->saddr : &p->ip->saddr, p->v6);
+	reason = find_way_out(ctx, p, found, ct, link, original, hook);
+	flow->state = reason ? PENDING : ACTIVE; /* what is pending is asked about again soon */
 	if (!reason)
-		reason = find_route(ctx, flow, flow6, p, link, hook);
-	if (!reason && flow->bridge)
-		reason = find_station(flow, now);
-	if (!reason)
-		reason = find_accounts(flow, flow6, ct, p, link, original);
-	if (reason) {
-		flow->state = PENDING; /* asked again soon, and granted again by then */
-		return reason;
-	}
-	if (flow->state == PENDING)
-		flow->granted = now;
-	flow->state = ACTIVE;
-	copy_mac(flow->in_mac, link->mac);
-	set_differences(flow, flow6, p);
-	bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
-	return FAST;
+		bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
+	return reason;
 }
 
 static __always_inline enum reason ask(void *ctx, struct packet *p, const struct key *key, __u32 hash,
-				       struct flow **found, const struct link *link, enum hook hook)
+				       struct found *found, const struct link *link, enum hook hook)
 {
 	struct bpf_ct_opts___12 options = {.netns_id = -1, .l4proto = p->proto};
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = p->v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
-	struct flow *flow = *found;
+	struct flow *flow = found->flow;
 	enum reason reason;
 	struct nf_conn *ct;
 
 	if (flow && flow->state == PENDING && flow->generation == config.generation &&
-	    ticks() - flow->checked < PENDING_TICKS)
+	    now() - flow->checked < PENDING_AGAIN)
 		return UNGRANTED;
 	set_tuple(&tuple, p);
 	if (hook == XDP)
@@ -821,25 +357,28 @@ static __always_inline enum reason ask(void *ctx, struct packet *p, const struct
 	return reason;
 }
 
-/* Find what to do with a packet, from the cache or by asking; FAST sets `found`. */
+/* Find what to do with a packet, from the cache or by asking; FAST sets all of `found`. */
 static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 ifindex, enum hook hook,
-					   struct flow **found)
+					   struct found *found)
 {
 	struct flow *flow;
 	struct link *link;
+	struct hop *hop;
 	struct key key;
 	__u32 sum;
 
 	set_key(&key, p, ifindex, hook);
 	sum = hash(&key);
-	flow = find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	*found = flow;
+	find_flow(&key, sum, p->v6 ? (__be32 *)&p->ip6->saddr : NULL, found);
+	flow = found->flow;
 	if (flow && flow->state == ACTIVE && flow->generation == config.generation &&
-	    ticks() - flow->checked < ASK_TICKS) {
-		if (p->eth && !same_mac(p->eth->h_dest, flow->in_mac))
+	    now() - flow->checked < ASK_AGAIN && !(config.flags & CONFIG_NO_CACHE)) {
+		hop = hop_of(flow->hop);
+		if (!hop || (p->eth && !same_mac(p->eth->h_dest, hop->in_mac)))
 			return ADDRESSEE;
-		if (hook == XDP && flow->bridge && flow->stations != *(volatile __u32 *)&stations_changed)
-			return find_station(flow, ticks());
+		found->hop = hop;
+		if (hook == XDP && hop->bridge && hop->stations != *(volatile __u32 *)&stations_changed)
+			return find_station(hop);
 		return FAST;
 	}
 	link = find_link(ifindex, p->vlan);
@@ -858,35 +397,41 @@ static __always_inline enum reason look_up(void *ctx, struct packet *p, __u32 if
  */
 static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum hook hook)
 {
-	struct flow *flow, *other;
-	struct flow6 *flow6;
+	struct found found = {}, other = {};
 	struct key key, mirror;
+	struct flow6 *flow6;
+	struct flow *flow;
+	struct hop *hop;
 	__be32 words[8];
 
 	set_key(&key, p, ifindex, hook);
-	flow = find_flow(&key, hash(&key), p->v6 ? (__be32 *)&p->ip6->saddr : NULL);
-	if (!flow)
+	if (!find_flow(&key, hash(&key), p->v6 ? (__be32 *)&p->ip6->saddr : NULL, &found))
+		return;
+	flow = found.flow;
+	flow->state = PENDING;
+	hop = hop_of(flow->hop);
+	if (!hop)
 		return;
 	mirror = key;
 	mirror.saddr = flow->daddr;
 	mirror.daddr = flow->saddr;
 	mirror.ports = flow->ports << 16 | flow->ports >> 16;
-	mirror.ifindex = flow->ifindex;
-	mirror.vlan = flow->vlan;
+	mirror.ifindex = hop->ifindex;
+	mirror.vlan = hop->vlan;
 	if (p->v6) {
-		flow6 = flow6_of(flow->number);
+		flow6 = flow6_of(found.number);
 		if (!flow6)
 			return;
 		__builtin_memcpy(words, flow6->addrs + 4, 16);
 		__builtin_memcpy(words + 4, flow6->addrs, 16);
 		mirror.saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
 		mirror.daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
-		other = find_flow(&mirror, hash(&mirror), words);
+		find_flow(&mirror, hash(&mirror), words, &other);
 	} else {
-		other = find_flow(&mirror, hash(&mirror), NULL);
+		find_flow(&mirror, hash(&mirror), NULL, &other);
 	}
-	if (other)
-		forget_flow(other);
+	if (other.flow)
+		forget_flow(other.flow);
 	forget_flow(flow);
 }
 
@@ -896,10 +441,12 @@ static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum
  * Write addresses and ports, and one hop less; the transport checksum is the caller's. The verifier does not remember
  * that parse() has found room for the headers: here and below, a last comparison tells it again.
  */
-static __always_inline bool rewrite_addresses(struct packet *p, const struct flow *flow)
+static __always_inline bool rewrite_addresses(struct packet *p, const struct found *found)
 {
+	const struct flow *flow = found->flow;
+
 	if (p->v6) {
-		struct flow6 *flow6 = flow6_of(flow->number);
+		struct flow6 *flow6 = flow6_of(found->number);
 
 		if (!flow6 || (void *)(p->ip6 + 1) > p->end)
 			return false;
@@ -917,12 +464,12 @@ static __always_inline bool rewrite_addresses(struct packet *p, const struct flo
 
 /* ----------------------------------------------------------------------------------------------- XDP */
 
-static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
+static __always_inline bool rewrite(struct packet *p, const struct found *found)
 {
-	__u32 difference = flow->address_difference + flow->port_difference;
+	__u32 difference = found->flow->address_difference + found->flow->port_difference;
 	__u16 check;
 
-	if (!rewrite_addresses(p, flow))
+	if (!rewrite_addresses(p, found))
 		return false;
 	if (p->proto == IPPROTO_TCP) {
 		if ((void *)(p->tcp + 1) > p->end)
@@ -936,10 +483,10 @@ static __always_inline bool rewrite(struct packet *p, const struct flow *flow)
 }
 
 /* Both addresses; three words, as there is no alignment to less. */
-static __always_inline void set_macs(struct ethhdr *eth, const struct flow *flow)
+static __always_inline void set_macs(struct ethhdr *eth, const struct hop *hop)
 {
 	__u32 *to = (__u32 *)eth;
-	const __u32 *from = (const __u32 *)flow->macs;
+	const __u32 *from = (const __u32 *)hop->macs;
 
 	to[0] = from[0];
 	to[1] = from[1];
@@ -947,16 +494,16 @@ static __always_inline void set_macs(struct ethhdr *eth, const struct flow *flow
 }
 
 /* Write the Ethernet header anew, with the tag that the link it leaves by wants. */
-static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struct flow *flow)
+static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struct hop *hop)
 {
 	struct vlan_header *tag;
 	struct ethhdr *eth;
 	__be16 proto;
 	int moved = 0;
 
-	if (was && !flow->vlan)
+	if (was && !hop->vlan)
 		moved = sizeof(*tag);
-	else if (!was && flow->vlan)
+	else if (!was && hop->vlan)
 		moved = -(int)sizeof(*tag);
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
@@ -975,8 +522,8 @@ static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struc
 		if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 			return false;
 	}
-	set_macs(eth, flow);
-	if (!flow->vlan) {
+	set_macs(eth, hop);
+	if (!hop->vlan) {
 		eth->h_proto = proto;
 		return true;
 	}
@@ -984,7 +531,7 @@ static __always_inline bool readdress(struct xdp_md *ctx, __u16 was, const struc
 	tag = (void *)(eth + 1);
 	if ((void *)(tag + 1) > (void *)(long)ctx->data_end)
 		return false;
-	tag->tci = bpf_htons(flow->vlan);
+	tag->tci = bpf_htons(hop->vlan);
 	tag->proto = proto;
 	return true;
 }
@@ -993,14 +540,14 @@ SEC("xdp")
 int icshare_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct flow *flow = NULL;
+	struct found found = {};
 	struct packet p = {};
 	enum reason reason;
 
 	reason = parse(&p, data, end, end - data, 0);
 	if (!reason)
-		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &flow);
-	if (!reason && p.length > flow->mtu)
+		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &found);
+	if (!reason && p.length > found.hop->mtu)
 		reason = TOO_BIG;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, ctx->ingress_ifindex, XDP);
@@ -1012,20 +559,20 @@ int icshare_xdp(struct xdp_md *ctx)
 		note(reason);
 		return XDP_PASS;
 	}
-	if (!rewrite(&p, flow))
+	if (!rewrite(&p, &found))
 		return XDP_ABORTED;
-	if (!p.padding && !p.vlan && !flow->vlan)
-		set_macs(p.eth, flow);
-	else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, flow))
+	if (!p.padding && !p.vlan && !found.hop->vlan)
+		set_macs(p.eth, found.hop);
+	else if ((p.padding && bpf_xdp_adjust_tail(ctx, -(int)p.padding)) || !readdress(ctx, p.vlan, found.hop))
 		return XDP_ABORTED;
-	count_packet(flow, p.length);
-	return bpf_redirect(flow->ifindex, 0);
+	count_packet(found.flow, p.length);
+	return bpf_redirect(found.hop->ifindex, 0);
 }
 
 /* ----------------------------------------------------------------------------------------------- tc */
 
 /* Write what the packet becomes. The transport checksum goes by a helper, which knows how far it is computed yet. */
-static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p, const struct flow *flow,
+static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p, const struct found *found,
 					bool ethernet)
 {
 	__u32 check = (ethernet ? sizeof(struct ethhdr) : 0) + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -1037,10 +584,10 @@ static __always_inline bool rewrite_skb(struct __sk_buff *skb, struct packet *p,
 		check += offsetof(struct udphdr, check);
 		flags = BPF_F_MARK_MANGLED_0;
 	}
-	if (!rewrite_addresses(p, flow))
+	if (!rewrite_addresses(p, found))
 		return false;
-	return !bpf_l4_csum_replace(skb, check, 0, flow->address_difference, flags | BPF_F_PSEUDO_HDR) &&
-	       !bpf_l4_csum_replace(skb, check, 0, flow->port_difference, flags);
+	return !bpf_l4_csum_replace(skb, check, 0, found->flow->address_difference, flags | BPF_F_PSEUDO_HDR) &&
+	       !bpf_l4_csum_replace(skb, check, 0, found->flow->port_difference, flags);
 }
 
 /* What has to lie in one piece: Ethernet, IPv6 and TCP without options. */
@@ -1073,7 +620,7 @@ static __always_inline bool trim(struct __sk_buff *skb, struct packet *p, bool e
 static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 {
 	struct bpf_redir_neigh next = {};
-	struct flow *flow = NULL;
+	struct found found = {};
 	struct packet p = {};
 	enum reason reason;
 	void *data, *end;
@@ -1092,8 +639,8 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	if (!reason && p.vlan)
 		reason = LINK;
 	if (!reason)
-		reason = look_up(skb, &p, skb->ifindex, TC, &flow);
-	if (!reason && p.length > flow->mtu && (!skb->gso_size || skb->gso_size + p.headers > flow->mtu))
+		reason = look_up(skb, &p, skb->ifindex, TC, &found);
+	if (!reason && p.length > found.hop->mtu && (!skb->gso_size || skb->gso_size + p.headers > found.hop->mtu))
 		reason = TOO_BIG;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, skb->ifindex, TC);
@@ -1103,20 +650,12 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	}
 	if (p.padding && !trim(skb, &p, ethernet))
 		return TC_ACT_SHOT;
-	if (!rewrite_skb(skb, &p, flow, ethernet))
+	if (!rewrite_skb(skb, &p, &found, ethernet))
 		return TC_ACT_SHOT;
-	count_packet(flow, p.length);
-	next.nh_family = AF_INET;
-	next.ipv4_nh = flow->nexthop;
-	if (p.v6) {
-		struct flow6 *flow6 = flow6_of(flow->number);
-
-		if (!flow6)
-			return TC_ACT_SHOT;
-		next.nh_family = AF_INET6;
-		__builtin_memcpy(next.ipv6_nh, flow6->nexthop, 16);
-	}
-	return bpf_redirect_neigh(flow->ifindex, &next, sizeof(next), 0);
+	count_packet(found.flow, p.length);
+	next.nh_family = p.v6 ? AF_INET6 : AF_INET;
+	__builtin_memcpy(next.ipv6_nh, found.hop->nexthop, 16);
+	return bpf_redirect_neigh(found.hop->ifindex, &next, sizeof(next), 0);
 }
 
 SEC("tc")

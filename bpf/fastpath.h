@@ -49,6 +49,7 @@ enum reason {
 	STATION,	   /* behind a bridge, and not heard on a port of it lately */
 	TOO_BIG,	   /* larger than the MTU of the route */
 	NO_ACCOUNT,	   /* too many clients and mappings to count its bytes */
+	NO_ROOM,	   /* too many next hops at a time, or no cache at all */
 	REASONS,
 };
 
@@ -58,6 +59,7 @@ struct config {
 	__u32 udp_stream_ms;	  /* net.netfilter.nf_conntrack_udp_timeout_stream */
 	__u32 tcp_established_ms; /* net.netfilter.nf_conntrack_tcp_timeout_established */
 	__u32 flags;
+	__u32 hz;    /* jiffies in a second: of clock_getres(CLOCK_MONOTONIC_COARSE) */
 	__u32 flows; /* elements of the cache that each CPU has: a power of two */
 	__u8 digest[16]; /* of the configuration, hexadecimal */
 };
@@ -105,7 +107,7 @@ struct station_key {
 
 struct station {
 	__u32 port;
-	__u32 seen; /* in ticks */
+	__u32 seen; /* in jiffies */
 };
 
 /* `accounts`: whose bytes are counted in which element of `counters`. */
