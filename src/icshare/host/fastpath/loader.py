@@ -1,6 +1,7 @@
 """Starting, changing, reading and stopping the fast path of the network namespace that this process is in."""
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import resources
@@ -30,17 +31,17 @@ OBJECT: Final = "fastpath.bpf.o"
 OBJECT_NAME: Final = "fastpath"
 
 KEPT_MAPS: Final = ("stations", "accounts", "counters", "reasons", f"{OBJECT_NAME}.bss")
-"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as numbers
-in one of them are places in another."""
+"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as
+numbers in one of them are places in another."""
 
-_FLOW_MAPS: Final = ("flows", "flows6")
-_BUCKETS: Final = "buckets"
-_FLOWS_PER_BUCKET: Final = 4
+_FLOWS_PER_ELEMENT: Final = {"flows": 1, "flows6": 1, "notes": 1, "buckets": 4, "hops": 16}
+"""Maps with a part for each CPU, sized by the flows that it remembers: for how many of these an element is."""
 _SETTINGS: Final = Path("/proc/sys/net/netfilter")
 # The kernel's own, in seconds, for as long as conntrack is not loaded.
 _UDP_STREAM_SECONDS, _TCP_ESTABLISHED_SECONDS = 120, 432000
 _MOST_MS: Final = 0x7FFFFFFF
 _FIRST: Final = bytes(4)
+_CLOCK_MONOTONIC_COARSE: Final = 6  # linux/time.h; its resolution is a jiffy
 
 
 def shipped_object() -> bytes:
@@ -237,13 +238,11 @@ def _load(links: Links, held: ExitStack, names: set[str]) -> libbpf.Object:
                 loaded.leave_out(name)
         layouts = loaded.layouts()
         cpus = libbpf.possible_cpus()
-        element = sum(layouts[name].value_size for name in _FLOW_MAPS)
-        element += layouts[_BUCKETS].value_size // _FLOWS_PER_BUCKET
+        element = sum(layouts[name].value_size // share for name, share in _FLOWS_PER_ELEMENT.items())
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         flows = wire.flows_per_cpu(cpus=cpus, memory=memory, element=element)
-        for name in _FLOW_MAPS:
-            loaded.resize(name, flows * cpus)
-        loaded.resize(_BUCKETS, flows // _FLOWS_PER_BUCKET * cpus)
+        for name, share in _FLOWS_PER_ELEMENT.items():
+            loaded.resize(name, flows // share * cpus)
         for name, one in _kept(links, held, layouts).items():
             loaded.reuse(name, one)
         loaded.load()
@@ -270,7 +269,12 @@ def _fill(loaded: libbpf.Object, wanted: Tables, name: str, attachments: int, se
     with loaded.map("flows") as one:
         flows = one.layout.max_entries // libbpf.possible_cpus()
     config = Config(
-        udp_stream_ms=settings[0], tcp_established_ms=settings[1], flows=flows, digest=name, attachments=attachments
+        udp_stream_ms=settings[0],
+        tcp_established_ms=settings[1],
+        hz=round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE)),
+        flows=flows,
+        digest=name,
+        attachments=attachments,
     )
     with loaded.map(CONFIG_MAP) as one:
         one.update(_FIRST, config.encode())
