@@ -3,11 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from icshare.host import command
 from icshare.host.fastpath import loader
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +18,7 @@ def compiler() -> str | None:
     """Return the version of clang, None without one."""
     if shutil.which("clang") is None:
         return None
-    said = subprocess.run(["clang", "--version"], capture_output=True, text=True, check=True).stdout
+    said = command.run(["clang", "--version"]).stdout
     version = re.search(r"clang version (\d+(?:\.\d+)*)", said)
     return version[1] if version else said
 
@@ -31,7 +31,7 @@ def compiler() -> str | None:
 def test_the_shipped_object_is_what_the_source_compiles_to(tmp_path: Path, place: str) -> None:
     source, made = tmp_path / place, tmp_path / "made.o"
     shutil.copytree(ROOT / "bpf", source)
-    subprocess.run([source / "build", made], check=True, capture_output=True, text=True)
+    command.run([str(source / "build"), str(made)])
     assert made.read_bytes() == loader.shipped_object(), "bpf/ has changed: run `make bpf` and commit what it makes"
 
 

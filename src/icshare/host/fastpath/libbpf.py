@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
-from icshare.host.fastpath.refusal import refused
+from icshare.host.fastpath import refusal
 
 LIBRARY: Final = "libbpf.so.1"
 
@@ -360,7 +360,7 @@ class Object:
         with _words() as said:
             status = self._library.bpf_object__load(self._object)
         if status:
-            raise refused(-status, said)
+            raise refusal.refused(-status, said, refusal.look())
 
     def map(self, name: str) -> Map:
         """Return a map of the loaded object, with a file descriptor of its own."""
