@@ -473,6 +473,30 @@ def test_without_the_privilege_nothing_is_attached_and_the_reason_told(inside: I
     assert found[1:] == [True, None, False]
 
 
+def test_a_process_with_the_network_alone_may_not_start_it_and_hinders_nobody(inside: Inside) -> None:
+    """The follower is such a process: it keeps CAP_NET_ADMIN."""
+    found = inside("""
+        fastpath.start(BOTH)
+        there, generation = attached(), config().generation
+        child = os.fork()
+        if not child:
+            from icshare.host.privileges import keep_only
+            from icshare.host.processes import CAP_NET_ADMIN
+
+            keep_only({CAP_NET_ADMIN})
+            fastpath.refresh()
+            seen = [fastpath.running(), len(fastpath.traffic()), refusal(fastpath.start, TC), refusal(fastpath.stop)]
+            show(seen)
+            sys.stdout.flush()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert attached() == there and config().generation == generation
+    """)
+    assert found[:2] == [None, 0]
+    assert found[2].endswith("CAP_SYS_ADMIN is missing")
+    assert found[3].startswith("PrivilegeError: cannot look at the BPF program")
+
+
 def test_what_links_can_do_is_told_with_reasons(inside: Inside) -> None:
     found = inside("""
         sh("ip link add bridge0 type bridge; ip tuntap add tun0 mode tun; ip link set lan0-peer down")

@@ -457,7 +457,7 @@ def _succeed(status: int, purpose: str) -> int:
         return status
     number = -status
     if number in {errno.EPERM, errno.EACCES}:
-        privilege = PrivilegeError(f"cannot {purpose}: CAP_BPF or CAP_SYS_ADMIN is missing", hint="run it as root")
+        privilege = PrivilegeError(f"cannot {purpose}: CAP_SYS_ADMIN is missing", hint="run it as root")
         privilege.errno = number
         raise privilege
     error = HostError(f"cannot {purpose}: {os.strerror(number)} ({errno.errorcode.get(number, number)})")

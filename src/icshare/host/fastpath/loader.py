@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
-from icshare.host.fastpath import libbpf
+from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import (
     CONFIG_MAP,
     PROGRAMS,
@@ -58,10 +58,11 @@ def start(text: str) -> None:
     Raises:
         ConflictError: A link has a program of somebody else; nothing was changed.
         NotSupportedError: The kernel does not take the programs; nothing was changed.
-        PrivilegeError: A capability is missing; nothing was changed.
+        PrivilegeError: CAP_NET_ADMIN is missing; nothing was changed.
         HostError: A link is missing, or its driver refused; what was attached for it is taken back.
     """
     configuration = wire.read_configuration(text)
+    refusal.require_privilege()
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
         links = look(kernel, held)
@@ -118,16 +119,17 @@ def refresh() -> None:
     """Have every flow prove itself anew, after the ruleset, routes or marks have changed.
 
     When this returns, no packet is sent on by a decision from before the change. One process at a time may call it.
+    A process that may not look at programs (without CAP_SYS_ADMIN) leaves it to them: that a ruleset has changed they
+    notice by themselves within a second.
 
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel refused.
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
         try:
             configs = _maps(look(kernel, held), held, CONFIG_MAP)
-        except NotSupportedError:
+        except (PrivilegeError, NotSupportedError):
             return
         if not configs:
             return
@@ -140,8 +142,9 @@ def refresh() -> None:
 def traffic() -> Mapping[Account, Counter]:
     """Return what each client and mapping has exchanged by the fast path since it was first started; {} when it is not.
 
+    {} as well without the privilege to look.
+
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel could not be read.
     """
     with ExitStack() as held:
@@ -159,8 +162,9 @@ def traffic() -> Mapping[Account, Counter]:
 def reasons() -> Mapping[Reason, int]:
     """Return for how many packets the fast path had each reason to leave them to the kernel, or none.
 
+    No reason had any without the privilege to look.
+
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel could not be read.
     """
     with ExitStack() as held:
@@ -177,7 +181,7 @@ def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
     kernel = held.enter_context(NetlinkSocket())
     try:
         links = look(kernel, held)
-    except NotSupportedError:
+    except (PrivilegeError, NotSupportedError):
         return []
     found: dict[int, Mapping[str, libbpf.Map]] = {}
     for program in {one.program for one in links.ours}:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from icshare.errors import NotSupportedError
+from icshare.host.processes import own_capabilities
 
 _CAP_SYS_ADMIN: Final = 21
-_CAP_BPF: Final = 39
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 _NO_KFUNC: Final = re.compile(r"extern \(func ksym\) '(?P<name>\w+)'.*: (?:not found|is not found)")
@@ -26,7 +26,7 @@ class Circumstances:
     """What a refusal may be due to.
 
     Attributes:
-        may_load: This process has a capability that lets it load programs.
+        may_load: This process has CAP_SYS_ADMIN. CAP_BPF would do to load programs, but not to find them again.
         types: The kernel has type information (BTF).
         lockdown: In force: "none", "integrity" or "confidentiality".
     """
@@ -38,7 +38,20 @@ class Circumstances:
 
 def look() -> Circumstances:
     """Return the circumstances of this process."""
-    return Circumstances(may_load=_may_load(), types=_BTF.exists(), lockdown=_lockdown())
+    return Circumstances(
+        may_load=bool(own_capabilities() >> _CAP_SYS_ADMIN & 1), types=_BTF.exists(), lockdown=_lockdown()
+    )
+
+
+def require_privilege() -> None:
+    """Refuse early what would be refused later, or could not be found again.
+
+    Raises:
+        NotSupportedError: CAP_SYS_ADMIN is missing.
+    """
+    circumstances = look()
+    if not circumstances.may_load:
+        raise refused(errno.EPERM, (), circumstances)
 
 
 def refused(number: int, said: Sequence[str], circumstances: Circumstances) -> NotSupportedError:
@@ -60,7 +73,7 @@ def refused(number: int, said: Sequence[str], circumstances: Circumstances) -> N
 
 def _reason(number: int, words: str, circumstances: Circumstances) -> str:
     if not circumstances.may_load:
-        return "CAP_BPF is missing"
+        return "CAP_SYS_ADMIN is missing"
     if number == errno.ENOSYS:
         return "it was built without CONFIG_BPF_SYSCALL"
     if not circumstances.types:
@@ -74,14 +87,6 @@ def _reason(number: int, words: str, circumstances: Circumstances) -> str:
     lines = [line.removeprefix("libbpf: ") for line in words.strip().splitlines()]
     last = next((line for line in reversed(lines) if "failed" in line or "error" in line.lower()), "")
     return f"{last or os.strerror(number)} ({errno.errorcode.get(number, number)})"
-
-
-def _may_load() -> bool:
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("CapEff:"):
-            held = int(line.split()[1], 16)
-            return bool(held >> _CAP_SYS_ADMIN & 1 or held >> _CAP_BPF & 1)
-    return False
 
 
 def _lockdown() -> str:
