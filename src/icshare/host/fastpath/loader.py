@@ -74,6 +74,9 @@ def start(text: str) -> None:
         hooks = [(links.present[one.name], one.hook) for one in configuration.links]
         hooks = list(dict.fromkeys(hooks))
         refuse_foreign(links, hooks)
+        if not hooks:
+            detach(kernel, links, links.ours)
+            return
         names = {program_for(*hook) for hook in hooks}
         loaded = held.enter_context(_load(links, held, names))
         _fill(loaded, wanted, digest(text), len(hooks), settings)
