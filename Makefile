@@ -17,7 +17,7 @@ PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format man clean setup-run setup-dev setup-vm
+.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
@@ -62,6 +62,9 @@ lint-imports:
 format: setup-dev ## rewrite the code in the project's format
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --show-fixes .
+
+bpf: setup-dev ## compile the fast path's program, which is shipped as it comes out
+	@bpf/build src/icshare/host/fastpath/fastpath.bpf.o
 
 man: setup-run ## make the manual pages and docs/json.md from the code
 	@mkdir -p data/man docs

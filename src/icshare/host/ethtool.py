@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GDRVINFO = 3
+_ETHTOOL_GFLAGS = 0x25
+_ETH_FLAG_RXVLAN = 1 << 8
 _DRVINFO_BYTES = 196
 _NAME_BYTES = 16
 
@@ -47,3 +49,19 @@ def driver_info(name: str) -> DriverInfo:
 
 def _text(value: bytes) -> str:
     return value.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+
+
+def takes_vlan_tags(name: str) -> bool:
+    """Tell whether the hardware of the link *name* takes VLAN tags off incoming frames; False if it does not answer."""
+    encoded = name.encode(errors="surrogateescape")
+    if len(encoded) >= _NAME_BYTES:
+        return False
+    answer = array.array("B", struct.pack("=II", _ETHTOOL_GFLAGS, 0))
+    request = struct.pack("16sP", encoded, answer.buffer_info()[0]).ljust(40, b"\0")
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
+    except OSError:  # as above
+        return False
+    _, flags = struct.unpack("=II", answer.tobytes())
+    return bool(flags & _ETH_FLAG_RXVLAN)

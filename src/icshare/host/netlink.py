@@ -9,7 +9,7 @@ Source:
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -109,6 +109,34 @@ class NetlinkSocket:
                     return tuple(answers)
                 answers.append(message)
 
+    def request_all(self, requests: Sequence[Request]) -> list[PrivilegeError | HostError | None]:
+        """Have the kernel carry out changes one after another within one call; return what became of each.
+
+        It goes on after one that it refuses. Nothing ends this process between two of them, but for one that has to
+        load a module, which a signal that kills can cut short.
+
+        Raises:
+            HostError: The call as a whole failed.
+        """
+        if not requests:
+            return []
+        first = self._sequence + 1
+        together = b"".join(
+            encode(one, (first + number) & 0xFFFFFFFF, extra=NLM_F_ACK) for number, one in enumerate(requests)
+        )
+        outcome: dict[int, PrivilegeError | HostError | None] = {}
+        try:
+            self._socket.sendto(together, (0, 0))
+        except OSError as error:
+            raise refusal(requests[0].purpose, error.errno or errno.EIO) from error
+        for number, one in enumerate(requests):
+            self._sequence = (first + number) & 0xFFFFFFFF
+            while number not in outcome:
+                for message in self._receive(one):
+                    if message.type == NLMSG_ERROR:
+                        outcome[number] = _outcome(one, message)
+        return [outcome[number] for number in range(len(requests))]
+
     def dump(self, request: Request) -> list[Message]:
         """Return everything that a dump *request* lists, from one consistent moment.
 
@@ -196,15 +224,9 @@ class NetlinkSocket:
                 answers.append(message)
 
     def _check(self, request: Request, message: Message) -> None:
-        result = acknowledgement(message)
-        if result.error in {errno.EPERM, errno.EACCES}:
-            privilege = PrivilegeError(
-                f"cannot {request.purpose}: CAP_NET_ADMIN is missing", hint="run it as root, for example with sudo"
-            )
-            privilege.errno = result.error
-            raise privilege
-        if result.error:
-            raise refusal(request.purpose, result.error, result.text)
+        error = _outcome(request, message)
+        if error is not None:
+            raise error
 
     def _send(self, request: Request, extra: int) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -229,6 +251,17 @@ class NetlinkSocket:
         if any(message.type == NLMSG_OVERRUN for message in found):
             raise HostError(f"cannot {request.purpose}: the kernel lost a part of its answer")
         return [message for message in found if message.type != NLMSG_NOOP]
+
+
+def _outcome(request: Request, message: Message) -> PrivilegeError | HostError | None:
+    result = acknowledgement(message)
+    if result.error in {errno.EPERM, errno.EACCES}:
+        privilege = PrivilegeError(
+            f"cannot {request.purpose}: CAP_NET_ADMIN is missing", hint="run it as root, for example with sudo"
+        )
+        privilege.errno = result.error
+        return privilege
+    return refusal(request.purpose, result.error, result.text) if result.error else None
 
 
 def _parsed(parse: Callable[[bytes], _T | None], found: Iterable[Message]) -> tuple[_T, ...]:

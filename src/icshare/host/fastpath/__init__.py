@@ -1,0 +1,17 @@
+"""The fast path in the kernel: started, found again, told of changes, read, stopped.
+
+The links hold the programs and the programs hold the maps, so it works on while no process of ours runs, and goes
+with the last link that it is attached to. Nothing is pinned and nothing is remembered in a file: a process finds the
+programs by their names on the links of its network namespace, and by them everything else.
+
+Each `start` with another configuration begins with new maps for what is configured and for flows, and exchanges the
+programs link by link. So no packet ever meets half a configuration, and taking back is to exchange once more. Flows have
+to prove themselves again, which costs each a few packets' way through the kernel; after a change of policy they must
+anyway. Maps that count, and that which knows where stations are, are taken over as long as their layout is the same. A
+version with another layout begins with empty ones: what was counted before it is lost.
+"""
+
+from icshare.host.fastpath.loader import reasons, refresh, running, start, stop, traffic
+from icshare.host.fastpath.probe import probe
+
+__all__ = ["probe", "reasons", "refresh", "running", "start", "stop", "traffic"]

@@ -1,0 +1,294 @@
+"""Starting, changing, reading and stopping the fast path of the network namespace that this process is in."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from icshare.errors import HostError, NotSupportedError, PrivilegeError
+from icshare.host.fastpath import libbpf
+from icshare.host.fastpath.attachments import (
+    CONFIG_MAP,
+    PROGRAMS,
+    Links,
+    Wish,
+    attach,
+    detach,
+    look,
+    open_maps,
+    program_for,
+    refuse_foreign,
+)
+from icshare.host.netlink import NetlinkSocket
+from icshare.plan.steps import digest
+from icshare.wire import fastpath as wire
+from icshare.wire.fastpath import Account, Config, Counter, Reason, Tables
+
+OBJECT: Final = "fastpath.bpf.o"
+OBJECT_NAME: Final = "fastpath"
+
+KEPT_MAPS: Final = ("stations", "accounts", "counters", "reasons", f"{OBJECT_NAME}.bss")
+"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as numbers
+in one of them are places in another."""
+
+_FLOW_MAPS: Final = ("flows", "flows6")
+_BUCKETS: Final = "buckets"
+_FLOWS_PER_BUCKET: Final = 4
+_SETTINGS: Final = Path("/proc/sys/net/netfilter")
+# The kernel's own, in seconds, for as long as conntrack is not loaded.
+_UDP_STREAM_SECONDS, _TCP_ESTABLISHED_SECONDS = 120, 432000
+_MOST_MS: Final = 0x7FFFFFFF
+_FIRST: Final = bytes(4)
+
+
+def shipped_object() -> bytes:
+    """Return the object that is part of this package."""
+    return resources.files(__package__).joinpath(OBJECT).read_bytes()
+
+
+def start(text: str) -> None:
+    """Have the fast path run by the configuration *text*, on all of its links and on no other.
+
+    To start what runs already changes nothing but conntrack's timeouts, when they were changed. May be repeated at any
+    time, also after a process that was killed in the middle.
+
+    Raises:
+        ConflictError: A link has a program of somebody else; nothing was changed.
+        NotSupportedError: The kernel does not take the programs; nothing was changed.
+        PrivilegeError: A capability is missing; nothing was changed.
+        HostError: A link is missing, or its driver refused; what was attached for it is taken back.
+    """
+    configuration = wire.read_configuration(text)
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        links = look(kernel, held)
+        wanted = wire.tables(configuration, links.present)
+        settings = _settings()
+        if _in_force(links, held) == digest(text) and _holds(links, held, wanted):
+            _set_timeouts(links, held, settings)
+            return
+        hooks = [(links.present[one.name], one.hook) for one in configuration.links]
+        hooks = list(dict.fromkeys(hooks))
+        refuse_foreign(links, hooks)
+        names = {program_for(*hook) for hook in hooks}
+        loaded = held.enter_context(_load(links, held, names))
+        _fill(loaded, wanted, digest(text), len(hooks), settings)
+        wishes = [Wish(link=link, hook=hook, fd=loaded.program(program_for(link, hook))) for link, hook in hooks]
+        attach(kernel, links, wishes)
+        places = {(link.index, hook) for link, hook in hooks}
+        detach(kernel, links, [one for one in links.ours if (one.index, one.hook) not in places])
+
+
+def stop() -> None:
+    """Take the fast path away from every link of this network namespace; packets go through the kernel at once.
+
+    Raises:
+        PrivilegeError: A capability is missing.
+        HostError: The kernel refused.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            links = look(kernel, held)
+        except NotSupportedError:  # without the library nothing of ours can have been loaded
+            return
+        detach(kernel, links, links.ours)
+
+
+def running() -> str | None:
+    """Return the digest of the configuration in force; None unless it is in force as a whole on the links as they are.
+
+    None as well without the privilege to look.
+
+    Raises:
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            return _in_force(look(kernel, held), held)
+        except (PrivilegeError, NotSupportedError):
+            return None
+
+
+def refresh() -> None:
+    """Have every flow prove itself anew, after the ruleset, routes or marks have changed.
+
+    When this returns, no packet is sent on by a decision from before the change. One process at a time may call it.
+
+    Raises:
+        PrivilegeError: A capability is missing.
+        HostError: The kernel refused.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            configs = _maps(look(kernel, held), held, CONFIG_MAP)
+        except NotSupportedError:
+            return
+        if not configs:
+            return
+        libbpf.wait_for_readers()
+        for one in configs:
+            present = wire.decode_config(one.lookup(_FIRST) or b"")
+            one.update(_FIRST, wire.next_generation(present).encode())
+
+
+def traffic() -> Mapping[Account, Counter]:
+    """Return what each client and mapping has exchanged by the fast path since it was first started; {} when it is not.
+
+    Raises:
+        PrivilegeError: A capability is missing.
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        found: dict[Account, Counter] = {}
+        for maps in _all_maps(held, "accounts"):
+            slots = {wire.decode_account(key): wire.slot(value) for key, value in maps["accounts"].items().items()}
+            if not slots:
+                continue
+            counters = maps["counters"].items(limit=max(slots.values()) + 1)
+            for account, slot in slots.items():
+                found[account] = found.get(account, Counter()) + wire.sum_counters(counters[wire.key(slot)])
+        return found
+
+
+def reasons() -> Mapping[Reason, int]:
+    """Return for how many packets the fast path had each reason to leave them to the kernel, or none.
+
+    Raises:
+        PrivilegeError: A capability is missing.
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        found = dict.fromkeys(Reason, 0)
+        for maps in _all_maps(held, "reasons"):
+            values = maps["reasons"].items()
+            for reason in Reason:
+                found[reason] += wire.sum_reasons(values.get(wire.key(reason), b""))
+        return found
+
+
+def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
+    """Return the maps of all programs of ours, those that share the map called *distinct* once."""
+    kernel = held.enter_context(NetlinkSocket())
+    try:
+        links = look(kernel, held)
+    except NotSupportedError:
+        return []
+    found: dict[int, Mapping[str, libbpf.Map]] = {}
+    for program in {one.program for one in links.ours}:
+        maps = open_maps(program, held)
+        if distinct in maps:
+            found[maps[distinct].id] = maps
+    return list(found.values())
+
+
+def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:
+    """Return the maps of one name of all programs of ours, each once."""
+    found: dict[int, libbpf.Map] = {}
+    for program in {one.program for one in links.ours}:
+        maps = open_maps(program, held)
+        if name in maps:
+            found[maps[name].id] = maps[name]
+    return list(found.values())
+
+
+def _in_force(links: Links, held: ExitStack) -> str | None:
+    """Return the digest of the configuration that all programs share, None when they share none or one is missing."""
+    configs = _maps(links, held, CONFIG_MAP)
+    if len(configs) != 1 or configs[0].layout.value_size != wire.CONFIG.size:
+        return None
+    config = wire.decode_config(configs[0].lookup(_FIRST) or b"")
+    if config.attachments != len(links.ours):
+        return None
+    noted = _maps(links, held, "links")
+    by_index = {int(link.index): link for link in links.present.values()}
+    if len(noted) != 1 or not wire.links_are_as_noted(noted[0].items(), by_index):
+        return None
+    return config.digest
+
+
+def _holds(links: Links, held: ExitStack, wanted: Tables) -> bool:
+    """Tell whether the maps hold what they would be filled with now."""
+    for name, content in wanted.by_map().items():
+        maps = _maps(links, held, name)
+        if len(maps) != 1 or maps[0].items() != content:
+            return False
+    return True
+
+
+def _set_timeouts(links: Links, held: ExitStack, settings: tuple[int, int]) -> None:
+    for one in _maps(links, held, CONFIG_MAP):
+        present = wire.decode_config(one.lookup(_FIRST) or b"")
+        wanted = wire.with_timeouts(present, *settings)
+        if wanted != present:
+            one.update(_FIRST, wanted.encode())
+
+
+def _load(links: Links, held: ExitStack, names: set[str]) -> libbpf.Object:
+    """Load the programs called *names*, with the maps of a running one as far as they are to be kept."""
+    loaded = libbpf.Object(shipped_object(), OBJECT_NAME)
+    try:
+        for name in PROGRAMS:
+            if name not in names:
+                loaded.leave_out(name)
+        layouts = loaded.layouts()
+        cpus = libbpf.possible_cpus()
+        element = sum(layouts[name].value_size for name in _FLOW_MAPS)
+        element += layouts[_BUCKETS].value_size // _FLOWS_PER_BUCKET
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        flows = wire.flows_per_cpu(cpus=cpus, memory=memory, element=element)
+        for name in _FLOW_MAPS:
+            loaded.resize(name, flows * cpus)
+        loaded.resize(_BUCKETS, flows // _FLOWS_PER_BUCKET * cpus)
+        for name, one in _kept(links, held, layouts).items():
+            loaded.reuse(name, one)
+        loaded.load()
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+def _kept(links: Links, held: ExitStack, layouts: Mapping[str, libbpf.Layout]) -> Mapping[str, libbpf.Map]:
+    """Return the maps that are taken over: all of `KEPT_MAPS`, or none when one of them has another layout."""
+    for program in {one.program for one in links.ours}:
+        maps = open_maps(program, held)
+        if all(name in maps and maps[name].layout == layouts[name] for name in KEPT_MAPS):
+            return {name: maps[name] for name in KEPT_MAPS}
+    return {}
+
+
+def _fill(loaded: libbpf.Object, wanted: Tables, name: str, attachments: int, settings: tuple[int, int]) -> None:
+    for table, content in wanted.by_map().items():
+        with loaded.map(table) as one:
+            for key, value in content.items():
+                one.update(key, value)
+    with loaded.map("flows") as one:
+        flows = one.layout.max_entries // libbpf.possible_cpus()
+    config = Config(
+        udp_stream_ms=settings[0], tcp_established_ms=settings[1], flows=flows, digest=name, attachments=attachments
+    )
+    with loaded.map(CONFIG_MAP) as one:
+        one.update(_FIRST, config.encode())
+
+
+def _settings() -> tuple[int, int]:
+    """Return conntrack's timeouts of this namespace for UDP streams and established TCP connections, in ms."""
+    return (
+        _milliseconds("nf_conntrack_udp_timeout_stream", _UDP_STREAM_SECONDS),
+        _milliseconds("nf_conntrack_tcp_timeout_established", _TCP_ESTABLISHED_SECONDS),
+    )
+
+
+def _milliseconds(setting: str, otherwise: int) -> int:
+    try:
+        seconds = int((_SETTINGS / setting).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        seconds = otherwise
+    except (OSError, ValueError) as error:
+        raise HostError(f"net.netfilter.{setting} cannot be read: {error}") from error
+    return min(seconds * 1000, _MOST_MS)

@@ -1,0 +1,171 @@
+"""What the links and the kernel can do for the fast path; nothing is attached or changed to find out.
+
+Since Linux 6.3 the kernel tells what a driver does for XDP, as it is set up now. Before, a table of drivers has to do;
+what it promises wrongly is refused when a program is attached, and nothing stays behind then.
+
+Source:
+    Native XDP: kernel commits that brought it to each driver, as listed on docs.ebpf.io ("Program type
+    BPF_PROG_TYPE_XDP", driver support). Sending: ``ndo_xdp_xmit`` of the drivers in Linux 6.1. veth:
+    ``veth_xdp_xmit()``, which needs the other end to receive by NAPI.
+"""
+
+import errno
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from functools import cache
+from typing import Final
+
+from icshare.errors import HostError, IcshareError, NotSupportedError, PrivilegeError
+from icshare.host import ethtool, ruleset
+from icshare.host.fastpath import libbpf
+from icshare.host.fastpath.attachments import Links, look
+from icshare.host.fastpath.loader import OBJECT_NAME, shipped_object
+from icshare.host.netlink import NetlinkSocket
+from icshare.model.fastpath import Ability, KernelAbility, LinkAbility
+from icshare.model.names import InterfaceName
+from icshare.wire import netdev
+from icshare.wire.fastpath import Hook
+from icshare.wire.nl80211 import NETLINK_GENERIC, parse_family
+from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
+
+_SEND_TOO: Final = frozenset(
+    {
+        "atlantic", "bnxt_en", "cpsw", "cpsw-switch", "ena", "fsl_dpa", "fsl_dpaa2_eth", "fsl_enetc", "fsl_enetc_vf",
+        "funeth", "hv_netvsc", "i40e", "ice", "igb", "igc", "ixgbe", "mlx5_core", "mtk_soc_eth", "mvneta", "mvpp2",
+        "netsec", "qede", "rvu_nicpf", "sfc", "sfc_ef100", "st_gmac", "st_xgmac", "tun", "vif", "virtio_net",
+    }
+)  # fmt: skip
+_ONLY_RUN: Final = frozenset({"bonding", "ixgbevf", "mana", "mlx4_en", "nfp", "nicvf", "veth"})
+"""Drivers of Linux 6.1 that run programs; by these of `_SEND_TOO` programs may send as well, by a veth it depends."""
+
+_PLAIN_QDISCS: Final = frozenset({"", "noop", "noqueue", "none", "mq", "pfifo_fast", "fq_codel", "fq"})
+
+# What loads the modules that the programs call into, and tells nothing else.
+_CONNTRACK: Final = "chain c {\ntype filter hook forward priority filter;\nct state established accept\n}"
+
+
+def probe(names: Iterable[InterfaceName]) -> Ability:
+    """Return what the links called *names* and the kernel can do; links that are not there are left out.
+
+    Raises:
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        links = _look(kernel, held)
+        features = _features()
+        present = [links.present[name] for name in dict.fromkeys(names) if name in links.present]
+        flowtable = _refusal(_flowtable("lo"))
+        able = tuple(
+            _link(
+                links,
+                one,
+                features,
+                hardware=flowtable is None and _refusal(_flowtable(one.name, offload=True)) is None,
+            )
+            for one in present
+        )
+        ours = bool(links.ours)
+    return Ability(kernel=_kernel(flowtable, attached=ours), links=able)
+
+
+def _look(kernel: NetlinkSocket, held: ExitStack) -> Links:
+    try:
+        return look(kernel, held)
+    except (PrivilegeError, NotSupportedError):
+        # Whose programs they are cannot be told, so those that there are count as somebody else's.
+        return look(kernel, held, owners=False)
+
+
+def _link(
+    links: Links, link: AttachableLink, features: Mapping[int, netdev.Features] | None, *, hardware: bool
+) -> LinkAbility:
+    driver = ethtool.driver_info(link.name)
+    native, sendable = _abilities(link, driver.driver, features)
+    ours = links.find(link.index, Hook.XDP)
+    ours_tc = links.find(link.index, Hook.TC)
+    filters = [one for one in links.filters.get(link.index, ()) if not (ours_tc and one.in_our_place)]
+    return LinkAbility(
+        name=InterfaceName(link.name),
+        driver=driver.driver,
+        ethernet=link.type == ARPHRD_ETHER,
+        native_xdp=not native,
+        sendable=not sendable,
+        why_not_native=native,
+        why_not_sendable=sendable,
+        foreign_xdp=ours is None and bool(link.xdp or link.other_xdp),
+        foreign_filters=bool(filters),
+        foreign_in_our_place=any(one.in_our_place for one in filters),
+        qdisc=link.qdisc,
+        shaping=link.qdisc not in _PLAIN_QDISCS,
+        takes_vlan_tags=ethtool.takes_vlan_tags(link.name),
+        hardware_flowtable=hardware,
+    )
+
+
+def _abilities(link: AttachableLink, driver: str, features: Mapping[int, netdev.Features] | None) -> tuple[str, str]:
+    """Return why a link's driver cannot run XDP programs, and why none can send by it; "" where it can."""
+    if link.type != ARPHRD_ETHER:
+        return ("its packets have no Ethernet header",) * 2
+    named = f"the driver {driver}" if driver else "its driver"
+    no_xdp = f"{named} has no native XDP"
+    if driver == "veth":
+        no_send = (
+            "veth takes packets from XDP only when its other end has an XDP program or GRO (ethtool -K PEER gro on)"
+        )
+    else:
+        no_send = f"{named} takes no packets from XDP programs of other links"
+    if features is not None:
+        found = features.get(link.index)
+        runs, sends = (found.runs, found.sends) if found is not None else (False, False)
+    else:
+        runs, sends = driver in _SEND_TOO | _ONLY_RUN, driver in _SEND_TOO
+    return "" if runs else no_xdp, "" if sends else no_send
+
+
+def _features() -> Mapping[int, netdev.Features] | None:
+    """Return the XDP features of all links by index, None where the kernel does not tell (before Linux 6.3)."""
+    try:
+        with NetlinkSocket(NETLINK_GENERIC) as generic:
+            family = parse_family(generic.request(netdev.get_family())[0].payload)
+            answers = generic.dump(netdev.dump_devices(family))
+    except HostError as error:
+        if error.errno not in {errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP}:
+            raise
+        return None
+    found = map(netdev.parse_device, (answer.payload for answer in answers))
+    return {one.index: one for one in found}
+
+
+def _kernel(flowtable: str | None, *, attached: bool) -> KernelAbility:
+    bpf = "" if attached else _why_not_bpf()
+    return KernelAbility(bpf=not bpf, why_not_bpf=bpf, flowtable=flowtable is None, why_not_flowtable=flowtable or "")
+
+
+@cache
+def _why_not_bpf() -> str:
+    """Return why the kernel does not take the program that we ship, "" when it does."""
+    if (missing := _refusal(_CONNTRACK)) is not None:
+        return missing
+    try:
+        with libbpf.Object(shipped_object(), OBJECT_NAME) as tried:
+            # All three ask the same of the kernel; one is enough to know.
+            tried.leave_out("icshare_xdp")
+            tried.leave_out("icshare_tc_ip")
+            tried.load()
+    except IcshareError as error:
+        return error.message
+    return ""
+
+
+def _flowtable(device: str, *, offload: bool = False) -> str:
+    flags = " flags offload;" if offload else ""
+    return f'flowtable f {{\nhook ingress priority filter; devices = {{ "{device}" }};{flags}\n}}'
+
+
+def _refusal(body: str) -> str | None:
+    """Return why nftables does not take *body* in a table, None when it does."""
+    try:
+        return ruleset.refusal(f"table inet icshare-probe {{\n{body}\n}}\n")
+    except (PrivilegeError, NotSupportedError) as error:
+        return error.message

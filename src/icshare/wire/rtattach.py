@@ -1,0 +1,259 @@
+"""Attaching BPF programs to links: XDP by the link's own message, tc by a filter. No socket here.
+
+A link holds its programs, and a program its maps, so what is attached lives as long as the link and needs neither a
+process nor a pinned file.
+
+Source:
+    ``linux/if_link.h`` (IFLA_XDP), ``linux/pkt_sched.h``, ``linux/pkt_cls.h`` (TCA_BPF), ``net/core/dev.c`` and
+    ``net/sched/cls_bpf.c`` of the kernel: with an *expected* program it has to be the one attached, or nothing changes;
+    a filter with the same handle is exchanged in one go, so that no packet meets none.
+"""
+
+import sys
+from dataclasses import dataclass
+from struct import Struct
+
+from icshare.errors import HostError
+from icshare.model.link import IfIndex
+from icshare.wire.netlink import (
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    Request,
+    attribute,
+    attributes,
+    nested,
+    read_text,
+    read_u8,
+    read_u32,
+    text,
+    u32,
+)
+from icshare.wire.rtnetlink import (
+    IFINFO,
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_MASTER,
+)
+
+RTM_SETLINK = 19
+RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
+RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
+
+PRIORITY = 13700
+"""Priority of our filter; lower numbers, which come before it, are left to others."""
+HANDLE = 1
+
+ARPHRD_ETHER = 1
+
+_IFLA_QDISC = 6
+_IFLA_XDP = 43
+_IFLA_XDP_FD, _IFLA_XDP_ATTACHED, _IFLA_XDP_FLAGS, _IFLA_XDP_PROG_ID = 1, 2, 3, 4
+_IFLA_XDP_DRV_PROG_ID, _IFLA_XDP_EXPECTED_FD = 5, 8
+_XDP_ATTACHED_DRV, _XDP_ATTACHED_MULTI = 1, 4
+_XDP_FLAGS_UPDATE_IF_NOEXIST, _XDP_FLAGS_DRV_MODE, _XDP_FLAGS_REPLACE = 0x1, 0x4, 0x10
+
+_TCMSG = Struct("=BxxxiIII")
+"""family, index, handle, parent, info"""
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TCA_BPF_FD, _TCA_BPF_NAME, _TCA_BPF_FLAGS, _TCA_BPF_ID = 6, 7, 8, 11
+_TCA_BPF_FLAG_ACT_DIRECT = 1
+_TC_H_CLSACT = 0xFFFFFFF1
+_TC_H_INGRESS = 0xFFFFFFF2
+_CLSACT_HANDLE = 0xFFFF0000
+_ETH_P_ALL = int.from_bytes((3).to_bytes(2, "big"), sys.byteorder)  # the kernel takes it in the order of the network
+_INFO = PRIORITY << 16 | _ETH_P_ALL
+
+_S32 = Struct("=i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachableLink:
+    """What a link says about itself that matters for attaching programs.
+
+    Attributes:
+        index: Its interface index.
+        name: Its name.
+        type: ARPHRD number; 1 where frames have an Ethernet header.
+        address: Its hardware address, b"" without one.
+        master: Index of the bridge or bond that it is a port of, 0 for none.
+        qdisc: Kind of its root queueing discipline, "" if it tells none.
+        xdp: Identifier of the XDP program in the driver (native mode), 0 for none.
+        other_xdp: There is one in another mode, which keeps out any in the driver.
+    """
+
+    index: IfIndex
+    name: str
+    type: int
+    address: bytes = b""
+    master: int = 0
+    qdisc: str = ""
+    xdp: int = 0
+    other_xdp: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A tc filter on what comes in by a link.
+
+    Attributes:
+        index: The link.
+        priority: Where it stands among the others, 1 to 65535.
+        handle: Its number among those of this priority.
+        kind: Of classifier: "bpf", "flower".
+        name: What whoever made it calls it, "" for nothing.
+        program: Identifier of its BPF program, 0 without one.
+    """
+
+    index: IfIndex
+    priority: int
+    handle: int
+    kind: str
+    name: str = ""
+    program: int = 0
+
+    @property
+    def in_our_place(self) -> bool:
+        """It stands where `set_filter` would put ours."""
+        return (self.priority, self.handle) == (PRIORITY, HANDLE)
+
+
+def parse_attachable(payload: bytes) -> AttachableLink:
+    """Return the link of an RTM_NEWLINK *payload*.
+
+    Raises:
+        HostError: The payload is malformed.
+    """
+    _, hardware, index, _, _ = _header(IFINFO, payload)
+    found = attributes(payload, IFINFO.size)
+    xdp = attributes(found.get(_IFLA_XDP, b""))
+    mode = read_u8(xdp[_IFLA_XDP_ATTACHED]) if _IFLA_XDP_ATTACHED in xdp else 0
+    # With several modes at once (native and hardware) only the members for each mode tell.
+    native = _IFLA_XDP_DRV_PROG_ID if mode == _XDP_ATTACHED_MULTI else _IFLA_XDP_PROG_ID
+    return AttachableLink(
+        index=IfIndex(index),
+        name=read_text(found.get(IFLA_IFNAME, b"")),
+        type=hardware,
+        address=found.get(IFLA_ADDRESS, b""),
+        master=read_u32(found[IFLA_MASTER]) if IFLA_MASTER in found else 0,
+        qdisc=read_text(found.get(_IFLA_QDISC, b"")),
+        xdp=read_u32(xdp[native]) if mode in {_XDP_ATTACHED_DRV, _XDP_ATTACHED_MULTI} and native in xdp else 0,
+        other_xdp=mode not in {0, _XDP_ATTACHED_DRV},
+    )
+
+
+def attach_xdp(index: IfIndex, program: int, *, expected: int | None = None) -> Request:
+    """Have the driver of a link run a program.
+
+    Args:
+        index: The link.
+        program: Its file descriptor.
+        expected: File descriptor of the program that it takes the place of; None when there must be none.
+    """
+    return _set_xdp(index, program, expected, f"attach the fast path to link {index}")
+
+
+def detach_xdp(index: IfIndex, expected: int) -> Request:
+    """Take the program with the file descriptor *expected* away from a link; EEXIST if it is another by now."""
+    return _set_xdp(index, -1, expected, f"take the fast path away from link {index}")
+
+
+def _set_xdp(index: IfIndex, program: int, expected: int | None, purpose: str) -> Request:
+    flags = _XDP_FLAGS_DRV_MODE | (_XDP_FLAGS_UPDATE_IF_NOEXIST if expected is None else _XDP_FLAGS_REPLACE)
+    members = [attribute(_IFLA_XDP_FD, _S32.pack(program)), u32(_IFLA_XDP_FLAGS, flags)]
+    if expected is not None:
+        members.append(attribute(_IFLA_XDP_EXPECTED_FD, _S32.pack(expected)))
+    payload = IFINFO.pack(0, 0, index, 0, 0) + nested(_IFLA_XDP, *members)
+    return Request(type=RTM_SETLINK, payload=payload, purpose=purpose)
+
+
+def add_clsact(index: IfIndex) -> Request:
+    """Give a link the queueing discipline that filters of incoming packets hang on; EEXIST if it has one."""
+    payload = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0) + text(_TCA_KIND, "clsact")
+    purpose = f"add clsact to link {index}"
+    return Request(type=RTM_NEWQDISC, flags=NLM_F_CREATE | NLM_F_EXCL, payload=payload, purpose=purpose)
+
+
+def delete_clsact(index: IfIndex) -> Request:
+    """Take that discipline away, and all filters on it."""
+    payload = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0) + text(_TCA_KIND, "clsact")
+    return Request(type=RTM_DELQDISC, payload=payload, purpose=f"delete clsact from link {index}")
+
+
+def dump_qdiscs() -> Request:
+    """Ask for the queueing disciplines of all links."""
+    payload = _TCMSG.pack(0, 0, 0, 0, 0)
+    return Request(type=RTM_GETQDISC, flags=NLM_F_DUMP, payload=payload, purpose="list the queueing disciplines")
+
+
+def parse_clsact(payload: bytes) -> IfIndex | None:
+    """Return the link of an RTM_NEWQDISC *payload* when the discipline is one that filters incoming packets.
+
+    Raises:
+        HostError: The payload is malformed.
+    """
+    _, index, _, parent, _ = _header(_TCMSG, payload)
+    kind = read_text(attributes(payload, _TCMSG.size).get(_TCA_KIND, b""))
+    return IfIndex(index) if parent == _TC_H_CLSACT and kind == "clsact" else None
+
+
+def set_filter(index: IfIndex, program: int, name: str, *, replace: bool) -> Request:
+    """Have the packets that come in by a link run through a program, which decides about them itself.
+
+    Args:
+        index: The link; it has clsact.
+        program: File descriptor of the program.
+        name: Of the filter, as ``tc filter show`` prints it.
+        replace: Ours may be there already.
+    """
+    options = nested(
+        _TCA_OPTIONS,
+        u32(_TCA_BPF_FD, program),
+        text(_TCA_BPF_NAME, name),
+        u32(_TCA_BPF_FLAGS, _TCA_BPF_FLAG_ACT_DIRECT),
+    )
+    payload = _TCMSG.pack(0, index, HANDLE, _TC_H_INGRESS, _INFO) + text(_TCA_KIND, "bpf") + options
+    flags = NLM_F_CREATE if replace else NLM_F_CREATE | NLM_F_EXCL
+    purpose = f"attach the fast path to link {index}"
+    return Request(type=RTM_NEWTFILTER, flags=flags, payload=payload, purpose=purpose)
+
+
+def delete_filter(index: IfIndex) -> Request:
+    """Take our filter away from a link; ENOENT if it is gone, EINVAL if clsact is."""
+    payload = _TCMSG.pack(0, index, HANDLE, _TC_H_INGRESS, _INFO) + text(_TCA_KIND, "bpf")
+    return Request(type=RTM_DELTFILTER, payload=payload, purpose=f"take the fast path away from link {index}")
+
+
+def dump_filters(index: IfIndex, *, egress: bool = False) -> Request:
+    """Ask for the filters of what comes in by a link, or of what goes out."""
+    payload = _TCMSG.pack(0, index, 0, _TC_H_INGRESS + egress, 0)
+    purpose = f"list the filters of link {index}"
+    return Request(type=RTM_GETTFILTER, flags=NLM_F_DUMP, payload=payload, purpose=purpose)
+
+
+def parse_filter(payload: bytes) -> Filter | None:
+    """Return the filter of an RTM_NEWTFILTER *payload*, None for the head of a priority, which is none itself.
+
+    Raises:
+        HostError: The payload is malformed.
+    """
+    _, index, handle, _, info = _header(_TCMSG, payload)
+    found = attributes(payload, _TCMSG.size)
+    if not handle:
+        return None
+    kind = read_text(found.get(_TCA_KIND, b""))
+    options = attributes(found.get(_TCA_OPTIONS, b"")) if kind == "bpf" else {}
+    return Filter(
+        index=IfIndex(index),
+        priority=info >> 16,
+        handle=handle,
+        kind=kind,
+        name=read_text(options.get(_TCA_BPF_NAME, b"")),
+        program=read_u32(options[_TCA_BPF_ID]) if _TCA_BPF_ID in options else 0,
+    )
+
+
+def _header(header: Struct, payload: bytes) -> tuple[int, ...]:
+    if len(payload) < header.size:
+        raise HostError(f"netlink message is truncated: {len(payload)} bytes instead of a header of {header.size}")
+    return header.unpack_from(payload)
