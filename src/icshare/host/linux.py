@@ -31,6 +31,7 @@ from icshare.host.sockets import ssh_login
 from icshare.host.stations import read_stations
 from icshare.host.sysfs import with_facts
 from icshare.model.client import Client, Traffic, list_clients, parse_leases
+from icshare.model.fastpath import FastPackets
 from icshare.model.link import IFF_RUNNING, NUD_PERMANENT, IfIndex, Link
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -43,7 +44,7 @@ from icshare.plan.steps import AnyStep
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.wire import rtchange
-from icshare.wire.fastpath import Account, Counter
+from icshare.wire.fastpath import Account, Counter, Reason
 
 # PPP; SLIP and what it was called in its variants.
 _ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
@@ -207,6 +208,21 @@ class LinuxHost:
             peers=peers,
             stations=read_stations(),
         )
+
+    def fast_packets(self) -> FastPackets | None:
+        """Return what went by the fast path's programs, None while there are none, or without privilege to look.
+
+        Raises:
+            HostError: The kernel could not be read.
+        """
+        try:
+            found = fastpath.reasons()
+        except PrivilegeError:
+            return None
+        if not any(found.values()) and fastpath.running() is None:
+            return None
+        kernel = {reason.name.lower(): packets for reason, packets in found.items() if reason and packets}
+        return FastPackets(fast=found[Reason.FAST], kernel=kernel)
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""

@@ -65,6 +65,14 @@ def refusal(text: str) -> str | None:
         return nft.check(text)
 
 
+def flowtable_devices() -> tuple[str, ...]:
+    """Return the links whose packets our flowtable gets, () without one."""
+    with Nftables() as nft:
+        listed = nft.list_json("ruleset inet", elements=False)
+    found = [one["flowtable"].get("dev", []) for one in listed if one.get("flowtable", {}).get("table") == TABLE]
+    return tuple(str(name) for one in found for name in ([one] if isinstance(one, str) else one))
+
+
 def drop(table: str = TABLE) -> None:
     """Delete a table of ours; that it is gone is no error."""
     with Nftables() as nft:

@@ -4,7 +4,8 @@ Conntrack is the only truth and the ruleset grants; the fast path repeats for a 
 kernel has just allowed, without walking through all of it again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from icshare.errors import InvalidRequestError
@@ -51,6 +52,19 @@ class PairPath:
     path: Path
     reason: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastPackets:
+    """What our programs have seen since the fast path was first started.
+
+    Attributes:
+        fast: Packets that they have sent on.
+        kernel: Packets that they have left to the kernel, by reason; reasons without any are left out.
+    """
+
+    fast: int = 0
+    kernel: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,9 @@ SETTINGS: tuple[Literal["tcp_be_liberal", "tcp_ignore_invalid_rst"], ...] = ("tc
 """Settings of connection tracking for programs of ours: it does not see every segment any more, and must neither call
 the later ones invalid nor end a connection over a reset that it cannot judge."""
 
+NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
+UNMETERED = "take that rule away, if nobody needs it"
+
 _OFF_HINT = "share with --fast-path auto, which takes what there is"
 
 
@@ -99,7 +102,7 @@ def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, ab
         if mode is not Mode.AUTO:
             text = f"the fast path {mode} would go past what others count on: {abilities.metering}"
             raise RefusedError([("fast-path", text)], hint=_OFF_HINT)
-        return _kernel_alone(sharing, segments, abilities.metering, "take that rule away, if nobody needs it")
+        return _kernel_alone(sharing, segments, abilities.metering, UNMETERED)
     chooser = _Chooser(sharing=sharing, segments=segments, baseline=baseline, abilities=abilities)
     kernel = abilities.kernel
     if mode is Mode.FLOWTABLE or (mode is Mode.AUTO and not kernel.bpf):
@@ -107,14 +110,11 @@ def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, ab
             raise NotSupportedError(f"this kernel has no flowtables: {kernel.why_not_flowtable}", hint=_OFF_HINT)
         if not kernel.flowtable:
             reason = f"{kernel.why_not_bpf}; nor has the kernel flowtables"
-            return _kernel_alone(sharing, segments, reason, _NEWER_KERNEL)
+            return _kernel_alone(sharing, segments, reason, NEWER_KERNEL)
         return chooser.flowtable()
     if not kernel.bpf:
         raise NotSupportedError(f"{mode} cannot run here: {kernel.why_not_bpf}", hint=_OFF_HINT)
     return chooser.programs()
-
-
-_NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 
 
 def _kernel_alone(sharing: Sharing, segments: Sequence[Segment], reason: str, remedy: str) -> Choice:
@@ -152,7 +152,7 @@ class _Chooser:
         why = self.abilities.kernel.why_not_bpf or "it was asked for"
         reason = f"{why}; {'its hardware forwards' if offload else 'forwarded by software'}"
         pairs = [
-            self._pair(private, Path.FLOWTABLE, _Obstacle(reason, _NEWER_KERNEL if why[:2] != "it" else ""))
+            self._pair(private, Path.FLOWTABLE, _Obstacle(reason, NEWER_KERNEL if why[:2] != "it" else ""))
             for one in self.segments
             for private in one.members
         ]
