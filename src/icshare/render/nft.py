@@ -41,7 +41,7 @@ Chains in packet order:
   that are assured, between links of ours, that no policy route or IPsec takes elsewhere, and without any mark of
   somebody else's. A packet of a connection that is granted both ways costs one rule. The programs of ours take the
   grant away again when it has to be given anew.
-* ``offload`` (forward, the very last), with a flowtable: what was granted both ways goes into it.
+* ``into_flowtable`` (forward, the very last), with a flowtable: what was granted both ways goes into it.
 
 A public connection that is dialled on demand stands, with an address, before it is dialled, and has another after.
 What set the dialling off was translated to the address before, and the kernel forgets that translation too late: it
@@ -173,7 +173,7 @@ def ruleset(
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
     unused = {"helpers": not sharing.helpers, "questions": questions is None}
     unused |= dict.fromkeys(_FAST_CHAINS, fast is None)
-    unused["offload"] = fast is None or not fast.devices
+    unused["into_flowtable"] = fast is None or not fast.devices
     head += drop_chains(TABLE, [name for name, without in unused.items() if without])
     return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
@@ -219,7 +219,7 @@ def _fast_chains(fast: FastPath) -> Iterator[str]:
     if fast.devices:
         granted = f"meta l4proto {{ tcp, udp }} ct mark {FAST_ORIGINAL | FAST_REPLY:#010x}"
         yield chain(
-            "offload",
+            "into_flowtable",
             "type filter hook forward priority 299; policy accept;",
             [rule(f"{granted} flow add @{FLOWTABLE}", "granted both ways")],
         )
