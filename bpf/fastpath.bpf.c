@@ -193,17 +193,10 @@ static __always_inline enum reason find_route(void *ctx, const struct flow *flow
 		return NO_NEIGHBOUR;
 	if (hook == XDP && out->flags & (EGRESS_NO_XDP | EGRESS_NO_ETHERNET))
 		return UNSENDABLE;
-	if (hook == TC) { /* which sends to neighbours, and not to hardware addresses */
-		if (p->v6)
-			__builtin_memcpy(hop->nexthop, fib.ipv6_dst, 16);
-		else if (fib.family == AF_INET)
-			hop->nexthop[0] = fib.ipv4_dst;
-		else
-			return UNSENDABLE;
-	}
 	copy_mac(hop->macs, fib.dmac);
 	copy_mac(hop->macs + 6, fib.smac);
 	copy_mac(hop->in_mac, link->mac);
+	hop->ethernet = !(out->flags & EGRESS_NO_ETHERNET);
 	hop->mtu = fib.mtu_result;
 	hop->vlan = out->vlan;
 	hop->bridge = hook == XDP && out->flags & EGRESS_BRIDGE;
@@ -602,6 +595,7 @@ static __always_inline bool trim(struct __sk_buff *skb, struct packet *p, bool e
 		return false;
 	data = (void *)(long)skb->data;
 	end = p->end = (void *)(long)skb->data_end;
+	p->eth = data;
 	if (ethernet)
 		data += sizeof(struct ethhdr);
 	p->ip = data;
@@ -617,9 +611,23 @@ static __always_inline bool trim(struct __sk_buff *skb, struct packet *p, bool e
 	return (void *)(p->udp + 1) <= end;
 }
 
+/* Put an Ethernet header before a packet that came without. */
+static __always_inline bool put_header(struct __sk_buff *skb, const struct hop *hop, bool v6)
+{
+	struct ethhdr *eth;
+
+	if (bpf_skb_change_head(skb, sizeof(*eth), 0))
+		return false;
+	eth = (void *)(long)skb->data;
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return false;
+	set_macs(eth, hop);
+	eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return true;
+}
+
 static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 {
-	struct bpf_redir_neigh next = {};
 	struct found found = {};
 	struct packet p = {};
 	enum reason reason;
@@ -650,12 +658,17 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	}
 	if (p.padding && !trim(skb, &p, ethernet))
 		return TC_ACT_SHOT;
+	if (ethernet && found.hop->ethernet) {
+		if ((void *)(p.eth + 1) > p.end)
+			return TC_ACT_SHOT;
+		set_macs(p.eth, found.hop);
+	}
 	if (!rewrite_skb(skb, &p, &found, ethernet))
 		return TC_ACT_SHOT;
 	count_packet(found.flow, p.length);
-	next.nh_family = p.v6 ? AF_INET6 : AF_INET;
-	__builtin_memcpy(next.ipv6_nh, found.hop->nexthop, 16);
-	return bpf_redirect_neigh(found.hop->ifindex, &next, sizeof(next), 0);
+	if (!ethernet && found.hop->ethernet && !put_header(skb, found.hop, p.v6))
+		return TC_ACT_SHOT;
+	return bpf_redirect(found.hop->ifindex, 0); /* which takes the header away where the link has none */
 }
 
 SEC("tc")

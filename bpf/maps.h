@@ -69,12 +69,12 @@ struct hop {
 	__u8 bridge;
 	__u8 kind;
 	__u32 l3; /* the link that the route leads out by */
-	__be32 nexthop[4];
-#define HOP_WORDS 11 /* up to here it is compared */
+#define HOP_WORDS 7 /* up to here it is compared */
 	__u32 ifindex;	 /* that sends it */
 	__u32 stations;
 	__u32 checked; /* in jiffies: a flow took it */
-	__u32 zero[2];
+	__u32 ethernet; /* what leaves has an Ethernet header */
+	__u32 zero[5];
 };
 
 /* The addresses of a flow of IPv6. */

@@ -20,8 +20,8 @@ from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
 
 VERSION: Final = 1
 
-CONFIG: Final = Struct("=IIIII16s")
-"""generation, UDP and TCP timeouts in ms, flags, flows per CPU, digest"""
+CONFIG: Final = Struct("=IIIIII16s")
+"""generation, UDP and TCP timeouts in ms, flags, jiffies per second, flows per CPU, digest"""
 LINK_KEY: Final = Struct("=IHH")
 LINK: Final = Struct("=I6sBB")
 EGRESS: Final = Struct("=IHBB")
@@ -71,6 +71,7 @@ class Reason(IntEnum):
     STATION = 21
     TOO_BIG = 22
     NO_ACCOUNT = 23
+    NO_ROOM = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,7 @@ class Config:
         generation: Another one has every flow prove itself anew; wraps around at 2**32.
         udp_stream_ms: Timeout that conntrack gives a UDP connection with traffic both ways.
         tcp_established_ms: Timeout that it gives an established TCP connection.
+        hz: Jiffies in a second.
         flows: Flows in each CPU's cache, a power of two.
         digest: Digest of the configuration, 16 characters.
         attachments: To how many hooks of links programs were attached with it. The program does not look at it.
@@ -136,6 +138,7 @@ class Config:
     generation: int = 1
     udp_stream_ms: int
     tcp_established_ms: int
+    hz: int
     flows: int
     digest: str
     attachments: int
@@ -149,6 +152,7 @@ class Config:
             self.udp_stream_ms,
             self.tcp_established_ms,
             flags,
+            self.hz,
             self.flows,
             self.digest.encode(),
         )
@@ -294,11 +298,12 @@ def decode_config(value: bytes) -> Config:
     """
     if len(value) != CONFIG.size:
         raise HostError(f"the fast path's configuration has {len(value)} bytes, expected {CONFIG.size}")
-    generation, udp, tcp, flags, flows, digest = CONFIG.unpack(value)
+    generation, udp, tcp, flags, hz, flows, digest = CONFIG.unpack(value)
     return Config(
         generation=generation,
         udp_stream_ms=udp,
         tcp_established_ms=tcp,
+        hz=hz,
         flows=flows,
         digest=digest.rstrip(b"\0").decode("ascii", "backslashreplace"),
         attachments=flags >> _ATTACHMENTS_SHIFT,

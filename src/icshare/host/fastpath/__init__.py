@@ -5,10 +5,10 @@ with the last link that it is attached to. Nothing is pinned and nothing is reme
 programs by their names on the links of its network namespace, and by them everything else.
 
 Each `start` with another configuration begins with new maps for what is configured and for flows, and exchanges the
-programs link by link. So no packet ever meets half a configuration, and taking back is to exchange once more. Flows have
-to prove themselves again, which costs each a few packets' way through the kernel; after a change of policy they must
-anyway. Maps that count, and that which knows where stations are, are taken over as long as their layout is the same. A
-version with another layout begins with empty ones: what was counted before it is lost.
+programs link by link. So no packet ever meets half a configuration, and taking back is to exchange once more. Flows
+have to prove themselves again, which costs each a few packets' way through the kernel; after a change of policy they
+must anyway. Maps that count, and that which knows where stations are, are taken over as long as their layout is the
+same. A version with another layout begins with empty ones: what was counted before it is lost.
 """
 
 from icshare.host.fastpath.loader import reasons, refresh, running, start, stop, traffic

@@ -179,7 +179,7 @@ def refuse_foreign(links: Links, wanted: Iterable[tuple[AttachableLink, Hook]]) 
             number = f" ({link.xdp})" if link.xdp else ""
             raise ConflictError(
                 f"{link.name} has an XDP program that is not icshare's{number}",
-                hint=f"take it away by: ip link set dev {link.name} xdp off; or share without XDP",
+                hint=f"ip link show dev {link.name} tells which; take it away, or share without XDP",
             )
         if hook is Hook.TC and any(one.in_our_place for one in links.filters.get(link.index, ())):
             raise ConflictError(

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
-from icshare.host.fastpath.refusal import refused
+from icshare.host.fastpath import refusal
 
 LIBRARY: Final = "libbpf.so.1"
 
@@ -360,7 +360,7 @@ class Object:
         with _words() as said:
             status = self._library.bpf_object__load(self._object)
         if status:
-            raise refused(-status, said)
+            raise refusal.refused(-status, said, refusal.look())
 
     def map(self, name: str) -> Map:
         """Return a map of the loaded object, with a file descriptor of its own."""
@@ -457,7 +457,7 @@ def _succeed(status: int, purpose: str) -> int:
         return status
     number = -status
     if number in {errno.EPERM, errno.EACCES}:
-        privilege = PrivilegeError(f"cannot {purpose}: CAP_BPF or CAP_SYS_ADMIN is missing", hint="run it as root")
+        privilege = PrivilegeError(f"cannot {purpose}: CAP_SYS_ADMIN is missing", hint="run it as root")
         privilege.errno = number
         raise privilege
     error = HostError(f"cannot {purpose}: {os.strerror(number)} ({errno.errorcode.get(number, number)})")

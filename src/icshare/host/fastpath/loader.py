@@ -1,6 +1,7 @@
 """Starting, changing, reading and stopping the fast path of the network namespace that this process is in."""
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import resources
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
-from icshare.host.fastpath import libbpf
+from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import (
     CONFIG_MAP,
     PROGRAMS,
@@ -30,17 +31,17 @@ OBJECT: Final = "fastpath.bpf.o"
 OBJECT_NAME: Final = "fastpath"
 
 KEPT_MAPS: Final = ("stations", "accounts", "counters", "reasons", f"{OBJECT_NAME}.bss")
-"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as numbers
-in one of them are places in another."""
+"""Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as
+numbers in one of them are places in another."""
 
-_FLOW_MAPS: Final = ("flows", "flows6")
-_BUCKETS: Final = "buckets"
-_FLOWS_PER_BUCKET: Final = 4
+_FLOWS_PER_ELEMENT: Final = {"flows": 1, "flows6": 1, "notes": 1, "buckets": 4, "hops": 16}
+"""Maps with a part for each CPU, sized by the flows that it remembers: for how many of these an element is."""
 _SETTINGS: Final = Path("/proc/sys/net/netfilter")
 # The kernel's own, in seconds, for as long as conntrack is not loaded.
 _UDP_STREAM_SECONDS, _TCP_ESTABLISHED_SECONDS = 120, 432000
 _MOST_MS: Final = 0x7FFFFFFF
 _FIRST: Final = bytes(4)
+_CLOCK_MONOTONIC_COARSE: Final = 6  # linux/time.h; its resolution is a jiffy
 
 
 def shipped_object() -> bytes:
@@ -57,10 +58,11 @@ def start(text: str) -> None:
     Raises:
         ConflictError: A link has a program of somebody else; nothing was changed.
         NotSupportedError: The kernel does not take the programs; nothing was changed.
-        PrivilegeError: A capability is missing; nothing was changed.
+        PrivilegeError: CAP_NET_ADMIN is missing; nothing was changed.
         HostError: A link is missing, or its driver refused; what was attached for it is taken back.
     """
     configuration = wire.read_configuration(text)
+    refusal.require_privilege()
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
         links = look(kernel, held)
@@ -117,16 +119,17 @@ def refresh() -> None:
     """Have every flow prove itself anew, after the ruleset, routes or marks have changed.
 
     When this returns, no packet is sent on by a decision from before the change. One process at a time may call it.
+    A process that may not look at programs (without CAP_SYS_ADMIN) leaves it to them: that a ruleset has changed they
+    notice by themselves within a second.
 
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel refused.
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
         try:
             configs = _maps(look(kernel, held), held, CONFIG_MAP)
-        except NotSupportedError:
+        except (PrivilegeError, NotSupportedError):
             return
         if not configs:
             return
@@ -139,8 +142,9 @@ def refresh() -> None:
 def traffic() -> Mapping[Account, Counter]:
     """Return what each client and mapping has exchanged by the fast path since it was first started; {} when it is not.
 
+    {} as well without the privilege to look.
+
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel could not be read.
     """
     with ExitStack() as held:
@@ -158,8 +162,9 @@ def traffic() -> Mapping[Account, Counter]:
 def reasons() -> Mapping[Reason, int]:
     """Return for how many packets the fast path had each reason to leave them to the kernel, or none.
 
+    No reason had any without the privilege to look.
+
     Raises:
-        PrivilegeError: A capability is missing.
         HostError: The kernel could not be read.
     """
     with ExitStack() as held:
@@ -176,7 +181,7 @@ def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
     kernel = held.enter_context(NetlinkSocket())
     try:
         links = look(kernel, held)
-    except NotSupportedError:
+    except (PrivilegeError, NotSupportedError):
         return []
     found: dict[int, Mapping[str, libbpf.Map]] = {}
     for program in {one.program for one in links.ours}:
@@ -237,13 +242,11 @@ def _load(links: Links, held: ExitStack, names: set[str]) -> libbpf.Object:
                 loaded.leave_out(name)
         layouts = loaded.layouts()
         cpus = libbpf.possible_cpus()
-        element = sum(layouts[name].value_size for name in _FLOW_MAPS)
-        element += layouts[_BUCKETS].value_size // _FLOWS_PER_BUCKET
+        element = sum(layouts[name].value_size // share for name, share in _FLOWS_PER_ELEMENT.items())
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         flows = wire.flows_per_cpu(cpus=cpus, memory=memory, element=element)
-        for name in _FLOW_MAPS:
-            loaded.resize(name, flows * cpus)
-        loaded.resize(_BUCKETS, flows // _FLOWS_PER_BUCKET * cpus)
+        for name, share in _FLOWS_PER_ELEMENT.items():
+            loaded.resize(name, flows // share * cpus)
         for name, one in _kept(links, held, layouts).items():
             loaded.reuse(name, one)
         loaded.load()
@@ -270,7 +273,12 @@ def _fill(loaded: libbpf.Object, wanted: Tables, name: str, attachments: int, se
     with loaded.map("flows") as one:
         flows = one.layout.max_entries // libbpf.possible_cpus()
     config = Config(
-        udp_stream_ms=settings[0], tcp_established_ms=settings[1], flows=flows, digest=name, attachments=attachments
+        udp_stream_ms=settings[0],
+        tcp_established_ms=settings[1],
+        hz=round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE)),
+        flows=flows,
+        digest=name,
+        attachments=attachments,
     )
     with loaded.map(CONFIG_MAP) as one:
         one.update(_FIRST, config.encode())

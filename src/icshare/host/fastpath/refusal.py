@@ -8,53 +8,80 @@ import errno
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from icshare.errors import NotSupportedError
+from icshare.host.processes import own_capabilities
 
 _CAP_SYS_ADMIN: Final = 21
-_CAP_BPF: Final = 39
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 _NO_KFUNC: Final = re.compile(r"extern \(func ksym\) '(?P<name>\w+)'.*: (?:not found|is not found)")
 
 
-def may_load() -> bool:
-    """Tell whether this process has a capability that lets it load programs (in the first user namespace)."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("CapEff:"):
-            held = int(line.split()[1], 16)
-            return bool(held >> _CAP_SYS_ADMIN & 1 or held >> _CAP_BPF & 1)
-    return False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a refusal may be due to.
+
+    Attributes:
+        may_load: This process has CAP_SYS_ADMIN. CAP_BPF would do to load programs, but not to find them again.
+        types: The kernel has type information (BTF).
+        lockdown: In force: "none", "integrity" or "confidentiality".
+    """
+
+    may_load: bool = True
+    types: bool = True
+    lockdown: str = "none"
 
 
-def refused(number: int, said: Sequence[str]) -> NotSupportedError:
+def look() -> Circumstances:
+    """Return the circumstances of this process."""
+    return Circumstances(
+        may_load=bool(own_capabilities() >> _CAP_SYS_ADMIN & 1), types=_BTF.exists(), lockdown=_lockdown()
+    )
+
+
+def require_privilege() -> None:
+    """Refuse early what would be refused later, or could not be found again.
+
+    Raises:
+        NotSupportedError: CAP_SYS_ADMIN is missing.
+    """
+    circumstances = look()
+    if not circumstances.may_load:
+        raise refused(errno.EPERM, (), circumstances)
+
+
+def refused(number: int, said: Sequence[str], circumstances: Circumstances) -> NotSupportedError:
     """Return the error for an object that could not be loaded.
 
     Args:
         number: errno of libbpf.
         said: All that libbpf said.
+        circumstances: What may be behind it.
     """
     words = "".join(said)
-    error = NotSupportedError(f"the kernel does not take the fast path's program: {_reason(number, words)}")
+    error = NotSupportedError(
+        f"the kernel does not take the fast path's program: {_reason(number, words, circumstances)}"
+    )
     if words:
         error.add_note(words)
     return error
 
 
-def _reason(number: int, words: str) -> str:
-    if not may_load():
-        return "CAP_BPF is missing"
+def _reason(number: int, words: str, circumstances: Circumstances) -> str:
+    if not circumstances.may_load:
+        return "CAP_SYS_ADMIN is missing"
     if number == errno.ENOSYS:
         return "it was built without CONFIG_BPF_SYSCALL"
-    if not _BTF.exists():
+    if not circumstances.types:
         return f"it has no type information (CONFIG_DEBUG_INFO_BTF): there is no {_BTF}"
     if missing := _NO_KFUNC.search(words):
         return f"it has no {missing['name']}, which Linux has from 6.1 on where CONFIG_NF_CONNTRACK and BTF are set"
-    lockdown = _lockdown()
-    if number in {errno.EPERM, errno.EACCES} and lockdown != "none":
-        return f"lockdown ({lockdown}) forbids it"
+    if number in {errno.EPERM, errno.EACCES} and circumstances.lockdown != "none":
+        return f"lockdown ({circumstances.lockdown}) forbids it"
     if number == errno.EPERM:
         return "a user namespace or a policy forbids it (EPERM)"
     lines = [line.removeprefix("libbpf: ") for line in words.strip().splitlines()]
