@@ -33,6 +33,7 @@ from icshare.host import settings as places
 from icshare.host.journal import FileJournal
 from icshare.host.store import StateStore
 from icshare.model.connection import Characteristics, Connection, Role, Status
+from icshare.model.fastpath import FastPackets, Mode
 from icshare.model.firewall import FirewallOptions
 from icshare.model.link import IfIndex
 from icshare.model.settings import Settings
@@ -69,10 +70,12 @@ class SharingStatus:
     Attributes:
         record: What is on record, None when nothing is shared.
         health: What the checks found; without checks when nothing is shared.
+        packets: What went by the fast path's programs, None while there are none, or without privilege to look.
     """
 
     record: Record | None
     health: Health
+    packets: FastPackets | None = None
 
 
 class SharingManager:
@@ -232,7 +235,7 @@ class SharingManager:
             for one in found
         )
 
-    def share(
+    def share(  # noqa: PLR0913 (all that can be asked for)
         self,
         public: str,
         privates: Iterable[str],
@@ -241,6 +244,7 @@ class SharingManager:
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
         access_point: AccessPoint | None = None,
+        fast_path: Mode | None = None,
         progress: Progress | None = None,
     ) -> "Outcome":
         """Share *public* with *privates*, in place of what is shared now, and prove that it works.
@@ -257,6 +261,7 @@ class SharingManager:
             access_point: The access point to make on the radio of one of the connections, None to keep the one that a
                 private connection has; its passphrase is in `keys`. On the radio of the public one it is a private
                 connection of its own, and may be named among the others or not.
+            fast_path: How the later packets of connections may go, None for the setting.
             progress: Told before each change what is about to be done.
 
         Raises:
@@ -273,7 +278,7 @@ class SharingManager:
         needed = self._requests.usable(public, privates := tuple(privates))
         on_demand = None if public == AUTO else self._on_demand(wanted=dial_on_demand)
         with self._dialling.held(needed, on_demand, progress):
-            sharing = self._requests.sharing(public, privates, subnet, access_point)
+            sharing = self._requests.sharing(public, privates, subnet, access_point, fast_path)
             outcome = self._roles.share(sharing, firewall=on, progress=progress)
         self._release(progress)
         return outcome
@@ -295,6 +300,7 @@ class SharingManager:
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         access_point: AccessPoint | None = None,
+        fast_path: Mode | None = None,
     ) -> Wanted:
         """Return what `share` is asked for with the same arguments, settings filled in, beside other firewalls.
 
@@ -305,7 +311,7 @@ class SharingManager:
             ConflictError: `AUTO`, and no link carries a default route.
         """
         on = self._settings.firewall if firewall is None else firewall
-        sharing = self._requests.sharing(public, tuple(privates), subnet, access_point)
+        sharing = self._requests.sharing(public, tuple(privates), subnet, access_point, fast_path)
         return self._roles.wanted(sharing, firewall=on)
 
     def _on_demand(self, *, wanted: bool | None = None) -> "OnDemand | None":
@@ -524,10 +530,12 @@ class SharingManager:
         if record is None:
             return SharingStatus(record=record, health=Health())
         found = self._host.check(record.wanted, record.segments)
-        more = [*checks.undone(self._host.observe(), record)]
+        observed = self._host.observe()
+        more = [*checks.undone(observed, record), *checks.fast_path(observed, record)]
         if any(one.enabled for one in self._store.load().mappings.values()):
             more += checks.hairpin(record.segments)
-        return SharingStatus(record=record, health=replace(found, checks=(*found.checks, *more)))
+        health = replace(found, checks=(*found.checks, *more))
+        return SharingStatus(record=record, health=health, packets=self._host.fast_packets())
 
     def clients(self) -> "tuple[Client, ...]":
         """Return who is on the segment, by address; () when nothing is shared.

@@ -226,7 +226,13 @@ class Engine:
             elif before.complete and done:
                 steps = tuple(entry.step for entry in before.entries)
                 self._journal.complete(
-                    Plan(wanted=before.wanted, segments=before.segments, steps=steps, notes=before.notes)
+                    Plan(
+                        wanted=before.wanted,
+                        segments=before.segments,
+                        steps=steps,
+                        notes=before.notes,
+                        paths=before.paths,
+                    )
                 )
         except IcshareError as failure:
             error.add_note(f"rolled back, but not noted so: {failure}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from icshare.host import conntrack, ruleset
+from icshare.host import conntrack, fastpath, ruleset
 from icshare.host import settings as places
 from icshare.host.followerservice import FollowerService
 from icshare.host.journal import FileJournal
@@ -67,7 +67,10 @@ class Machine:
 
     def cut(self, sockets: Iterable[Socket]) -> int:
         """Cut the connections that use the mappings of *sockets*, and return how many there were."""
-        return conntrack.cut(sockets)
+        try:
+            return conntrack.cut(sockets)
+        finally:
+            fastpath.refresh()
 
     def attend(self, *, follow: bool) -> None:
         """Have somebody follow the clients that mappings lead to, while sharing is in force and it is needed."""

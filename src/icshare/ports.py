@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from icshare.model.fastpath import PairPath
 from icshare.model.firewall import Firewall
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -76,6 +77,7 @@ class Record:
         segments: The segments as planned.
         firewalls: The firewalls of connections in force.
         notes: What people should know, from the plan.
+        paths: How the later packets of connections go, from the plan.
         entries: The steps in force, by rank.
         complete: The last change reached its end and was verified.
         since: Seconds since the epoch when the sharing began.
@@ -85,6 +87,7 @@ class Record:
     segments: tuple[Segment, ...] = ()
     firewalls: tuple[Firewall, ...] = ()
     notes: tuple[str, ...] = ()
+    paths: tuple[PairPath, ...] = ()
     entries: tuple[Entry, ...] = ()
     complete: bool = False
     since: float = 0.0

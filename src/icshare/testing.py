@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from icshare.errors import HostError
+from icshare.model.fastpath import Abilities
 from icshare.model.sharing import Segment, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.state import State
@@ -30,6 +31,7 @@ class FakeHost:
         refuses: Tells of a step that it always fails.
         health: What `check` finds.
         account: User id of dnsmasq, None when it has none of its own.
+        abilities: What its links can do for a fast path, None when that is not known.
         direct: The file that names whom a name server on this host asks, None without one.
     """
 
@@ -39,6 +41,7 @@ class FakeHost:
         self.fail_at = fail_at
         self.account: int | None = 65_527
         self.direct: str | None = None
+        self.abilities: Abilities | None = None
         self.refuses: Callable[[AnyStep], bool] = lambda _: False
         self.health = Health(checks=(Check(name="fake", grade=Grade.OK, text="all is well"),))
 
@@ -69,7 +72,13 @@ class FakeHost:
             resolv=("/etc/resolv.conf",),
             direct=self.direct,
         )
-        return Environment(files=files, user="dnsmasq", account=self.account, profile=UUID(int=1))
+        return Environment(
+            files=files,
+            user="dnsmasq",
+            account=self.account,
+            profile=UUID(int=1),
+            abilities=lambda _: self.abilities,
+        )
 
 
 class FakeJournal:
@@ -127,6 +136,7 @@ class FakeJournal:
             segments=plan.segments,
             firewalls=plan.wanted.firewalls,
             notes=plan.notes,
+            paths=plan.paths,
             complete=True,
         )
 

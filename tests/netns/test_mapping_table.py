@@ -30,7 +30,7 @@ table inet icshare {
     map port_mappings { type inet_proto . inet_service : ipv4_addr . inet_service; counter; }
     map own_ports { type inet_proto . inet_service : inet_service; counter; }
     set mapped_ports { type inet_proto . inet_service; }
-    set mapped_targets { type inet_proto . inet_service . ipv4_addr . inet_service; }
+    set mapped_received { type inet_proto . inet_service . ipv4_addr . inet_service; }
     map mapped_sources { type ipv4_addr . inet_proto . inet_service : inet_service; }
     set cut { type ipv4_addr . inet_proto . inet_service; timeout 1d; }
 }

@@ -165,7 +165,7 @@ def kernel(lab: Lab) -> Kernel:
     sets = dict(re.findall(r"^\t(?:set|map) (\w+) \{(.*?)^\t\}", text, re.DOTALL | re.MULTILINE))
     pairs = r"(tcp|udp) \. (\d+)"
     mapped = _elements(sets.get("port_mappings", ""), pairs)
-    assert mapped == _elements(sets.get("mapped_ports", ""), pairs) == _elements(sets.get("mapped_targets", ""), pairs)
+    assert mapped == _elements(sets.get("mapped_ports", ""), pairs) == _elements(sets.get("mapped_received", ""), pairs)
     holes = {
         (protocol, port)
         for protocol in ("tcp", "udp")

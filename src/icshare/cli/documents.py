@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from icshare.engine import Outcome, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection, Verdict
+    from icshare.model.fastpath import FastPackets, PairPath
     from icshare.model.firewall import FirewallOptions
     from icshare.model.mapping import MappingStatus, PortMapping
     from icshare.model.sharing import Segment, Sharing
@@ -68,6 +69,9 @@ def status_document(status: "SharingStatus", mappings: "Sequence[MappingStatus]"
         active_mappings=sum(one.state == "active" for one in mappings),
         inactive_mappings=tuple(mapping_document(one) for one in mappings if one.state == "inactive"),
         access_point=_access_point(sharing, record.segments if record else ()),
+        fast_path=_paths(record.paths) if record else (),
+        fast_packets=status.packets.fast if status.packets else None,
+        kernel_packets=_reasons(status.packets) if status.packets else (),
         notes=record.notes if record else (),
         checks=_checks(status.health),
     )
@@ -103,6 +107,8 @@ def mapping_document(status: "MappingStatus") -> schema.MappingDocument:
         address=str(status.address) if status.address is not None else None,
         own=status.own,
         hits=status.hits,
+        received_bytes=status.received,
+        sent_bytes=status.sent,
     )
 
 
@@ -201,6 +207,7 @@ def _share(
         firewall=sharing.public in {one.interface for one in result.plan.firewalls},
         segments=_segments(sharing, result.plan.segments),
         access_point=_access_point(sharing, result.plan.segments),
+        fast_path=_paths(result.plan.paths),
         notes=tuple(_text(note) for note in result.plan.notes),
         changes=tuple(change.describe() for change in result.changes),
         checks=checks,
@@ -245,6 +252,19 @@ def _segments(sharing: "Sharing", segments: "Iterable[Segment]") -> tuple[schema
         )
         for segment in segments
     )
+
+
+def _paths(paths: "Iterable[PairPath]") -> tuple[schema.PairPathDocument, ...]:
+    return tuple(
+        schema.PairPathDocument(
+            public=one.public, private=one.private, path=one.path, reason=_text(one.reason), remedy=_text(one.remedy)
+        )
+        for one in paths
+    )
+
+
+def _reasons(packets: "FastPackets") -> tuple[schema.KernelPacketsDocument, ...]:
+    return tuple(schema.KernelPacketsDocument(reason=reason, packets=count) for reason, count in packets.kernel.items())
 
 
 def _access_point(sharing: "Sharing | None", segments: "Iterable[Segment]") -> schema.AccessPointDocument | None:

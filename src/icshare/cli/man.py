@@ -122,6 +122,13 @@ SETTINGS: dict[str, tuple[str, str]] = {
             "hypervisors, containers. Default: false."
         ),
     ),
+    "sharing.fast_path": (
+        "word",
+        (
+            "How the later packets of connections go: xdp, tc, flowtable, off, or auto for the best that this machine "
+            "can. Default: auto."
+        ),
+    ),
     "sharing.dial_on_demand": (
         "boolean",
         "Dial a pppd peer that is shared when a client needs it, and hang up when it is idle. Default: false.",

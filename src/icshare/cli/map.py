@@ -263,11 +263,14 @@ def _print(out: Printer, known: "Sequence[MappingStatus]") -> None:
 
     twice = len({one.mapping.name for one in known}) < len(known)
     several = len({one.mapping.connection for one in known}) > 1
+    counted = any(one.received is not None for one in known)
     titles = [
         *(["#"] if twice else []),
         "Name",
         *(["Connection"] if several else []),
-        *("Protocol", "External", "Target", "Hits", "State"),
+        *("Protocol", "External", "Target", "Hits"),
+        *(["Received", "Sent"] if counted else []),
+        "State",
     ]
     rows: list[list[str | Cell]] = []
     for one in known:
@@ -282,7 +285,14 @@ def _print(out: Printer, known: "Sequence[MappingStatus]") -> None:
                 ports_in_words(mapping.external, mapping.count),
                 endpoint_in_words(mapping),
                 "-" if one.hits is None else str(one.hits),
+                *([_bytes(one.received), _bytes(one.sent)] if counted else []),
                 Cell(state, _STYLES[one.state]),
             ]
         )
-    out.table(titles, rows, right=(len(titles) - 2,))
+    out.table(titles, rows, right=range(titles.index("Hits"), len(titles) - 1))
+
+
+def _bytes(count: int | None) -> str:
+    from icshare.cli.words import bytes_in_words
+
+    return "-" if count is None else bytes_in_words(count)

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from icshare.cli.errors import ErrorKind
 from icshare.model.connection import Reason, Role
+from icshare.model.fastpath import Path
 from icshare.model.firewall import IcmpOption
 from icshare.model.mapping import MappingState, TargetKind
 from icshare.model.status import Grade
@@ -102,6 +103,23 @@ class AccessPointDocument(Document, frozen=True):
     note: Annotated[str, Meta(description="Why it is where it is, if nobody asked for that; empty otherwise.")]
 
 
+class PairPathDocument(Document, frozen=True):
+    """How the later packets of connections go between the public connection and a private one."""
+
+    public: Annotated[str, Meta(description="Interface of the public connection.")]
+    private: Annotated[str, Meta(description="Interface of the private connection.")]
+    path: Annotated[Path, Meta(description="The path; `kernel` is none but the kernel's own way.")]
+    reason: Annotated[str, Meta(description="Why it was chosen, and not a faster one, in words for people.")]
+    remedy: Annotated[str, Meta(description="What would bring a faster one; empty when nothing is known.")]
+
+
+class KernelPacketsDocument(Document, frozen=True):
+    """Packets that the fast path's programs have left to the kernel."""
+
+    reason: Annotated[str, Meta(description="Why: `tcp_flags`, `ungranted`, `no_neighbour`, ...")]
+    packets: Annotated[int, Meta(description="How many since the fast path was first started.")]
+
+
 class ShareDocument(Document, frozen=True):
     """Printed by `icshare share --json`, with --dry-run too."""
 
@@ -111,6 +129,9 @@ class ShareDocument(Document, frozen=True):
     firewall: Annotated[bool, Meta(description="The public connection is protected.")]
     segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
     access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
+    fast_path: Annotated[
+        tuple[PairPathDocument, ...], Meta(description="One for each private connection; empty while it is not known.")
+    ]
     notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
     changes: Annotated[
         tuple[str, ...], Meta(description="What was done, or would be, in order; empty if all was so before.")
@@ -141,6 +162,12 @@ class MappingDocument(Document, frozen=True):
     own: Annotated[bool, Meta(description="The target is this host itself.")]
     hits: Annotated[
         int | None, Meta(description="Connections let in since it was enabled; null without privilege to look.")
+    ]
+    received_bytes: Annotated[
+        int | None, Meta(description="Bytes from the Internet to its target since it was enabled; null if not counted.")
+    ]
+    sent_bytes: Annotated[
+        int | None, Meta(description="Bytes from its target to the Internet since it was enabled; null if not counted.")
     ]
 
 
@@ -194,6 +221,16 @@ class StatusDocument(Document, frozen=True):
         tuple[MappingDocument, ...], Meta(description="The port mappings that are enabled and do not work now.")
     ]
     access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
+    fast_path: Annotated[
+        tuple[PairPathDocument, ...], Meta(description="One for each private connection; empty while it is not known.")
+    ]
+    fast_packets: Annotated[
+        int | None,
+        Meta(description="Packets that the programs of the fast path have sent on; null without them or privilege."),
+    ]
+    kernel_packets: Annotated[
+        tuple[KernelPacketsDocument, ...], Meta(description="Packets that they have left to the kernel, by reason.")
+    ]
     notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
     checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
 

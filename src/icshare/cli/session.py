@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.engine import Outcome, Proposal
     from icshare.model.client import Client
     from icshare.model.connection import Connection
+    from icshare.model.fastpath import Mode
     from icshare.model.firewall import FirewallOptions
     from icshare.model.mapping import MappingStatus, PortMapping, Target
     from icshare.model.mapping import Protocol as TransportProtocol
@@ -117,6 +118,7 @@ class Manager(Protocol):
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         access_point: "AccessPoint | None" = None,
+        fast_path: "Mode | None" = None,
     ) -> "Wanted":
         """Return what `share` is asked for with the same arguments."""
         ...
@@ -134,6 +136,7 @@ class Manager(Protocol):
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
         access_point: "AccessPoint | None" = None,
+        fast_path: "Mode | None" = None,
         progress: "Progress | None" = None,
     ) -> "Outcome":
         """Share, and prove that it works."""

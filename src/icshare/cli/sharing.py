@@ -47,6 +47,13 @@ def _complete_band(_: typer.Context, incomplete: str) -> list[str]:
     return [band.value for band in Band if band.startswith(incomplete)]
 
 
+def _complete_fast_path(_: typer.Context, incomplete: str) -> list[str]:
+    """Return the fast paths."""
+    from icshare.model.fastpath import Mode
+
+    return [mode.value for mode in Mode if mode.startswith(incomplete)]
+
+
 def share(
     context: typer.Context,
     public: Annotated[
@@ -84,6 +91,15 @@ def share(
             help="Dial PUBLIC when a client needs it and hang up when it is idle, or dial it at once.",
         ),
     ] = None,
+    fast_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            autocompletion=_complete_fast_path,
+            help="How the later packets of connections go: xdp, tc, flowtable, off, or auto for the best that this "
+            "machine can. [default: auto]",
+        ),
+    ] = None,
     ssid: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Make a Wi-Fi access point of this name on the Wi-Fi connection given."),
@@ -119,11 +135,13 @@ def share(
     With --ssid the one Wi-Fi connection among the private ones becomes an access point; named as public as well, it
     stays what it is, and the access point is made beside it on the same radio.
     """
+    from icshare.model.fastpath import parse_mode
     from icshare.model.names import subnet as parse_subnet
 
     session = session_of(context)
     network = None if subnet is None else parse_subnet(subnet)
     firewall = False if no_firewall else None
+    fast = None if fast_path is None else parse_mode(fast_path)
     options = Options(
         ssid=ssid,
         passphrase_file=passphrase_file,
@@ -138,7 +156,7 @@ def share(
     if dry_run:
         planned = wifi.access_point(manager.keys.known(wifi.ssid, wifi.given)) if wifi else None
         proposal = manager.propose(
-            manager.request(public, privates, subnet=network, firewall=firewall, access_point=planned)
+            manager.request(public, privates, subnet=network, firewall=firewall, access_point=planned, fast_path=fast)
         )
         if json:
             from icshare.cli.documents import proposal_document
@@ -157,6 +175,7 @@ def share(
             firewall=firewall,
             dial_on_demand=dial_on_demand,
             access_point=access_point,
+            fast_path=fast,
         )
         outcome = _bring_about(session, change, quiet=json)
     if json:
@@ -218,7 +237,7 @@ def _print_outcome(out: Printer, outcome: "Outcome", key: "Key | None", notes: "
     verb = "Sharing" if outcome.changes else "Nothing to do, already sharing"
     out.line(Cell(f"{verb} {names}.", "bold"))
     out.line()
-    print_summary(out, sharing, outcome.plan.segments, outcome.plan.firewalls)
+    print_summary(out, sharing, outcome.plan.segments, outcome.plan.firewalls, paths=outcome.plan.paths)
     print_notes(out, [*notes, *outcome.plan.notes], outcome.health.warnings)
     if key is not None and sharing.access_point is not None:
         print_key(out, sharing.access_point, key, security_in(outcome.plan.steps))

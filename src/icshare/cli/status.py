@@ -61,7 +61,9 @@ def _print(session: Session, present: "SharingStatus", mappings: "Sequence[Mappi
         f" for {ago(session.now(), record.since)}.",
     )
     out.line()
-    print_summary(out, sharing, record.segments, record.firewalls, mappings)
+    print_summary(
+        out, sharing, record.segments, record.firewalls, mappings, paths=record.paths, packets=present.packets
+    )
     out.line()
     print_checks(out, present.health.checks)
     print_notes(out, [*record.notes, *mapping_notes(mappings)])

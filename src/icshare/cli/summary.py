@@ -8,6 +8,7 @@ from icshare.cli.output import Cell, Printer
 from icshare.cli.words import quantity, span_in_words
 
 if TYPE_CHECKING:
+    from icshare.model.fastpath import FastPackets, PairPath
     from icshare.model.firewall import Firewall
     from icshare.model.mapping import MappingStatus
     from icshare.model.sharing import Segment, Sharing
@@ -46,14 +47,18 @@ def print_summary(
     segments: "Sequence[Segment]",
     firewalls: "Sequence[Firewall]",
     mappings: "Sequence[MappingStatus]" = (),
+    *,
+    paths: "Sequence[PairPath]" = (),
+    packets: "FastPackets | None" = None,
 ) -> None:
-    """Print the segments, the clients' settings, what is protected, and how many mappings there are."""
+    """Print the segments, the clients' settings, what is protected, how many mappings there are, the fast path."""
     pairs: list[tuple[str, str]] = []
     for number, segment in enumerate(segments):
         pairs += _segment(sharing, segment, main=number == 0)
     if sharing.access_point is not None:
         pairs.append(("Wi-Fi", _in_words(sharing.access_point, placement_in(segments))))
-    out.fields([*pairs, *_protection(sharing.public, firewalls), *_mappings(mappings)])
+    pairs += [*_protection(sharing.public, firewalls), *_mappings(mappings), *_fast_path(paths, packets)]
+    out.fields(pairs)
 
 
 def print_firewalls(out: Printer, firewalls: "Sequence[Firewall]", mappings: "Sequence[MappingStatus]") -> None:
@@ -104,6 +109,21 @@ def _mappings(mappings: "Sequence[MappingStatus]") -> Iterator[tuple[str, str]]:
     counts = Counter(one.state.value for one in mappings)
     if counts:
         yield "mappings", ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+
+
+_PATHS = {"xdp": "XDP", "tc": "tc", "flowtable": "flowtable", "kernel": "none"}
+
+
+def _fast_path(paths: "Sequence[PairPath]", packets: "FastPackets | None") -> Iterator[tuple[str, str]]:
+    """Yield a line for each path and reason, then what went by it."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for one in paths:
+        ways.setdefault((_PATHS[one.path], one.reason), []).append(one.private)
+    for (way, reason), privates in ways.items():
+        yield "fast path", f"{way} for {', '.join(privates)}: {reason}"
+    if packets is not None:
+        rest = sum(packets.kernel.values())
+        yield "packets", f"{quantity(packets.fast, 'packet')} went fast, {rest} through the kernel"
 
 
 def _segment(sharing: "Sharing", segment: "Segment", *, main: bool) -> Iterator[tuple[str, str]]:

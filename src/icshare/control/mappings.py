@@ -37,7 +37,7 @@ from icshare.plan.placing import (
     holders,
 )
 from icshare.plan.staterecords import Fact, Mapped, Removed, Seen
-from icshare.render.mappings import Element
+from icshare.render.mappings import RECEIVED, SENT, Element
 
 
 class PortMappings:
@@ -379,12 +379,13 @@ def _status(one: Fate, wanted: Sequence[Element], present: Mapping[Element, int 
         state, text = MappingState.INACTIVE, one.text
     elif present is not None and any(element not in present for element in wanted):
         state, text = MappingState.INACTIVE, "the kernel does not have it; share again to mend that"
-    hits: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for element in wanted:
         counted = present.get(element) if present is not None else None
         if counted is not None:
             where = element.table, element.name
-            hits[where] = hits.get(where, 0) + counted
+            counts[where] = counts.get(where, 0) + counted
+    received, sent = counts.pop(RECEIVED, None), counts.pop(SENT, None)
     return MappingStatus(
         mapping=one.mapping,
         interface=one.interface,
@@ -392,5 +393,7 @@ def _status(one: Fate, wanted: Sequence[Element], present: Mapping[Element, int 
         text=text,
         address=one.resolution.address,
         own=one.resolution.own,
-        hits=None if present is None else max(hits.values(), default=0),
+        hits=None if present is None else max(counts.values(), default=0),
+        received=received,
+        sent=sent,
     )

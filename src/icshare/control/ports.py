@@ -54,7 +54,7 @@ class MappingTable(Protocol):
     """The elements of mappings in the kernel."""
 
     def present(self) -> Mapping[Element, int | None]:
-        """Return the elements that there are, with their hits where they are counted.
+        """Return the elements that there are, with what they count: connections, of some bytes.
 
         Raises:
             PrivilegeError: They may not be looked at.

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 
 from icshare.errors import ConflictError, RefusedError
 from icshare.model.connection import Connection, Reason
+from icshare.model.fastpath import Mode
 from icshare.model.names import InterfaceName, interface_name, is_interface_name
 from icshare.model.regulation import Regulation
 from icshare.model.settings import Settings
@@ -49,7 +50,12 @@ class Requests:
         return usable if len(usable) == len(found) else []
 
     def sharing(
-        self, public: str, privates: Sequence[str], subnet: IPv4Network | None, access_point: AccessPoint | None
+        self,
+        public: str,
+        privates: Sequence[str],
+        subnet: IPv4Network | None,
+        access_point: AccessPoint | None,
+        fast_path: Mode | None = None,
     ) -> Sharing:
         """Return the sharing that is meant, with the settings filled in.
 
@@ -58,6 +64,7 @@ class Requests:
             privates: Likewise of the private connections.
             subnet: The segment's subnet, None for the setting.
             access_point: The access point to make; on the radio of the public connection, too.
+            fast_path: How the later packets of connections may go, None for the setting.
 
         Raises:
             RefusedError: Names that cannot be interface names, all of them.
@@ -82,7 +89,11 @@ class Requests:
         chosen = self._default_connection(others) if public == AUTO else interface_name(public)
         if chosen == radio:
             names = others
-        settings = self._settings if subnet is None else replace(self._settings, subnet=subnet)
+        settings = replace(
+            self._settings,
+            subnet=self._settings.subnet if subnet is None else subnet,
+            fast_path=fast_path or self._settings.fast_path,
+        )
         return make_sharing(chosen, names, settings, access_point)
 
     def _default_connection(self, privates: Sequence[str]) -> InterfaceName:

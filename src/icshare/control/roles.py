@@ -122,6 +122,7 @@ class Roles:
                 public=by_name[sharing.public],
                 privates=tuple(by_name[name] for name in sharing.privates),
                 subnet=sharing.subnet if sharing.subnet != self._settings.subnet else None,
+                fast_path=sharing.fast_path if sharing.fast_path != self._settings.fast_path else None,
                 access_point=access_point,
                 wireless=by_name[access_point.interface] if access_point else None,
             )

@@ -7,13 +7,14 @@ tables' chains. A check that needs a privilege we do not have says so instead of
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from icshare.errors import PrivilegeError
 from icshare.host import dns_check, ruleset
 from icshare.host.resolvers import name_servers
 from icshare.host.service import Service
 from icshare.host.sockets import port_owners
+from icshare.model.fastpath import Path
 from icshare.model.firewall import Firewall
 from icshare.model.link import IFF_RUNNING, Link
 from icshare.model.sharing import Segment, Sharing, Wanted
@@ -25,7 +26,7 @@ from icshare.plan.packets import bridged_packets, forwarded_packets, service_pac
 from icshare.plan.peers import undialled
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
 from icshare.plan.routing import PINNED_TABLE
-from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute
+from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute, SetConntrack, StartFastPath
 from icshare.plan.transition import in_force, sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.ports import Record
@@ -34,7 +35,7 @@ from icshare.render.nft import TABLE
 
 _DNS_SECONDS = 2.0
 _BOOTPS = 67
-_BRIDGE_RULES = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_BRIDGE_RULES = FilePath("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +229,28 @@ def undone(snapshot: Snapshot, record: Record) -> Iterator[Check]:
         yield _failed("routing", f"something has undone what sharing needs: {'; '.join(found)}", _AGAIN)
 
 
+def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
+    """Look whether the fast path that was chosen is in force: a link that was plugged in again has none."""
+    ways = {one.path for one in record.paths if one.path is not Path.KERNEL}
+    if not ways:
+        return
+    if not ruleset.may_look():
+        yield _warning("fast path", "the fast path was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
+        return
+    steps = [entry.step for entry in record.entries if isinstance(entry.step, StartFastPath | SetConntrack)]
+    off = [one.describe() for one in steps if isinstance(one, SetConntrack) and not in_force(snapshot, one)]
+    if any(isinstance(one, StartFastPath) and not in_force(snapshot, one) for one in steps):
+        text = "the fast path is not on all of its links; packets go through the kernel, slower"
+        yield _failed("fast path", text, _AGAIN)
+    elif Path.FLOWTABLE in ways and not ruleset.flowtable_devices():
+        yield _failed("fast path", "the flowtable has lost its links; packets go through the rules, slower", _AGAIN)
+    elif off:
+        text = f"connection tracking may call packets invalid that come after fast ones; undone: {'; '.join(off)}"
+        yield _failed("fast path", text, _AGAIN)
+    else:
+        yield _ok("fast path", f"the fast path is in force ({', '.join(sorted(ways))})")
+
+
 def hairpin(segments: Sequence[Segment]) -> Iterator[Check]:
     """Look for what keeps clients of a bridge from reaching the mappings of their own port by the public address."""
     bridged = [segment.interface for segment in segments if segment.bridged]
@@ -328,7 +351,7 @@ def _resolvers(snapshot: Snapshot, sharing: Sharing, segments: Sequence[Segment]
     if link is not None and tells_name_servers(link):
         return  # the other end's own, by the other end
     if not here and direct is not None and not sharing.dns.servers:
-        servers = tuple(one for one in name_servers(Path(direct)) if isinstance(one, IPv4Address))
+        servers = tuple(one for one in name_servers(FilePath(direct)) if isinstance(one, IPv4Address))
     if link is not None and servers and service.account is not None:
         barred = detours(snapshot, link, segments, servers, here=here)
         if len(barred) == len(servers):

@@ -2,24 +2,28 @@
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from icshare.errors import NotSupportedError, PrivilegeError
 from icshare.host import checks, command, ruleset
+from icshare.host.abilities import abilities
 from icshare.host.service import Service
 from icshare.host.settings import require_net_admin
 from icshare.host.sockets import port_owners
 from icshare.host.wireless_doctor import examine_wireless
+from icshare.model.fastpath import Path
+from icshare.model.names import interface_name, is_interface_name
 from icshare.model.sharing import DEFAULT_SUBNET, Helper
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.connections import best_default
+from icshare.plan.fastpath import NEWER_KERNEL, UNMETERED
 from icshare.ports import Record
 from icshare.render.nft import TABLE
 
-_LEGACY_TABLES = Path("/proc/net/ip_tables_names")
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")
+_LEGACY_TABLES = FilePath("/proc/net/ip_tables_names")
+_FORWARDING = FilePath("/proc/sys/net/ipv4/ip_forward")
+_APPARMOR = FilePath("/sys/kernel/security/apparmor/profiles")
 
 
 def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Health:
@@ -32,12 +36,14 @@ def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Heal
         *_ports({process.pid for process in service.processes()}),
         *_uplink(snapshot, record),
         *_subnet(snapshot, record),
+        *_fast_path(snapshot, record),
         *_legacy(),
         *_apparmor(),
         *examine_wireless([link.name for link in snapshot.links if link.facts.wireless], country=snapshot.country),
     ]
     if record is not None:
         found += checks.check(snapshot, record.wanted, record.segments, service).checks
+        found += checks.fast_path(snapshot, record)
     if record is not None and not record.complete:
         found.append(_failed("journal", "a change of the sharing was cut off", "icshare stop, then share again"))
     if record is None and snapshot.ruleset is not None:
@@ -94,8 +100,6 @@ _NEEDS = {
 }
 """What the ruleset uses of the kernel, each in the smallest table that needs it."""
 
-_FLOWTABLE = "flowtable f {\nhook ingress priority filter; devices = { lo };\n}"
-
 _UDP_HELPERS = frozenset({Helper.TFTP, Helper.SIP})
 
 
@@ -108,7 +112,6 @@ def _kernel() -> Iterator[Check]:
     try:
         refusals = {what: _refusal(body) for what, body in _NEEDS.items()}
         missing = [f"ALG {helper}" for helper in Helper if _refusal(_helper(helper)) is not None]
-        flowtables = _refusal(_FLOWTABLE) is None
     except PrivilegeError:
         return
     except NotSupportedError as error:
@@ -123,7 +126,6 @@ def _kernel() -> Iterator[Check]:
             )
     if not any(refusals.values()):
         yield _ok("nftables", "the kernel has all that the ruleset needs")
-    yield _ok("flowtables", "this kernel has flowtables" if flowtables else "this kernel has none; none is needed")
     if missing:
         yield _warning(
             "helpers", f"not available in this kernel: {', '.join(missing)}", "load nf_conntrack_ftp and its kin"
@@ -147,7 +149,7 @@ def _sysctls() -> Iterator[Check]:
         )
 
 
-def _writable(path: Path) -> bool:
+def _writable(path: FilePath) -> bool:
     try:
         with path.open("r+b"):
             return True
@@ -193,6 +195,38 @@ def _subnet(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
                 f"{DEFAULT_SUBNET} is in use on {names.get(address.index, '?')}; another subnet will be chosen",
             )
             return
+
+
+def _fast_path(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
+    """Tell what a sharing gets of the fast path, and what would bring more; without one, what this machine can do."""
+    if record is not None and record.sharing is not None:
+        for pair in record.paths:
+            if pair.path is not Path.XDP:
+                way = "no fast path" if pair.path is Path.KERNEL else f"{pair.path} and not XDP"
+                yield _could(f"{pair.public} and {pair.private} have {way}: {pair.reason}", pair.remedy)
+        return
+    hardware = [link.name for link in snapshot.links if link.facts.hardware and is_interface_name(link.name)]
+    found = abilities([interface_name(name) for name in hardware])
+    if found is None:
+        return
+    kernel = found.kernel
+    if found.metering:
+        yield _could(f"a sharing would get no fast path: {found.metering}", UNMETERED)
+    elif not kernel.bpf:
+        instead = "a flowtable" if kernel.flowtable else "no fast path"
+        text = f"a sharing would get {instead}, as programs of eBPF cannot run: {kernel.why_not_bpf}"
+        yield _could(text, NEWER_KERNEL)
+    else:
+        yield _could("this kernel runs the fast path's programs")
+        for one in found.links:
+            why = one.why_not_native or one.why_not_sendable
+            if one.ethernet and why:
+                yield _could(f"{one.name} would get tc and not XDP: {why}")
+
+
+def _could(text: str, remedy: str = "") -> Check:
+    """Return a finding that stands in nobody's way, but may be bettered."""
+    return Check(name="fast path", grade=Grade.OK, text=text, remedy=remedy)
 
 
 def _legacy() -> Iterator[Check]:

@@ -80,6 +80,7 @@ class FileJournal:
             segments=summary.segments if summary else (),
             firewalls=summary.firewalls if summary else (),
             notes=summary.notes if summary else (),
+            paths=summary.paths if summary else (),
             entries=state.entries,
             complete=state.complete,
             since=state.header.since,
@@ -101,7 +102,13 @@ class FileJournal:
 
     def complete(self, plan: "Plan") -> None:
         """Note that *plan* is in force and was verified."""
-        summary = Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
+        summary = Summary(
+            sharing=plan.sharing,
+            segments=plan.segments,
+            firewalls=plan.firewalls,
+            notes=plan.notes,
+            paths=plan.paths,
+        )
         self._append(encode(Complete(complete=summary)))
 
     def clear(self) -> None:

@@ -5,12 +5,14 @@ that was unplugged are no errors. What a step finds in the way that it did not e
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from icshare.errors import PrivilegeError
-from icshare.host import checks, doctor, ruleset, sysctl
+from icshare.host import checks, doctor, fastpath, ruleset, sysctl
+from icshare.host.abilities import abilities
 from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphrases
 from icshare.host.linkowners import LinkOwners
 from icshare.host.links import peers
@@ -28,7 +30,8 @@ from icshare.host.service import Service, account
 from icshare.host.sockets import ssh_login
 from icshare.host.stations import read_stations
 from icshare.host.sysfs import with_facts
-from icshare.model.client import Client, list_clients, parse_leases
+from icshare.model.client import Client, Traffic, list_clients, parse_leases
+from icshare.model.fastpath import FastPackets
 from icshare.model.link import IFF_RUNNING, NUD_PERMANENT, IfIndex, Link
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -41,6 +44,7 @@ from icshare.plan.steps import AnyStep
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.wire import rtchange
+from icshare.wire.fastpath import Account, Counter, Reason
 
 # PPP; SLIP and what it was called in its variants.
 _ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
@@ -77,6 +81,7 @@ class LinuxHost:
             account=self._service.account,
             profile=access_point_uuid(self._directory),
             channels_in=_channels_in,
+            abilities=abilities,
         )
 
     def observe(self) -> Snapshot:
@@ -106,6 +111,8 @@ class LinuxHost:
                 ruleset=ruleset.loaded(),
                 firewall=ruleset.loaded(FIREWALL_TABLE),
                 log=self._log.running(),
+                conntrack=sysctl.read_conntrack(),
+                fast_path=fastpath.running(),
                 service=self._service.running(),
                 access_point=self._serving(links) if wireless else None,
                 radios=radios,
@@ -183,7 +190,7 @@ class LinuxHost:
             indices = {links[one.interface].index for one in segments if one.interface in links}
             neighbours = [one for one in kernel.neighbours() if one.index in indices]
         try:
-            traffic = ruleset.client_traffic()
+            traffic = _with_fast(ruleset.client_traffic(), fastpath.traffic())
         except PrivilegeError:
             traffic = {}
         peers = {
@@ -201,6 +208,21 @@ class LinuxHost:
             peers=peers,
             stations=read_stations(),
         )
+
+    def fast_packets(self) -> FastPackets | None:
+        """Return what went by the fast path's programs, None while there are none, or without privilege to look.
+
+        Raises:
+            HostError: The kernel could not be read.
+        """
+        try:
+            found = fastpath.reasons()
+        except PrivilegeError:
+            return None
+        if not any(found.values()) and fastpath.running() is None:
+            return None
+        kernel = {reason.name.lower(): packets for reason, packets in found.items() if reason and packets}
+        return FastPackets(fast=found[Reason.FAST], kernel=kernel)
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
@@ -226,7 +248,7 @@ class LinuxHost:
         with NetlinkSocket() as kernel:
             kernel.request(rtchange.delete_link(index))
 
-    def run(self, step: AnyStep) -> None:  # noqa: C901 (one case per kind of step)
+    def run(self, step: AnyStep) -> None:  # noqa: C901, PLR0912 (one case per kind of step)
         """Make one change.
 
         Raises:
@@ -237,12 +259,22 @@ class LinuxHost:
         match step:
             case s.LoadRuleset():
                 ruleset.load(step.text)
+                fastpath.refresh()
             case s.DropRuleset():
                 ruleset.drop()
+                fastpath.refresh()
             case s.LoadFirewall():
                 ruleset.load_firewall(step.text)
+                fastpath.refresh()
             case s.DropFirewall():
                 ruleset.drop(FIREWALL_TABLE)
+                fastpath.refresh()
+            case s.SetConntrack():
+                sysctl.write_conntrack(step.setting, step.value)
+            case s.StartFastPath():
+                fastpath.start(step.text)
+            case s.StopFastPath():
+                fastpath.stop()
             case s.StartLog():
                 self._log.start(step.text)
             case s.StopLog():
@@ -267,6 +299,19 @@ class LinuxHost:
             case _:
                 with NetlinkSocket() as kernel:
                     LinkSteps(kernel).run(step)
+
+
+def _with_fast(
+    traffic: Mapping[IPv4Address, Traffic], fast: Mapping[Account, Counter]
+) -> Mapping[IPv4Address, Traffic]:
+    """Return the traffic of clients that the ruleset has counted, and that of the fast path."""
+    found = dict(traffic)
+    for whose, counter in fast.items():
+        if isinstance(whose.address, IPv4Address) and not whose.protocol:
+            counted = found.get(whose.address, Traffic())
+            sent, received = counted.sent + counter.sent_bytes, counted.received + counter.received_bytes
+            found[whose.address] = replace(counted, sent=sent, received=received)
+    return found
 
 
 def _channels_in(country: Country, channels: Sequence[Channel]) -> tuple[Channel, ...]:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from icshare.errors import HostError
+from icshare.host import fastpath
 from icshare.host.nft import Nftables
+from icshare.model.mapping import Protocol
 from icshare.plan.placing import Socket
 from icshare.render.firewall import FIREWALL_TABLE
-from icshare.render.mappings import COUNTED, PLAIN, Element, Part, add_text, cut_text, delete_text
+from icshare.render.mappings import COUNTED, PLAIN, RECEIVED, SENT, Element, Part, add_text, cut_text, delete_text
 from icshare.render.nft import TABLE
 
-_ALL = frozenset((*COUNTED, *PLAIN))
+_ALL = frozenset((*COUNTED, RECEIVED, SENT, *PLAIN))
 
 
 class _Kept:
@@ -38,14 +40,17 @@ class KernelMappings:
         self._thread = threading.local()
 
     def present(self) -> dict[Element, int | None]:
-        """Return the elements that there are, with the number of connections where they are counted.
+        """Return the elements that there are, with what they count: connections, or bytes, the fast path's among them.
 
         Raises:
             PrivilegeError: They may not be looked at.
             HostError: The kernel refused.
         """
         with Nftables() as nft:
-            return _present(nft)
+            found = _present(nft)
+        if any((one.table, one.name) == RECEIVED for one in found):
+            _add_fast(found)
+        return found
 
     def change(self, remove: Sequence[Element], add: Sequence[Element], cut: Sequence[Socket]) -> None:
         """Remove elements and add others, in one transaction; sockets of *cut* are reset when they go on.
@@ -83,6 +88,18 @@ class KernelMappings:
         return kept.nft
 
 
+def _add_fast(found: dict[Element, int | None]) -> None:
+    """Add to the bytes of mappings what went by the fast path."""
+    for account, counter in fastpath.traffic().items():
+        if not account.protocol:
+            continue
+        key = (Protocol(account.protocol).name.lower(), account.external, str(account.address), account.port)
+        for place, count in ((RECEIVED, counter.received_bytes), (SENT, counter.sent_bytes)):
+            element = Element(*place, key)
+            if element in found:
+                found[element] = (found[element] or 0) + count
+
+
 def _in_the_way(found: Iterable[Element], remove: Iterable[Element], add: Iterable[Element]) -> list[Element]:
     """Return what has to be deleted of what was *found*: what is to go, and other values of what is to come."""
     removed = set(remove)
@@ -107,7 +124,8 @@ def _element(table: str, name: str, listed: Any) -> tuple[Element, int | None]: 
     key, value = listed if isinstance(listed, list) else (listed, None)
     hits: int | None = None
     if "elem" in key:
-        hits = int(key["elem"]["counter"]["packets"]) if "counter" in key["elem"] else None
+        counts = "bytes" if (table, name) in {RECEIVED, SENT} else "packets"
+        hits = int(key["elem"]["counter"][counts]) if "counter" in key["elem"] else None
         key = key["elem"]["val"]
     return Element(table, name, _parts(key), () if value is None else _parts(value)), hits
 

@@ -28,7 +28,16 @@ def load(text: str) -> None:
         HostError: nft or the kernel refused.
     """
     with Nftables() as nft:
-        nft.load(text + _tag(TABLE, text))
+        nft.load(_without_flowtable(nft) + text + _tag(TABLE, text))
+
+
+def _without_flowtable(nft: Nftables) -> str:
+    """Return what takes our flowtable away if there is one, and with it all that was allowed by the rules before."""
+    listed = nft.list_json("ruleset inet", elements=False)
+    names = [one["flowtable"]["name"] for one in listed if one.get("flowtable", {}).get("table") == TABLE]
+    if not names:
+        return ""
+    return f"flush table inet {TABLE}\n" + "".join(f"delete flowtable inet {TABLE} {name}\n" for name in names)
 
 
 def load_firewall(text: str) -> None:
@@ -54,6 +63,14 @@ def refusal(text: str) -> str | None:
     """Return why the kernel would not take *text*, None when it would."""
     with Nftables() as nft:
         return nft.check(text)
+
+
+def flowtable_devices() -> tuple[str, ...]:
+    """Return the links whose packets our flowtable gets, () without one."""
+    with Nftables() as nft:
+        listed = nft.list_json("ruleset inet", elements=False)
+    found = [one["flowtable"].get("dev", []) for one in listed if one.get("flowtable", {}).get("table") == TABLE]
+    return tuple(str(name) for one in found for name in ([one] if isinstance(one, str) else one))
 
 
 def drop(table: str = TABLE) -> None:

@@ -1,5 +1,6 @@
-"""Per-link settings of IPv4 and IPv6 under /proc/sys/net."""
+"""Per-link settings of IPv4 and IPv6, and those of connection tracking, under /proc/sys/net."""
 
+import contextlib
 import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ _ROOT = Path("/proc/sys/net")
 
 SETTINGS = ("ipv4/forwarding", "ipv4/rp_filter")
 """The settings that sharing reads and may change; nothing else is ever written."""
+
+CONNTRACK = ("tcp_be_liberal", "tcp_ignore_invalid_rst")
+"""The same of connection tracking, without the ``nf_conntrack_`` that they begin with."""
 
 
 def read_settings(links: Iterable[str]) -> Mapping[str, str]:
@@ -28,6 +32,27 @@ def read_settings(links: Iterable[str]) -> Mapping[str, str]:
     return found
 
 
+def read_conntrack() -> Mapping[str, str]:
+    """Return the settings of connection tracking that we may change; none of them while its module is not loaded."""
+    found = {}
+    for setting in CONNTRACK:
+        with contextlib.suppress(OSError):
+            found[setting] = _conntrack(setting).read_text(encoding="ascii").strip()
+    return found
+
+
+def write_conntrack(setting: str, value: str) -> None:
+    """Write one setting of connection tracking unless it has the value; without its module that is no error.
+
+    Raises:
+        PrivilegeError: The kernel refused for lack of privilege, or /proc/sys is read-only (a container).
+        HostError: It refused for another reason, or the setting is none of ours.
+    """
+    if setting not in CONNTRACK or not value.isdigit():
+        raise HostError(f"{setting}={value!r} is not a setting of ours")
+    _write(_conntrack(setting), f"net.netfilter.nf_conntrack_{setting}", value)
+
+
 def write_setting(link: str, setting: str, value: str) -> None:
     """Write one setting of *link* unless it has the value; a link that is gone is no error.
 
@@ -37,7 +62,10 @@ def write_setting(link: str, setting: str, value: str) -> None:
     """
     if setting not in SETTINGS or not value.isdigit():
         raise HostError(f"{setting}={value!r} is not a setting of ours")
-    path = _path(link, setting)
+    _write(_path(link, setting), f"net.{setting.replace('/', f'.conf.{link}.')}", value)
+
+
+def _write(path: Path, name: str, value: str) -> None:
     try:
         # Where nothing may be written, what never changed can still be taken back.
         if path.read_text(encoding="ascii").strip() != value:
@@ -45,13 +73,16 @@ def write_setting(link: str, setting: str, value: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        name = f"net.{setting.replace('/', f'.conf.{link}.')}"
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise PrivilegeError(
                 f"{name} may not be written: {error.strerror}",
                 hint="run it with sudo; in a container /proc/sys must be writable",
             ) from error
         raise HostError(f"{name} cannot be set to {value}: {error.strerror}") from error
+
+
+def _conntrack(setting: str) -> Path:
+    return _ROOT / "netfilter" / f"nf_conntrack_{setting}"
 
 
 def _path(link: str, setting: str) -> Path:

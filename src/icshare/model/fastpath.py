@@ -1,8 +1,70 @@
-"""What links and the kernel can do for the fast path."""
+"""The fast path: what is asked for, what links and the kernel can do, what was chosen for each pair of links.
 
-from dataclasses import dataclass
+Conntrack is the only truth and the ruleset grants; the fast path repeats for a connection's later packets what the
+kernel has just allowed, without walking through all of it again.
+"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from icshare.errors import InvalidRequestError
 from icshare.model.names import InterfaceName
+
+
+class Mode(StrEnum):
+    """What is asked for.
+
+    ``auto`` is the fastest path that this machine can be trusted with, ``xdp`` is XDP where links can and tc where they
+    cannot; the others are that path or an error.
+    """
+
+    AUTO = "auto"
+    XDP = "xdp"
+    TC = "tc"
+    FLOWTABLE = "flowtable"
+    OFF = "off"
+
+
+class Path(StrEnum):
+    """How the later packets of a connection go."""
+
+    XDP = "xdp"
+    TC = "tc"
+    FLOWTABLE = "flowtable"
+    KERNEL = "kernel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairPath:
+    """The path between the public connection and a private one.
+
+    Attributes:
+        public: Interface of the public connection.
+        private: Interface of the private one.
+        path: What was chosen.
+        reason: Why, in words; if it is less than XDP, what stands in the way of that.
+        remedy: The command or act that would bring more; "" when there is none.
+    """
+
+    public: InterfaceName
+    private: InterfaceName
+    path: Path
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastPackets:
+    """What our programs have seen since the fast path was first started.
+
+    Attributes:
+        fast: Packets that they have sent on.
+        kernel: Packets that they have left to the kernel, by reason; reasons without any are left out.
+    """
+
+    fast: int = 0
+    kernel: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +122,35 @@ class KernelAbility:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ability:
+class Abilities:
     """What this machine can do.
 
     Attributes:
         kernel: The kernel.
         links: The links that were asked about and are there.
+        metering: What others' rulesets limit, queue or meter of what is forwarded, so that every packet has to pass
+            them; "" for nothing.
+        early: A table of somebody else that sees packets before the network layer does, so that XDP would go past it;
+            "" for none.
     """
 
     kernel: KernelAbility
     links: tuple[LinkAbility, ...] = ()
+    metering: str = ""
+    early: str = ""
+
+    def link(self, name: str) -> LinkAbility | None:
+        """Return what the link called *name* can do, None if it was not there."""
+        return next((one for one in self.links if one.name == name), None)
+
+
+def parse_mode(text: str) -> Mode:
+    """Parse the name of a mode.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    try:
+        return Mode(text)
+    except ValueError:
+        raise InvalidRequestError(f"{text!r:.80} is no fast path (expected {', '.join(Mode)})") from None

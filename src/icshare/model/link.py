@@ -112,6 +112,7 @@ class Link:
         permanent_address: Address burnt into the device; "" if none.
         master: Index of the link that this one is a port of, None without.
         lower: Index of the link this one stands on (``IFLA_LINK``), None without or in another namespace.
+        vlan: Number of a VLAN, 0 for a link of another kind.
         operstate: RFC 2863 state as in ``if.h``: 0 unknown, 1 notpresent, 2 down, 3 lowerlayerdown, 4 testing,
             5 dormant, 6 up.
         carrier: Physical carrier.
@@ -131,6 +132,7 @@ class Link:
     permanent_address: str = ""
     master: IfIndex | None = None
     lower: IfIndex | None = None
+    vlan: int = 0
     operstate: int = 0
     carrier: bool = False
     alias: str = ""

@@ -109,6 +109,8 @@ class MappingStatus:
         address: The target's address, None while it is not known or the target is this host.
         own: The target is this host itself.
         hits: Connections (TCP) or flows (UDP) it has let in since it was enabled; None without privilege to look.
+        received: Bytes that its target has received by it from the Internet, None if they are not counted.
+        sent: Bytes that its target has sent by it, None if they are not counted.
     """
 
     mapping: PortMapping
@@ -118,6 +120,8 @@ class MappingStatus:
     address: IPv4Address | None = None
     own: bool = False
     hits: int | None = None
+    received: int | None = None
+    sent: int | None = None
 
 
 def check_mapping_name(text: str) -> str:

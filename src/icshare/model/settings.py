@@ -14,6 +14,7 @@ import msgspec
 
 from icshare.errors import InvalidRequestError
 from icshare.model.connection import LinkOverride, MediaType
+from icshare.model.fastpath import Mode
 from icshare.model.names import host_name, interface_name, mac_address, subnet
 from icshare.model.sharing import DEFAULT_DOMAIN, DhcpSettings, DnsSettings, Helper, Reservation
 
@@ -65,6 +66,7 @@ class Settings:
         firewall: Protect the public connection.
         helpers: Application layer gateways to attach.
         bridge: Make the bridge for a single private connection too.
+        fast_path: How the later packets of connections may go.
         dhcp: The DHCP server.
         dns: The DNS forwarder.
         dial: How the public connection is dialled.
@@ -76,6 +78,7 @@ class Settings:
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
     bridge: bool = False
+    fast_path: Mode = Mode.AUTO
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     dial: DialSettings = field(default_factory=DialSettings)
@@ -92,6 +95,7 @@ class _Sharing(_Table, frozen=True):
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
     bridge: bool = False
+    fast_path: Mode = Mode.AUTO
     dial_on_demand: bool = DialSettings().on_demand
     idle_seconds: _Idle = DialSettings().idle_seconds
 
@@ -173,6 +177,7 @@ def _settings(file: _File) -> Settings:
         firewall=file.sharing.firewall,
         helpers=tuple(dict.fromkeys(file.sharing.helpers)),
         bridge=file.sharing.bridge,
+        fast_path=file.sharing.fast_path,
         dhcp=DhcpSettings(
             enabled=file.dhcp.enabled,
             pool_first=_optional_address(file.dhcp.first),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
+from icshare.model.fastpath import Mode
 from icshare.model.firewall import Firewall
 from icshare.model.names import HostName, InterfaceName, MacAddress
 from icshare.model.wifi import AccessPoint, Placement
@@ -85,6 +86,7 @@ class Sharing:
         helpers: Application layer gateways to attach.
         bridge: Make the bridge for a single private connection too, for ports that others add to it.
         access_point: The access point on the radio of one of the connections, None for none.
+        fast_path: How the later packets of connections may go.
     """
 
     public: InterfaceName
@@ -95,6 +97,7 @@ class Sharing:
     dhcp: DhcpSettings = field(default_factory=DhcpSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     access_point: AccessPoint | None = None
+    fast_path: Mode = Mode.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

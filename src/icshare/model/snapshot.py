@@ -29,6 +29,8 @@ class Snapshot:
         radios: All radios.
         managed: Names of the Wi-Fi links that NetworkManager manages.
         country: Regulatory domain in force: a country, `WORLD`, or 98 or 99 for a mixture; "" without radios.
+        conntrack: Value of each setting of connection tracking that we may change.
+        fast_path: Digest of the configuration of our fast path, None unless it is in force as a whole.
         resolvers: The host's name servers.
         boot_seconds: Seconds since boot when this was read, for the remaining life of addresses.
     """
@@ -48,6 +50,8 @@ class Snapshot:
     radios: tuple[Radio, ...] = ()
     managed: frozenset[str] = frozenset()
     country: str = ""
+    conntrack: Mapping[str, str] = field(default_factory=dict)
+    fast_path: str | None = None
     resolvers: tuple[IPv4Address, ...] = ()
     boot_seconds: float = 0.0
 

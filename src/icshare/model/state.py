@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from uuid import UUID
 
+from icshare.model.fastpath import Mode
 from icshare.model.firewall import FirewallOptions
 from icshare.model.mapping import PortMapping, Protocol
 from icshare.model.wifi import AccessPoint
@@ -22,6 +23,7 @@ class Designation:
         privates: GUIDs of the private connections, in the order they were named.
         subnet: The subnet asked for, None to choose one.
         access_point: The access point asked for, None without one; its interface is the name that it had then.
+        fast_path: The fast path asked for, None for the setting.
         wireless: GUID of the connection whose radio it is on, one of the above; None without an access point.
     """
 
@@ -30,6 +32,7 @@ class Designation:
     subnet: IPv4Network | None = None
     access_point: AccessPoint | None = None
     wireless: UUID | None = None
+    fast_path: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,11 @@ def sharing_of(designation: Designation, present: Mapping[UUID, Connection], set
     return make_sharing(
         interface_name(public.interface),
         privates,
-        settings if designation.subnet is None else replace(settings, subnet=designation.subnet),
+        replace(
+            settings,
+            subnet=designation.subnet or settings.subnet,
+            fast_path=designation.fast_path or settings.fast_path,
+        ),
         access_point,
     )
 
@@ -68,6 +72,7 @@ def make_sharing(
         dhcp=settings.dhcp,
         dns=settings.dns,
         access_point=access_point,
+        fast_path=settings.fast_path,
     )
 
 

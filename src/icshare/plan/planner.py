@@ -9,20 +9,24 @@ run is the difference between that plan and the steps in force (`diff`). A conve
 The order of the steps is a promise, because they are taken back in reverse: the ruleset comes first and goes last, so
 nothing leaves un-translated at any moment; a private link loses its own routes and addresses before it gets ours or
 becomes a bridge port; forwarding is on only while the ruleset is there; clients are served last, and an access point
-lets them in only when all is there that they will ask for.
+lets them in only when all is there that they will ask for. The fast path is the very last, as it goes past all that is
+before it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from icshare.model.connection import Connection, Status
+from icshare.model.fastpath import Abilities, Mode, PairPath
 from icshare.model.firewall import Firewall
 from icshare.model.link import Link
+from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.plan import steps as s
 from icshare.plan.accesspoint import ChannelsIn, unknown_country
+from icshare.plan.fastpath import SETTINGS, Choice, choose, links_of
 from icshare.plan.questions import may_ask_here, tells_name_servers
 from icshare.plan.routing import forward, pin
 from icshare.plan.segmentlinks import add_gateway, make_segment_links, mtu_of
@@ -36,6 +40,14 @@ from icshare.render.firewall import firewall_ruleset
 from icshare.render.logsettings import LogSettings, log_configuration
 from icshare.render.nft import Questions, ruleset
 
+AbilitiesOf = Callable[[Sequence[InterfaceName]], Abilities | None]
+"""Tells what links and the kernel can do for a fast path, None where that cannot be known."""
+
+
+def unknown_abilities(_: Sequence[InterfaceName]) -> None:
+    """Know nothing of what links can do."""
+    return
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -48,6 +60,7 @@ class Environment:
         account: User id that dnsmasq runs as, and no other program; None when it has none of its own.
         dialled: File in which pppd writes the name servers that the other end tells of.
         channels_in: Tells what channels may be used for in another country than the one that is set.
+        abilities: Tells what links can do for a fast path.
     """
 
     files: ServiceFiles
@@ -56,6 +69,7 @@ class Environment:
     account: int | None = None
     dialled: str = "/etc/ppp/resolv.conf"
     channels_in: ChannelsIn = unknown_country
+    abilities: AbilitiesOf = unknown_abilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +81,14 @@ class Plan:
         segments: The private segments, the main one first.
         steps: All that has to be so, in order, from a host without us.
         notes: What people should know: why this subnet, what waits for the cable, which port stays open.
+        paths: How the later packets of connections go, for each private connection; () when it is not known.
     """
 
     wanted: Wanted
     segments: tuple[Segment, ...] = ()
     steps: tuple[AnyStep, ...]
     notes: tuple[str, ...] = ()
+    paths: tuple[PairPath, ...] = ()
 
     @property
     def sharing(self) -> Sharing | None:
@@ -127,9 +143,11 @@ def make_plan(
     if environment.account is not None:
         questions = Questions(account=environment.account, here=here, wireguard=public.kind == "wireguard")
     access_point = sharing.access_point
+    able = None if sharing.fast_path is Mode.OFF else environment.abilities(links_of(public, segments, baseline))
+    fast = choose(sharing, segments, baseline, able)
     steps = (
         *_protection(wanted),
-        s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=public.on_demand)),
+        s.LoadRuleset(text=ruleset(sharing, segments, questions, on_demand=public.on_demand, fast=fast.rules)),
         *set_country(access_point, baseline),
         *(
             step
@@ -146,7 +164,9 @@ def make_plan(
         *(step for segment in segments for step in add_gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment, here=here),
         *(step for segment in segments for step in serve_by_hostapd(access_point, segment, baseline)),
+        *_go_fast(fast, baseline),
     )
+    notes += fast.notes
     if pinned:
         notes.append(f"another connection carries the host's default route; clients leave by {sharing.public} alone")
     if not here and questions is None:
@@ -154,7 +174,18 @@ def make_plan(
             f"the name server has no account of its own here, so its questions are not kept on {sharing.public}"
         )
     notes += _open_logins(wanted.firewalls)
-    return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes))
+    return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes), paths=fast.pairs)
+
+
+def _go_fast(fast: Choice, baseline: Snapshot) -> Iterator[AnyStep]:
+    """Start our programs, and have connection tracking overlook what it does not see any more."""
+    if not fast.programs:
+        return
+    for setting in SETTINGS:
+        previous = baseline.conntrack.get(setting, "0")  # there is none before its module is loaded
+        if previous != "1":
+            yield s.SetConntrack(setting=setting, value="1", previous=previous)
+    yield s.StartFastPath(text=fast.programs)
 
 
 def _protection(wanted: Wanted) -> Iterator[AnyStep]:

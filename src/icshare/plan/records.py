@@ -18,6 +18,7 @@ from typing import Annotated, Any, assert_never
 import msgspec
 
 from icshare.errors import HostError, InvalidRequestError
+from icshare.model.fastpath import PairPath
 from icshare.model.firewall import Firewall
 from icshare.model.names import host_name, interface_name, mac_address
 from icshare.model.sharing import Segment, Sharing
@@ -43,15 +44,18 @@ from icshare.plan.steps import (
     RemoveNeighbour,
     RemoveRoute,
     RemoveRule,
+    SetConntrack,
     SetCountry,
     SetInterfaceType,
     SetMaster,
     SetSysctl,
     SetUp,
     StartAccessPoint,
+    StartFastPath,
     StartLog,
     StartService,
     StopAccessPoint,
+    StopFastPath,
     StopLog,
     StopService,
 )
@@ -107,6 +111,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     firewalls: tuple[Firewall, ...] = ()
     notes: tuple[str, ...] = ()
+    paths: tuple[PairPath, ...] = ()
 
 
 class Complete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,7 +247,7 @@ def _check_settings(sharing: Sharing) -> None:
         check_access_point(sharing.access_point)
 
 
-def _interfaces_of(step: AnyStep) -> Iterator[str]:
+def _interfaces_of(step: AnyStep) -> Iterator[str]:  # noqa: C901 (one case per kind of step)
     match step:
         case CreateBridge(name=name) | DeleteBridge(name=name):
             yield name
@@ -260,6 +265,8 @@ def _interfaces_of(step: AnyStep) -> Iterator[str]:
             pass
         case LoadFirewall() | DropFirewall() | StartLog() | StopLog() | SetCountry():
             pass
+        case StartFastPath() | StopFastPath() | SetConntrack():  # the text is parsed where it is used
+            pass
         case CreateAccessPointLink(name=name) | DeleteAccessPointLink(name=name):
             yield name
         case SetInterfaceType():
@@ -275,6 +282,8 @@ def _interfaces_in(summary: Summary) -> Iterator[str]:
         yield from (summary.sharing.public, *summary.sharing.privates)
     for firewall in summary.firewalls:
         yield firewall.interface
+    for pair in summary.paths:
+        yield from (pair.public, pair.private)
     for segment in summary.segments:
         yield from (segment.interface, *segment.members)
         if segment.access_point is not None:

@@ -88,6 +88,12 @@ def after(snapshot: Snapshot, step: AnyStep) -> Snapshot:  # noqa: C901, PLR0911
             return _serve(snapshot, step)
         case s.StopAccessPoint():
             return _serve(snapshot, step)
+        case s.SetConntrack():
+            return _changed(snapshot, conntrack={**snapshot.conntrack, step.setting: step.value})
+        case s.StartFastPath():
+            return _changed(snapshot, fast_path=s.digest(step.text))
+        case s.StopFastPath():
+            return _changed(snapshot, fast_path=None)
         case _:
             assert_never(step)
 

@@ -17,9 +17,11 @@ from icshare.render.nft import TABLE
 COUNTED = ((TABLE, "port_mappings"), (TABLE, "own_ports"), (FIREWALL_TABLE, "holes_tcp"), (FIREWALL_TABLE, "holes_udp"))
 """Tables and their sets and maps whose elements count connections."""
 
+RECEIVED, SENT = (TABLE, "mapped_received"), (TABLE, "mapped_sent")
+"""Those whose elements count the bytes that the target of a mapping has received and sent."""
+
 PLAIN = (
     (TABLE, "mapped_ports"),
-    (TABLE, "mapped_targets"),
     (TABLE, "mapped_sources"),
     (FIREWALL_TABLE, "own_ports"),
 )
@@ -81,7 +83,8 @@ def _to_client(placement: Placement, target: IPv4Address) -> Iterator[Element]:
     for external, internal in zip(mapping.externals, mapping.internals, strict=True):
         yield Element(TABLE, "port_mappings", (protocol, external), (address, internal))
         yield Element(TABLE, "mapped_ports", (protocol, external))
-        yield Element(TABLE, "mapped_targets", (protocol, external, address, internal))
+        yield Element(*RECEIVED, (protocol, external, address, internal))
+        yield Element(*SENT, (protocol, external, address, internal))
         yield Element(TABLE, "mapped_sources", (address, protocol, internal), (external,))
 
 

@@ -33,8 +33,15 @@ Chains in packet order:
   keeps the external port (endpoint-independent mapping, RFC 4787), and whoever else happens to send from that port gets
   another one. What a client sends to a mapped port of the public address, and so to its own segment, comes from the
   gateway, or the answer would go past it.
-* ``egress`` (postrouting, last): a packet that still bears a segment's address, as source or destination, does not
+* ``egress`` (postrouting): a packet that still bears a segment's address, as source or destination, does not
   leave through anything but a segment.
+
+* ``fast`` (postrouting, the very last), with a fast path: whatever comes by here has been let through by all rules of
+  everybody. For that direction of its connection it *grants* the fast path, by a bit of the conntrack mark: TCP and UDP
+  that are assured, between links of ours, that no policy route or IPsec takes elsewhere, and without any mark of
+  somebody else's. A packet of a connection that is granted both ways costs one rule. The programs of ours take the
+  grant away again when it has to be given anew.
+* ``into_flowtable`` (forward, the very last), with a flowtable: what was granted both ways goes into it.
 
 A public connection that is dialled on demand stands, with an address, before it is dialled, and has another after.
 What set the dialling off was translated to the address before, and the kernel forgets that translation too late: it
@@ -73,6 +80,12 @@ CUT_SECONDS = 86_400
 CLIENT_DAYS = 3_650
 """How long the kernel remembers a client. Never refreshed: what is left of it tells when the client was first seen."""
 
+FAST_ORIGINAL, FAST_REPLY, KEEP = 0x10000000, 0x20000000, 0x40000000
+"""Bits of the conntrack mark: a direction may go fast; the connection stays in the kernel."""
+
+FLOWTABLE = "fast"
+"""Name of the flowtable, and of the chain that grants."""
+
 _PATIENCE = (("tcp", "syn_sent", 1), ("udp", "unreplied", 3))
 """Seconds after which connections that nobody has answered are forgotten, on demand. A client's second try at TCP comes
 after one second and the third after two more (RFC 6298), one at DNS after five."""
@@ -101,8 +114,28 @@ class Questions:
     wireguard: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastPath:
+    """What the ruleset does for the fast path.
+
+    Attributes:
+        links: The links that have addresses and may go fast, the public one first.
+        devices: Devices of a flowtable, () for programs of ours.
+        offload: The flowtable is the hardware's.
+    """
+
+    links: tuple[InterfaceName, ...]
+    devices: tuple[InterfaceName, ...] = ()
+    offload: bool = False
+
+
 def ruleset(
-    sharing: Sharing, segments: Sequence[Segment], questions: Questions | None = None, *, on_demand: bool = False
+    sharing: Sharing,
+    segments: Sequence[Segment],
+    questions: Questions | None = None,
+    *,
+    on_demand: bool = False,
+    fast: FastPath | None = None,
 ) -> str:
     """Return the text of the whole table for *sharing* on *segments*; deterministic, and harmless to load twice.
 
@@ -111,6 +144,7 @@ def ruleset(
         segments: Its segments.
         questions: Keep our name server's questions on the public connection; None when nothing tells them from others.
         on_demand: The public connection is dialled by traffic, and has another address each time.
+        fast: What may go fast, None for nothing.
     """
     egress = [*_egress(sharing, segments), *(_former_addresses(sharing, segments) if on_demand else ())]
     chains = [
@@ -125,16 +159,21 @@ def ruleset(
             "type filter hook forward priority filter; policy accept;",
             _forward(sharing, segments, on_demand=on_demand),
         ),
+        chain("mapped_replies", "", _mapped_replies()),
         *([chain("questions", _QUESTIONS_HOOK, _questions(questions, sharing, segments))] if questions else []),
         chain("input", "type filter hook input priority filter; policy accept;", _input(segments)),
         chain("input_segment", "", _input_segment()),
         chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", _srcnat(sharing, segments)),
         chain("egress", "type filter hook postrouting priority srcnat + 10; policy accept;", egress),
+        *(_fast_chains(fast) if fast else ()),
     ]
-    sets = "\n\n".join(block(head, body) for head, body in [*_sets(sharing), *(_patience() if on_demand else ())])
+    objects = [*_sets(sharing), *(_patience() if on_demand else ()), *(_flowtable(fast) if fast else ())]
+    sets = "\n\n".join(block(head, body) for head, body in objects)
     body = "\n\n".join([sets, *chains])
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
     unused = {"helpers": not sharing.helpers, "questions": questions is None}
+    unused |= dict.fromkeys(_FAST_CHAINS, fast is None)
+    unused["into_flowtable"] = fast is None or not fast.devices
     head += drop_chains(TABLE, [name for name, without in unused.items() if without])
     return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
@@ -151,12 +190,52 @@ def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
     yield "map port_mappings", ["type inet_proto . inet_service : ipv4_addr . inet_service", "counter"]
     yield "map own_ports", ["type inet_proto . inet_service : inet_service", "counter"]
     yield "set mapped_ports", ["type inet_proto . inet_service"]
-    yield "set mapped_targets", ["type inet_proto . inet_service . ipv4_addr . inet_service"]
+    yield "set mapped_received", ["type inet_proto . inet_service . ipv4_addr . inet_service", "counter"]
+    yield "set mapped_sent", ["type inet_proto . inet_service . ipv4_addr . inet_service", "counter"]
     yield "map mapped_sources", ["type ipv4_addr . inet_proto . inet_service : inet_service"]
     yield "set public_addresses", ["type ipv4_addr", "size 64", "flags dynamic,timeout", "timeout 1d"]
     yield "set cut", ["type ipv4_addr . inet_proto . inet_service", "flags timeout", f"timeout {CUT_SECONDS}s"]
     for helper in sharing.helpers:
         yield f"ct helper {helper}", [f'type "{helper}" protocol {_HELPER_PORTS[helper][0]}']
+
+
+_FAST_CHAINS = ("fast", "grant_original", "grant_reply")
+
+
+def _flowtable(fast: FastPath) -> Iterator[tuple[str, list[str]]]:
+    if fast.devices:
+        listed = ", ".join(f'"{device}"' for device in fast.devices)
+        flags = ["flags offload"] if fast.offload else []
+        yield (
+            f"flowtable {FLOWTABLE}",
+            [f"hook ingress priority filter; devices = {{ {listed} }}", *flags, "counter"],
+        )
+
+
+def _fast_chains(fast: FastPath) -> Iterator[str]:
+    yield chain("fast", "type filter hook postrouting priority 299; policy accept;", _fast(fast))
+    for name, bit in (("grant_original", FAST_ORIGINAL), ("grant_reply", FAST_REPLY)):
+        yield chain(name, "", [rule(f"ct mark set ct mark | {bit:#010x}", "this direction may go fast")])
+    if fast.devices:
+        granted = f"meta l4proto {{ tcp, udp }} ct mark {FAST_ORIGINAL | FAST_REPLY:#010x}"
+        yield chain(
+            "into_flowtable",
+            "type filter hook forward priority 299; policy accept;",
+            [rule(f"{granted} flow add @{FLOWTABLE}", "granted both ways")],
+        )
+
+
+def _fast(fast: FastPath) -> Iterator[str]:
+    ours = names(fast.links)
+    yield rule(f"ct mark {FAST_ORIGINAL | FAST_REPLY:#010x} return", "granted both ways")
+    yield rule(f"iifname != {ours} return", "not ours")
+    yield rule(f"oifname != {ours} return", "not ours")
+    yield rule("meta l4proto != { tcp, udp } return", "nothing that goes fast")
+    whole = "ct state established ct status assured meta mark 0 rt ipsec missing"
+    # One bit is the direction's own, which is to be zero as all others are but that of the other direction.
+    for direction, other in (("original", FAST_REPLY), ("reply", FAST_ORIGINAL)):
+        bare = f"ct direction {direction} ct mark & {0xFFFFFFFF ^ other:#010x} == 0"
+        yield rule(f"{bare} {whole} jump grant_{direction}", "nobody has kept it in the kernel")
 
 
 def _networks(segments: Iterable[Segment]) -> str:
@@ -258,14 +337,21 @@ def _forward(sharing: Sharing, segments: Sequence[Segment], *, on_demand: bool) 
     for protocol, _, _ in _PATIENCE if on_demand else ():
         unanswered = f'meta l4proto {protocol} ct timeout set "unanswered_{protocol}"'
         yield rule(f"iifname {inside} oifname {public} ct state new {unanswered}", "it may have to dial first")
+    yield rule(f"iifname {inside} oifname {public} ct direction reply jump mapped_replies", "from mapped ports")
     yield rule(f"iifname {inside} oifname {public} add @sent {{ ip saddr }} accept", "to the Internet")
     mapped = f"iifname {public} oifname {inside} ct direction original ct status"
     for protocol in ("tcp", "udp"):
-        target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_targets"
+        target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_received"
         yield rule(f"{mapped} dnat {target} update @received {{ ip daddr }} accept", "port mappings")
     yield rule(f"{mapped} & (dnat | expected) == dnat counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "answers")
     yield rule("counter drop", "nothing else gets in")
+
+
+def _mapped_replies() -> Iterator[str]:
+    for protocol in ("tcp", "udp"):
+        source = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip saddr . th sport @mapped_sent"
+        yield rule(f"{source} return", "counted")
 
 
 def _isolation(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:

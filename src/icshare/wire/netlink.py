@@ -40,6 +40,7 @@ _TYPE_MASK = 0x3FFF
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
 _ERROR = Struct("=i")
+_U16 = Struct("=H")
 _U32 = Struct("=I")
 
 
@@ -168,6 +169,18 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
         HostError: See `attribute_list`.
     """
     return dict(attribute_list(data, offset))
+
+
+def read_u16(value: bytes) -> int:
+    """Return the unsigned 16-bit number in an attribute's *value*.
+
+    Raises:
+        HostError: *value* is shorter than two bytes.
+    """
+    if len(value) < 2:
+        raise HostError(f"netlink attribute holds {len(value)} bytes where a 16-bit number is expected")
+    number: int = _U16.unpack_from(value)[0]
+    return number
 
 
 def read_u32(value: bytes) -> int:

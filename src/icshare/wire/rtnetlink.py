@@ -14,7 +14,7 @@ from struct import Struct
 from icshare.errors import HostError
 from icshare.model.link import Address, IfIndex, Link, Neighbour, Route, Rule
 from icshare.model.names import MacAddress
-from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_text, read_u8, read_u32, text, u32
+from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_text, read_u8, read_u16, read_u32, text, u32
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -56,6 +56,7 @@ IFLA_PARENT_DEV_NAME = 56
 IFLA_PARENT_DEV_BUS_NAME = 57
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
+IFLA_VLAN_ID = 1
 IFLA_INFO_SLAVE_KIND = 4
 RTEXT_FILTER_SKIP_STATS = 8
 
@@ -132,18 +133,21 @@ def parse_link(payload: bytes) -> Link:
     # With a namespace id the lower link's index counts in that namespace, not here.
     lower = read_u32(found[IFLA_LINK]) if IFLA_LINK in found and IFLA_LINK_NETNSID not in found else 0
     master = read_u32(found[IFLA_MASTER]) if IFLA_MASTER in found else 0
+    kind = read_text(info.get(IFLA_INFO_KIND, b""))
+    tag = attributes(info[IFLA_INFO_DATA]).get(IFLA_VLAN_ID) if kind == "vlan" and IFLA_INFO_DATA in info else None
     return Link(
         index=IfIndex(index),
         name=read_text(found[IFLA_IFNAME]),
         type=hardware,
         flags=flags,
-        kind=read_text(info.get(IFLA_INFO_KIND, b"")),
+        kind=kind,
         slave_kind=read_text(info.get(IFLA_INFO_SLAVE_KIND, b"")),
         mtu=read_u32(found[IFLA_MTU]) if IFLA_MTU in found else 0,
         address=get(IFLA_ADDRESS, b"").hex(":"),
         permanent_address=get(IFLA_PERM_ADDRESS, b"").hex(":"),
         master=IfIndex(master) if master else None,
         lower=IfIndex(lower) if lower and lower != index else None,
+        vlan=read_u16(tag) if tag is not None else 0,
         operstate=read_u8(found[IFLA_OPERSTATE]) if IFLA_OPERSTATE in found else 0,
         carrier=bool(read_u8(found[IFLA_CARRIER])) if IFLA_CARRIER in found else False,
         alias=read_text(get(IFLA_IFALIAS, b"")),

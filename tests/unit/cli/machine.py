@@ -18,6 +18,7 @@ from icshare.engine import Engine, Outcome, Proposal
 from icshare.errors import AlreadyExistsError, GoneError, IcshareError
 from icshare.model.client import Client
 from icshare.model.connection import Characteristics, Connection, Role
+from icshare.model.fastpath import FastPackets, Mode
 from icshare.model.firewall import Firewall, FirewallOptions
 from icshare.model.mapping import MappingState, MappingStatus, PortMapping, TargetKind, check_ports
 from icshare.model.names import interface_name
@@ -70,6 +71,7 @@ class FakeMappings:
         known: The definitions, by number.
         why: Why a mapping is inactive, by number; all others work as soon as they are enabled.
         hits: What they have let in, by number; None for all who are not root.
+        traffic: What their targets have received and sent, by number.
         addresses: Addresses of targets that are named otherwise, by name.
         own: Addresses of this host.
         before: Called before each change.
@@ -80,6 +82,7 @@ class FakeMappings:
     known: dict[int, PortMapping] = field(default_factory=dict)
     why: dict[int, str] = field(default_factory=dict)
     hits: dict[int, int] = field(default_factory=dict)
+    traffic: dict[int, tuple[int, int]] = field(default_factory=dict)
     addresses: dict[str, IPv4Address] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     before: Callable[[], None] = lambda: None
@@ -120,7 +123,11 @@ class FakeMappings:
 
     def status(self, number: int) -> MappingStatus | None:
         """Return how a mapping fares; the kernel is not asked for its hits."""
-        return replace(self._status(self.known[number]), hits=None) if number in self.known else None
+        return (
+            replace(self._status(self.known[number]), hits=None, received=None, sent=None)
+            if number in self.known
+            else None
+        )
 
     def statuses(self) -> tuple[MappingStatus, ...]:
         """Return how the mappings fare."""
@@ -153,6 +160,8 @@ class FakeMappings:
             address=None if own else address,
             own=own,
             hits=self.hits.get(mapping.number),
+            received=self.traffic.get(mapping.number, (None, None))[0],
+            sent=self.traffic.get(mapping.number, (None, None))[1],
         )
 
 
@@ -232,6 +241,7 @@ class FakeManager:
         on_demand: What the last sharing said of dialling.
         dialled: What was connected and disconnected.
         passphrases: Passphrases of access points.
+        packets: What went by the fast path.
         refusal: What connecting, and asking for the privilege to change anything, raises; None for nothing.
     """
 
@@ -249,6 +259,7 @@ class FakeManager:
     on_demand: bool | None = None
     dialled: list[tuple[str, UUID]] = field(default_factory=list)
     passphrases: FakePassphrases = field(default_factory=FakePassphrases)
+    packets: FastPackets | None = None
     refusal: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -331,6 +342,7 @@ class FakeManager:
         subnet: IPv4Network | None = None,
         firewall: bool | None = None,
         access_point: AccessPoint | None = None,
+        fast_path: Mode | None = None,
     ) -> Wanted:
         """Return what is asked for."""
         chosen = interface_name("wan0" if public == "auto" else public)
@@ -344,6 +356,7 @@ class FakeManager:
             ),
             subnet=subnet,
             access_point=access_point,
+            fast_path=fast_path or Mode.AUTO,
         )
         own = () if firewall is False else (Firewall(interface=chosen),)
         return Wanted(sharing=sharing, firewalls=(*own, *others))
@@ -361,13 +374,16 @@ class FakeManager:
         firewall: bool | None = None,
         dial_on_demand: bool | None = None,
         access_point: AccessPoint | None = None,
+        fast_path: Mode | None = None,
         progress: Progress | None = None,
     ) -> Outcome:
         """Let the engine share."""
         self.on_demand = dial_on_demand
         engine = self.engine
         assert progress is not None
-        wanted = self.request(public, privates, subnet=subnet, firewall=firewall, access_point=access_point)
+        wanted = self.request(
+            public, privates, subnet=subnet, firewall=firewall, access_point=access_point, fast_path=fast_path
+        )
         outcome = engine.apply(wanted, progress)
         for one in outcome.plan.firewalls:
             self._set(self.guid(one.interface), one.options)
@@ -400,7 +416,7 @@ class FakeManager:
         record = self.engine.record()
         if record is None:
             return SharingStatus(record=None, health=Health())
-        return SharingStatus(record=replace(record, since=self.since), health=self.host.health)
+        return SharingStatus(record=replace(record, since=self.since), health=self.host.health, packets=self.packets)
 
     def clients(self) -> tuple[Client, ...]:
         """Return the clients that the test has set."""

@@ -40,7 +40,8 @@ def test_a_client_has_its_packets_its_way_in_and_its_external_port() -> None:
     assert elements(placement(CLIENT)) == (
         Element("icshare", "port_mappings", ("tcp", 555), ("192.168.137.20", 444)),
         Element("icshare", "mapped_ports", ("tcp", 555)),
-        Element("icshare", "mapped_targets", ("tcp", 555, "192.168.137.20", 444)),
+        Element("icshare", "mapped_received", ("tcp", 555, "192.168.137.20", 444)),
+        Element("icshare", "mapped_sent", ("tcp", 555, "192.168.137.20", 444)),
         Element("icshare", "mapped_sources", ("192.168.137.20", "tcp", 444), (555,)),
     )
 

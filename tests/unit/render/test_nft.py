@@ -39,7 +39,7 @@ def chain(whole: str, name: str) -> str:
 
 def test_dnat_opens_the_segment_only_to_targets_that_are_mapped_now_and_before_answers_pass() -> None:
     forward = chain(text(), "forward")
-    mapped = forward.index("@mapped_targets")
+    mapped = forward.index("@mapped_received")
     foreign = forward.index("ct status & (dnat | expected) == dnat counter drop")
     assert mapped < foreign < forward.index("ct state established,related")
 

@@ -21,7 +21,7 @@ from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import Links, look
 from icshare.host.fastpath.loader import OBJECT_NAME, shipped_object
 from icshare.host.netlink import NetlinkSocket
-from icshare.model.fastpath import Ability, KernelAbility, LinkAbility
+from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
 from icshare.model.names import InterfaceName
 from icshare.wire import netdev
 from icshare.wire.fastpath import Hook
@@ -44,7 +44,7 @@ _PLAIN_QDISCS: Final = frozenset({"", "noop", "noqueue", "none", "mq", "pfifo_fa
 _CONNTRACK: Final = "chain c {\ntype filter hook forward priority filter;\nct state established accept\n}"
 
 
-def probe(names: Iterable[InterfaceName]) -> Ability:
+def probe(names: Iterable[InterfaceName]) -> Abilities:
     """Return what the links called *names* and the kernel can do; links that are not there are left out.
 
     Raises:
@@ -66,7 +66,7 @@ def probe(names: Iterable[InterfaceName]) -> Ability:
             for one in present
         )
         ours = bool(links.ours)
-    return Ability(kernel=_kernel(flowtable, attached=ours), links=able)
+    return Abilities(kernel=_kernel(flowtable, attached=ours), links=able)
 
 
 def _look(kernel: NetlinkSocket, held: ExitStack) -> Links:

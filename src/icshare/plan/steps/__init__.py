@@ -16,6 +16,7 @@ from icshare.plan.steps.addresses import (
     RemoveRoute,
     RemoveRule,
 )
+from icshare.plan.steps.fastpath import SetConntrack, StartFastPath, StopFastPath
 from icshare.plan.steps.links import CreateBridge, DeleteBridge, SetMaster, SetSysctl, SetUp
 from icshare.plan.steps.services import ForgetProbe, ProbeDhcp, StartLog, StartService, StopLog, StopService
 from icshare.plan.steps.step import LinkRef, Step, digest
@@ -59,6 +60,9 @@ AnyStep = (
     | SetInterfaceType
     | StartAccessPoint
     | StopAccessPoint
+    | SetConntrack
+    | StartFastPath
+    | StopFastPath
 )
 
 __all__ = [
@@ -82,16 +86,19 @@ __all__ = [
     "RemoveNeighbour",
     "RemoveRoute",
     "RemoveRule",
+    "SetConntrack",
     "SetCountry",
     "SetInterfaceType",
     "SetMaster",
     "SetSysctl",
     "SetUp",
     "StartAccessPoint",
+    "StartFastPath",
     "StartLog",
     "StartService",
     "Step",
     "StopAccessPoint",
+    "StopFastPath",
     "StopLog",
     "StopService",
     "digest",

@@ -1,0 +1,290 @@
+"""Which fast path between the public connection and each private one, and why.
+
+Rules of choice
+---------------
+* XDP goes past all that the kernel does between the driver and the network layer. So it is chosen only where nothing
+  of that counts: both links' drivers run and send it, nobody else's program or filter is on them, nobody shapes what
+  leaves, no table of somebody else's sees packets that early. A bridge has to be ours, because only of it all ports are
+  known; all of them have to be able to, because its stations may be behind any.
+* A veth hands over checksums that are yet to be computed, which XDP would pass on as they are. It gets XDP only when
+  that was asked for.
+* tc comes after the kernel has made packets of its own, on the links that have the addresses, so it is there for
+  everything that eBPF programs run on at all.
+* A flowtable is the kernel's own. It is chosen where eBPF cannot run.
+* Where others' rulesets limit, queue or meter what is forwarded, every packet has to come past them: no fast path.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from icshare.errors import NotSupportedError, RefusedError
+from icshare.model.fastpath import Abilities, LinkAbility, Mode, PairPath, Path
+from icshare.model.link import Link
+from icshare.model.names import InterfaceName
+from icshare.model.sharing import Segment, Sharing
+from icshare.model.snapshot import Snapshot
+from icshare.render.fastpath import Attachment, Hook, fast_path_configuration
+from icshare.render.nft import FastPath
+
+SETTINGS: tuple[Literal["tcp_be_liberal", "tcp_ignore_invalid_rst"], ...] = ("tcp_be_liberal", "tcp_ignore_invalid_rst")
+"""Settings of connection tracking for programs of ours: it does not see every segment any more, and must neither call
+the later ones invalid nor end a connection over a reset that it cannot judge."""
+
+NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
+UNMETERED = "take that rule away, if nobody needs it"
+
+_OFF_HINT = "share with --fast-path auto, which takes what there is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        pairs: The path of each pair; () when it is not known what the machine can do.
+        rules: What the ruleset needs for it, None when nothing goes fast.
+        programs: The configuration of our programs, "" without.
+    """
+
+    pairs: tuple[PairPath, ...] = ()
+    rules: FastPath | None = None
+    programs: str = ""
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What people should know: what the kernel forwards alone though a fast path was wanted."""
+        reasons: dict[str, list[str]] = {}
+        for one in self.pairs:
+            if one.path is Path.KERNEL:
+                reasons.setdefault(one.reason, []).append(one.private)
+        for reason, privates in reasons.items():
+            yield f"no fast path for {', '.join(privates)}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """What stands in the way of a path, and what takes it away ("" for nothing)."""
+
+    text: str
+    remedy: str = ""
+
+
+def links_of(public: Link, segments: Sequence[Segment], baseline: Snapshot) -> tuple[InterfaceName, ...]:
+    """Return the links whose abilities have to be known, those below VLANs too."""
+    names = [public.name, *(name for one in segments for name in (one.interface, *one.members))]
+    links = [link for name in names if (link := baseline.link(name)) is not None]
+    below = [lower.name for link in links if link.kind == "vlan" and (lower := baseline.link_by_index(link.lower))]
+    return tuple(dict.fromkeys(InterfaceName(name) for name in (*(link.name for link in links), *below)))
+
+
+def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, abilities: Abilities | None) -> Choice:
+    """Choose the path of each pair of *sharing*.
+
+    Args:
+        sharing: What is wanted.
+        segments: Its segments.
+        baseline: The host as it would be without us.
+        abilities: What the machine can do, None when that is not known.
+
+    Raises:
+        RefusedError: Others' rules forbid the path that was asked for.
+        NotSupportedError: The kernel lacks it, or it is not known whether it does.
+    """
+    mode = sharing.fast_path
+    if mode is Mode.OFF:
+        return _kernel_alone(sharing, segments, "", "")
+    if abilities is None:
+        if mode is not Mode.AUTO:
+            raise NotSupportedError(f"it is not known whether {mode} can run here", hint="run it with sudo")
+        return Choice()
+    if abilities.metering:
+        if mode is not Mode.AUTO:
+            text = f"the fast path {mode} would go past what others count on: {abilities.metering}"
+            raise RefusedError([("fast-path", text)], hint=_OFF_HINT)
+        return _kernel_alone(sharing, segments, abilities.metering, UNMETERED)
+    chooser = _Chooser(sharing=sharing, segments=segments, baseline=baseline, abilities=abilities)
+    kernel = abilities.kernel
+    if mode is Mode.FLOWTABLE or (mode is Mode.AUTO and not kernel.bpf):
+        if not kernel.flowtable and mode is Mode.FLOWTABLE:
+            raise NotSupportedError(f"this kernel has no flowtables: {kernel.why_not_flowtable}", hint=_OFF_HINT)
+        if not kernel.flowtable:
+            reason = f"{kernel.why_not_bpf}; nor has the kernel flowtables"
+            return _kernel_alone(sharing, segments, reason, NEWER_KERNEL)
+        return chooser.flowtable()
+    if not kernel.bpf:
+        raise NotSupportedError(f"{mode} cannot run here: {kernel.why_not_bpf}", hint=_OFF_HINT)
+    return chooser.programs()
+
+
+def _kernel_alone(sharing: Sharing, segments: Sequence[Segment], reason: str, remedy: str) -> Choice:
+    """Return that everything goes by the kernel alone; *reason* "" says that it was asked for."""
+    pairs = tuple(
+        PairPath(
+            public=sharing.public,
+            private=private,
+            path=Path.KERNEL,
+            reason=reason or "it is switched off",
+            remedy=remedy or ("" if reason else "share with --fast-path auto"),
+        )
+        for segment in segments
+        for private in segment.members
+    )
+    return Choice(pairs=pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chooser:
+    """Chooses where nothing speaks against a fast path as such."""
+
+    sharing: Sharing
+    segments: Sequence[Segment]
+    baseline: Snapshot
+    abilities: Abilities
+
+    def flowtable(self) -> Choice:
+        """Return the flowtable of everything that there is."""
+        names = [self.sharing.public, *(name for one in self.segments for name in one.members)]
+        links = [link for name in names if (link := self.baseline.link(name)) is not None]
+        devices = tuple(dict.fromkeys(InterfaceName(self._below(link).name) for link in links))
+        known = [self.abilities.link(name) for name in devices]
+        offload = all(one is not None and one.hardware_flowtable for one in known)
+        why = self.abilities.kernel.why_not_bpf or "it was asked for"
+        reason = f"{why}; {'its hardware forwards' if offload else 'forwarded by software'}"
+        pairs = [
+            self._pair(private, Path.FLOWTABLE, _Obstacle(reason, NEWER_KERNEL if why[:2] != "it" else ""))
+            for one in self.segments
+            for private in one.members
+        ]
+        rules = FastPath(links=self._links(self.segments), devices=devices, offload=offload)
+        return Choice(pairs=tuple(pairs), rules=rules)
+
+    def programs(self) -> Choice:
+        """Return where our programs go: XDP where it can, tc elsewhere."""
+        pairs: list[PairPath] = []
+        xdp: list[Segment] = []
+        tc: list[Segment] = []
+        public = self._without_tc(self.sharing.public)
+        for segment in self.segments:
+            slower = self._without_xdp(segment)
+            stops = public or self._without_tc(segment.interface)
+            if slower is None:
+                xdp.append(segment)
+                path, why = Path.XDP, _Obstacle("both links have XDP in their drivers")
+            elif stops is None:
+                tc.append(segment)
+                path, why = Path.TC, slower
+            else:
+                path, why = Path.KERNEL, stops
+            pairs += [self._pair(private, path, why) for private in segment.members]
+        fast = [*xdp, *tc]
+        if not fast:
+            if self.sharing.fast_path is not Mode.AUTO:
+                reasons = dict.fromkeys(one.reason for one in pairs)
+                raise RefusedError([("fast-path", one) for one in reasons], hint=_OFF_HINT)
+            return Choice(pairs=tuple(pairs))
+        text = fast_path_configuration(
+            tuple(self._attachments(xdp, tc)),
+            [(network, one.interface) for one in fast for network in one.networks],
+            [one.interface for one in tc] if xdp else (),
+        )
+        return Choice(pairs=tuple(pairs), rules=FastPath(links=self._links(fast)), programs=text)
+
+    def _links(self, segments: Sequence[Segment]) -> tuple[InterfaceName, ...]:
+        return (self.sharing.public, *(one.interface for one in segments))
+
+    def _pair(self, private: InterfaceName, path: Path, why: _Obstacle) -> PairPath:
+        return PairPath(public=self.sharing.public, private=private, path=path, reason=why.text, remedy=why.remedy)
+
+    def _below(self, link: Link) -> Link:
+        """Return the link whose device carries the frames of *link*: the one below a VLAN."""
+        lower = self.baseline.link_by_index(link.lower) if link.kind == "vlan" else None
+        return lower or link
+
+    def _attachments(self, xdp: Sequence[Segment], tc: Sequence[Segment]) -> Iterator[Attachment]:
+        public = self.sharing.public
+        if xdp:
+            yield self._in_driver(public, public, public=True)
+        for segment in xdp:
+            for name in segment.members:
+                yield self._in_driver(name, segment.interface, bridged=segment.bridged)
+        if tc:
+            yield Attachment(name=public, l3=public, hook=Hook.TC, public=True)
+        for segment in tc:
+            yield Attachment(name=segment.interface, l3=segment.interface, hook=Hook.TC)
+
+    def _in_driver(
+        self, name: InterfaceName, l3: InterfaceName, *, public: bool = False, bridged: bool = False
+    ) -> Attachment:
+        link = self.baseline.standing_link(name)
+        lower = InterfaceName(self._below(link).name)
+        return Attachment(name=lower, l3=l3, hook=Hook.XDP, public=public, vlan=link.vlan, bridged=bridged)
+
+    def _without_xdp(self, segment: Segment) -> _Obstacle | None:
+        """Return why a segment gets no XDP, None when it does."""
+        if self.sharing.fast_path is Mode.TC:
+            return _Obstacle("tc was asked for", "share with --fast-path auto")
+        if self.abilities.early:
+            return _Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
+        obstacles = (
+            found
+            for name in (self.sharing.public, *segment.members)
+            for found in self._obstacles(name, bridged=segment.bridged and name != self.sharing.public)
+        )
+        return next(obstacles, None)
+
+    def _obstacles(self, name: InterfaceName, *, bridged: bool) -> Iterator[_Obstacle]:
+        link = self.baseline.link(name)
+        if link is None:
+            yield _Obstacle(f"{name} is made with the sharing")
+            return
+        if link.kind == "bridge":
+            yield _Obstacle(f"{name} is a bridge that icshare did not make, with ports that may change")
+            return
+        below = self._below(link)
+        if link.kind == "vlan" and below is link:
+            yield _Obstacle(f"{name} is a VLAN of a link that is not here")
+        elif link.kind == "vlan" and bridged:
+            yield _Obstacle(f"{name} is a VLAN and the port of a bridge")
+        ability = self.abilities.link(below.name)
+        if ability is None:
+            yield _Obstacle(f"{below.name} has gone")
+            return
+        yield from self._of_device(below, ability)
+        if link.kind == "vlan" and ability.takes_vlan_tags:
+            yield _Obstacle(
+                f"{below.name} takes VLAN tags off before XDP sees them", f"ethtool -K {below.name} rxvlan off"
+            )
+
+    def _of_device(self, link: Link, ability: LinkAbility) -> Iterator[_Obstacle]:
+        name = link.name
+        if not ability.ethernet:
+            yield _Obstacle(f"{name} has no Ethernet header")
+        if (link.kind == "veth" or ability.driver == "veth") and self.sharing.fast_path is not Mode.XDP:
+            yield _Obstacle(
+                f"{name} is a veth, whose checksums XDP must not trust",
+                "turn tx checksumming off at its other end, and share with --fast-path xdp",
+            )
+        if not ability.native_xdp:
+            yield _Obstacle(f"{name}: {ability.why_not_native}", "take a network card whose driver has XDP")
+        if not ability.sendable:
+            yield _Obstacle(f"{name}: {ability.why_not_sendable}", "take a network card whose driver sends for XDP")
+        if ability.foreign_xdp:
+            yield _Obstacle(
+                f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off, if nobody needs it"
+            )
+        if ability.foreign_filters:
+            yield _Obstacle(f"{name} has tc filters of somebody else, which XDP would go past")
+        if ability.shaping:
+            yield _Obstacle(
+                f"{name} is shaped ({ability.qdisc}), and XDP would go past that",
+                f"tc qdisc del dev {name} root, if it need not be",
+            )
+
+    def _without_tc(self, name: InterfaceName) -> _Obstacle | None:
+        """Return why a link gets no program of tc, None when it does; one that is made with the sharing does."""
+        ability = self.abilities.link(name)
+        if ability is not None and (ability.foreign_filters or ability.foreign_in_our_place):
+            remedy = f"tc filter del dev {name} ingress, if nobody needs them"
+            return _Obstacle(f"{name} has tc filters of somebody else, which the fast path would go past", remedy)
+        return None

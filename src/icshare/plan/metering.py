@@ -1,0 +1,152 @@
+"""Rules of others that every forwarded packet has to come past, because they limit, queue or meter.
+
+A fast path carries a connection's later packets past the ruleset. That is harmless where a verdict on the connection
+is the same for each of its packets, as with nearly all rules. It is not where a rule counts packets to decide by the
+count, draws lots, or hands them to a program.
+
+The text of the listing is read, not its JSON: only the text tells what iptables' extensions match. Rules that no
+packet of an established connection comes to are passed over: those for new connections and for TCP's first segment,
+those that only write a log, and what follows after the acceptance of all that is established.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_FAMILIES: Final = frozenset({"ip", "ip6", "inet", "netdev", "bridge"})
+_EARLY_FAMILIES: Final = frozenset({"netdev", "bridge"})
+_HOOKS: Final = frozenset({"ingress", "prerouting", "forward", "postrouting", "egress"})
+OWN_TABLES: Final = frozenset({("inet", "icshare"), ("inet", "icshare_firewall")})
+
+_TABLE: Final = re.compile(r"^table (\S+) (\S+) \{")
+_CHAIN: Final = re.compile(r"^\tchain (\S+) \{")
+_BASE: Final = re.compile(r"^\t\ttype (\w+) hook (\w+) ")
+_RULE_END: Final = re.compile(r" # handle \d+$")
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_JUMPS: Final = re.compile(r"\b(?:jump|goto) (\S+?)(?=[\s,}]|$)")
+
+_METERS: Final = (
+    ("limits the rate of", re.compile(r"\blimit rate\b|\blimit: |\bhashlimit\b")),
+    ("has a quota for", re.compile(r"\bquota\b")),
+    ("queues", re.compile(r"\bqueue\b|\bNFQUEUE\b")),
+    ("decides by the bytes of", re.compile(r"\bct (?:original |reply )?(?:bytes|packets|avgpkt)\b|\bconnbytes\b")),
+    ("meters", re.compile(r"\bmeter\b|\bct count\b|\bconnlimit\b|\brecent: |\brecent\b")),
+    ("draws lots about", re.compile(r"\bnumgen\b|\bstatistic\b")),
+    ("copies", re.compile(r"\bdup to\b|\bTEE\b")),
+)
+_ONLY_NEW: Final = re.compile(
+    r"\bct state (?:\{ )?(?:new|invalid|untracked)(?:,\s?(?:new|invalid|untracked))*(?: \})?(?=\s)"
+    r"|\btcp flags (?:& \S+ == syn|\S+ / \S*syn\S*|syn / \S+)(?=\s)"
+    r"|\btcp flags & \([^)]*\) == syn\b"
+)
+_VERDICT: Final = re.compile(r"\b(?:accept|drop|reject|queue|jump|goto|return|dup|meta mark set|ct mark set|fwd)\b")
+_ACCEPTS_ESTABLISHED: Final = re.compile(
+    r"^ct state (?:\{ )?(?:established|related)(?:,\s?(?:established|related))*(?: \})?"
+    r"(?: counter(?: packets \d+ bytes \d+)?)? accept$"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chain:
+    """A chain as listed."""
+
+    hook: str = ""
+    filters: bool = False
+    rules: list[str] = field(default_factory=list)
+
+
+def find_metering(listing: str) -> str:
+    """Return the first table of somebody else that limits, queues or meters what is forwarded; "" when none does.
+
+    Args:
+        listing: ``nft -a list`` of tables.
+    """
+    return next(_metering(listing), "")
+
+
+def find_early(listing: str) -> str:
+    """Return the first table of somebody else that sees frames before they are routed; "" when there is none.
+
+    Args:
+        listing: ``nft -a list`` of tables.
+    """
+    for (family, name), chains in _tables(listing):
+        if family in _EARLY_FAMILIES and any(one.hook in _HOOKS for one in chains.values()):
+            return f"table {family} {name}"
+    return ""
+
+
+def _metering(listing: str) -> Iterator[str]:
+    for (family, name), chains in _tables(listing):
+        for base in [one for one, chain in chains.items() if chain.filters and chain.hook in _HOOKS]:
+            for chain, rule in _met(chains, base, set())[0]:
+                verb = _meter(rule)
+                if verb:
+                    yield f"table {family} {name}, chain {chain}, {verb} what is forwarded"
+
+
+def _met(chains: Mapping[str, _Chain], name: str, seen: set[str]) -> tuple[list[tuple[str, str]], bool]:
+    """Return the rules that packets of established connections meet from chain *name* on, and whether all end there.
+
+    Each chain is read once: what it holds does not depend on who has jumped to it.
+    """
+    found: list[tuple[str, str]] = []
+    if name in seen or name not in chains:
+        return found, False
+    seen.add(name)
+    for rule in chains[name].rules:
+        if _ACCEPTS_ESTABLISHED.match(rule):
+            return found, True
+        found.append((name, rule))
+        if _ONLY_NEW.search(rule):
+            continue
+        targets = _JUMPS.findall(rule)
+        if " vmap @" in rule:  # where it leads is in the map
+            targets += [one for one, chain in chains.items() if not chain.hook]
+        for target in targets:
+            met, ends = _met(chains, target, seen)
+            found += met
+            # A bare jump is every packet's way.
+            if ends and re.fullmatch(
+                rf"(?:counter(?: packets \d+ bytes \d+)? )?(?:jump|goto) {re.escape(target)}", rule
+            ):
+                return found, True
+    return found, False
+
+
+def _meter(rule: str) -> str:
+    """Return what a rule does to established connections that needs every packet, in words; "" for nothing."""
+    bare = _QUOTED.sub('""', rule)
+    if _ONLY_NEW.search(bare):
+        return ""
+    verb = next((words for words, pattern in _METERS if pattern.search(bare)), "")
+    only_logs = re.search(r"\blog\b|\bLOG\b|\bNFLOG\b", bare) and not _VERDICT.search(bare)
+    return "" if only_logs else verb
+
+
+def _tables(listing: str) -> Iterator[tuple[tuple[str, str], Mapping[str, _Chain]]]:
+    """Yield each foreign table of a listing with its chains."""
+    key: tuple[str, str] | None = None
+    chains: dict[str, _Chain] = {}
+    chain: _Chain | None = None
+    parts: list[str] = []
+    for line in [*listing.splitlines(), "}"]:
+        if match := _TABLE.match(line):
+            key, chains, chain = (match[1], match[2]), {}, None
+        elif line == "}" and key is not None:
+            if key[0] in _FAMILIES and key not in OWN_TABLES:
+                yield key, chains
+            key = None
+        elif match := _CHAIN.match(line):
+            chain = chains.setdefault(match[1], _Chain())
+            parts = []
+        elif line == "\t}":
+            chain = None
+        elif chain is not None and (match := _BASE.match(line)):
+            chain.hook, chain.filters = match[2], match[1] != "nat"  # of which only first packets come by
+        elif chain is not None:
+            parts.append(line.strip())  # a long set goes over several lines; the handle ends the rule
+            if match := _RULE_END.search(line):
+                chain.rules.append(" ".join(parts)[: -len(match[0])])
+                parts = []

@@ -1,0 +1,136 @@
+"""A sharing with a fast path: which one is chosen, that it carries the traffic, and that nothing is missed in the books.
+
+The links of a lab are veths, so ``auto`` chooses tc, and XDP has to be asked for.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.netns.gateway import document, icshare_command, json_of, laboratory, output, udhcpc
+
+from icshare.host.command import end
+from icshare.lab import WEB_ADDRESS, Lab
+
+pytestmark = pytest.mark.netns
+
+_MEGABYTES = 3
+_SETTING = "net.netfilter.nf_conntrack_tcp_be_liberal"
+
+
+@pytest.fixture(scope="module")
+def office(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
+    """Give a lab with two private links whose ends compute their checksums themselves."""
+    with laboratory("fastpath") as lab:
+        for node in ("c0", "c1"):
+            output(lab, node, "ethtool", "-K", "eth0", "tx", "off", "gro", "on")
+        yield lab
+
+
+def _fetch(lab: Lab, node: str = "c0") -> None:
+    fetch = ["curl", "-sS", "--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}"]
+    size = _MEGABYTES * 1_000_000
+    assert output(lab, node, *fetch, f"http://{WEB_ADDRESS}/bytes/{size}") == str(size)
+
+
+def _share(lab: Lab, *arguments: str) -> dict[str, object]:
+    return document(lab, "share", "wan0", *arguments)
+
+
+def _paths(told: dict[str, object]) -> list[tuple[str, str]]:
+    return [(one["private"], one["path"]) for one in told["fast_path"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("privates", [("lan0",), ("lan0", "lan1")])
+@pytest.mark.parametrize("mode", ["auto", "tc", "xdp"])
+def test_traffic_goes_fast_and_is_counted_whole(office: Lab, mode: str, privates: tuple[str, ...]) -> None:
+    told = _share(office, *privates, "--fast-path", mode)
+    try:
+        expected = "tc" if mode == "auto" else mode
+        assert _paths(told) == [(name, expected) for name in privates]
+        udhcpc(office, "c0")
+        _fetch(office)
+        status = document(office, "status")
+        assert status["healthy"], status["checks"]
+        assert status["fast_packets"] > 100, status["kernel_packets"]
+        (client,) = [one for one in document(office, "clients")["clients"] if one["sent_bytes"]]
+        assert client["received_bytes"] > _MEGABYTES * 1_000_000
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+
+
+def test_nothing_is_left_of_it_after_a_stop(office: Lab) -> None:
+    before = output(office, "gw", "sysctl", "-n", _SETTING)
+    _share(office, "lan0", "--fast-path", "xdp")
+    assert output(office, "gw", "sysctl", "-n", _SETTING) == "1\n"
+    (link,) = json_of(office, "gw", "ip", "-json", "link", "show", "wan0")
+    assert link["xdp"]["mode"] == 1
+    assert icshare_command(office, "stop").returncode == 0
+    assert output(office, "gw", "sysctl", "-n", _SETTING) == before
+    (link,) = json_of(office, "gw", "ip", "-json", "link", "show", "wan0")
+    assert "xdp" not in link
+
+
+def test_off_and_on_again_are_changes_of_a_sharing_that_goes_on(office: Lab) -> None:
+    try:
+        assert _paths(_share(office, "lan0", "--fast-path", "off")) == [("lan0", "kernel")]
+        assert "chain fast" not in output(office, "gw", "nft", "list", "table", "inet", "icshare")
+        assert _paths(_share(office, "lan0")) == [("lan0", "tc")]
+        assert "chain fast" in output(office, "gw", "nft", "list", "table", "inet", "icshare")
+        assert _share(office, "lan0")["changes"] == []
+        assert _paths(_share(office, "lan0", "--fast-path", "off")) == [("lan0", "kernel")]
+        assert document(office, "status")["fast_packets"] is None
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+
+
+def test_status_fails_when_a_program_was_taken_away_and_sharing_again_mends_it(office: Lab) -> None:
+    _share(office, "lan0")
+    try:
+        output(office, "gw", "tc", "qdisc", "del", "dev", "wan0", "clsact")
+        status = icshare_command(office, "status")
+        assert status.returncode == 1
+        assert "the fast path is not on all of its links" in status.stdout
+        _share(office, "lan0")
+        assert icshare_command(office, "status").returncode == 0
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+
+
+def test_somebody_elses_limit_keeps_everything_in_the_kernel(office: Lab) -> None:
+    rule = "add table ip other; add chain ip other c { type filter hook forward priority 0; }"
+    output(office, "gw", "nft", f"{rule}; add rule ip other c limit rate over 90000/second drop")
+    try:
+        told = _share(office, "lan0")
+        assert _paths(told) == [("lan0", "kernel")]
+        assert any("table ip other, chain c, limits the rate" in note for note in told["notes"])  # type: ignore[attr-defined]
+        forced = icshare_command(office, "share", "wan0", "lan0", "--fast-path", "tc")
+        assert forced.returncode == 2
+        assert "table ip other" in forced.stderr
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+        output(office, "gw", "nft", "delete table ip other")
+
+
+def test_a_mapping_counts_what_its_target_receives_and_sends(office: Lab) -> None:
+    _share(office, "lan0")
+    server = None
+    try:
+        udhcpc(office, "c0")
+        (client,) = document(office, "clients")["clients"]
+        server = office.popen("c0", ["sh", "-c", "head -c 2000000 /dev/zero | nc -l -p 8080"])
+        document(office, "map", "add", "web", "tcp", "8080", client["address"])
+        (wan,) = json_of(office, "gw", "ip", "-json", "-4", "address", "show", "wan0")
+        public = wan["addr_info"][0]["local"]
+        reached = "until nc -d -w 10 $0 8080 >/tmp/got; test -s /tmp/got; do sleep 0.1; done; wc -c </tmp/got"
+        assert output(office, "inet", "sh", "-c", reached, public).strip() == "2000000"
+        (mapping,) = document(office, "map", "list")["mappings"]
+        assert mapping["sent_bytes"] > 2_000_000
+        assert 0 < mapping["received_bytes"] < 2_000_000
+        status = document(office, "status")
+        assert status["fast_packets"] > 100, status["kernel_packets"]
+        _, told = document(office, "map", "remove", "web"), document(office, "map", "list")
+        assert told["mappings"] == []
+    finally:
+        if server is not None:
+            end(server)
+        assert icshare_command(office, "stop").returncode == 0
