@@ -16,8 +16,8 @@ from icshare.errors import ConflictError, HostError
 from icshare.host.fastpath import libbpf
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import IfIndex
+from icshare.render.fastpath import Hook
 from icshare.wire import rtattach
-from icshare.wire.fastpath import Hook
 from icshare.wire.netlink import Request
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Filter
 from icshare.wire.rtnetlink import dump_links
