@@ -94,7 +94,7 @@ def _forget_cache() -> None:
         for program in {one.program for one in links.ours}:
             config = attachments.open_maps(program, held)[attachments.CONFIG_MAP]
             present = wire.decode_config(config.lookup(_FIRST) or b"")
-            config.update(_FIRST, replace(present, no_cache=True).encode())
+            config.update(_FIRST, replace(present, cache=False).encode())
 
 
 def _reason(error: CommandError) -> str:

@@ -78,7 +78,6 @@ class Way:
 
     Attributes:
         sender: Namespace they seem to come from; they leave by its ``eth0``.
-        receiver: Namespace whose ``eth0`` counts them.
         first_hop: Link of the gateway that they come in by.
         source: Their source address.
         destination: Their destination address.
@@ -86,7 +85,6 @@ class Way:
     """
 
     sender: str
-    receiver: str
     first_hop: str
     source: IPv4Address
     destination: IPv4Address
@@ -144,21 +142,19 @@ class Frames:
                 attach(stack, self._object.program("count"), node, "eth0")
             yield
 
-    def send(self, rig: Rig, way: Way, flows: int, packets: int) -> Burst:
-        """Send *packets*, one of each of *flows* flows in turn, on one CPU; return what came of them.
+    def send(self, rig: Rig, way: Way, flows: int, packets: int, *, first: int = 0) -> Burst:
+        """Send *packets*, one of each of *flows* flows in turn from the *first*, on one CPU; return what came of them.
 
         Raises:
             CannotRunError: The kernel does not send live frames.
         """
         sender = link_index(way.sender, "eth0")
         headers = _headers(way, hardware_address(rig.gateway, way.first_hop), hardware_address(way.sender, "eth0"))
-        self._source.update(_FIRST, _SOURCE.pack(headers, flows, 0, sender, way.answers))
+        self._source.update(_FIRST, _SOURCE.pack(headers, flows, first, sender, way.answers))
         before = self._count()[0]
         seconds = within(way.sender, lambda: self._run(sender, packets), cpu=self._cpu)
         after, source, destination = self._count()
-        return Burst(
-            sent=packets, arrived=after - before, seconds=seconds, source=source, destination=destination
-        )
+        return Burst(sent=packets, arrived=after - before, seconds=seconds, source=source, destination=destination)
 
     def _run(self, ifindex: int, packets: int) -> float:
         frame = ctypes.create_string_buffer(FRAME_BYTES)
@@ -198,9 +194,7 @@ def attach(stack: ExitStack, program: int, node: str, link: str) -> None:
 
     def create() -> int:
         options = _LinkOptions(sz=ctypes.sizeof(_LinkOptions), flags=_XDP_NATIVE)
-        return int(
-            _library().bpf_link_create(program, link_index_here(link), _ATTACH_XDP, ctypes.byref(options))
-        )
+        return int(_library().bpf_link_create(program, link_index_here(link), _ATTACH_XDP, ctypes.byref(options)))
 
     found = within(node, create)
     if found < 0:
