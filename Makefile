@@ -63,8 +63,9 @@ format: setup-dev ## rewrite the code in the project's format
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --show-fixes .
 
-bpf: setup-dev ## compile the fast path's program, which is shipped as it comes out
+bpf: setup-dev ## compile the programs of the fast path and of its benchmark, which are shipped as they come out
 	@bpf/build src/icshare/host/fastpath/fastpath.bpf.o
+	@bpf/build benchmarks/paths/generator.bpf.o benchmarks/paths/generator.bpf.c
 
 man: setup-run ## make the manual pages and docs/json.md from the code
 	@mkdir -p data/man docs

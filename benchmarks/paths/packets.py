@@ -1,0 +1,142 @@
+"""Small packets through the gateway, and new connections.
+
+**Packets.** UDP, 60 bytes a frame, of 1, 1,000 or 20,000 connections in turn, from the client (up) or to it (down). The
+kernel makes them (`benchmarks.paths.frames`) on one CPU, and all of the gateway's work happens there as well: the rate
+is that of one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic
+both ways for more than two seconds, so that conntrack calls it assured, as it does with any that lasts.
+
+So many connections lie in one table of the kernel, whichever namespace they belong to. Those of a few contenders at a
+time do, and are removed before it is the next ones' turn.
+
+**New connections.** Every packet is the first of its connection: it is looked for, walks through the whole ruleset, gets
+its translation, and is entered into conntrack's table. Its tool is the same generator, which by far is not the limit:
+compare the rate of packets through a gateway that knows no connections.
+"""
+
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from socket import AF_INET
+from struct import pack
+
+from benchmarks.paths.frames import Burst, Frames, Way
+from benchmarks.paths.results import CONNECTIONS, FLOWS, PACKETS, WAYS, Results, packets_measure
+from benchmarks.paths.rig import CLIENT_ADDRESS, INTERNET_ADDRESS, CannotRunError, within
+from benchmarks.paths.stand import Stand
+
+from icshare.host.netlink import NetlinkSocket
+from icshare.wire.conntrack import NETLINK_NETFILTER
+from icshare.wire.netlink import Request
+
+SECONDS = 0.12
+"""About so long one measurement of a rate takes."""
+CONNECTIONS_AT_A_TIME = 30_000
+
+_ASSURED_SECONDS = 2.2  # conntrack's own 2 s, and a tick of its clock
+_BURST = 10_000
+_GROUP = 4
+_BIT = 15  # PORT_BITS of generator.bpf.c: flows from here on have ports that those below have not
+_NFNL_DELETE = 1 << 8 | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+
+
+class Packets:
+    """Rates of small packets and of new connections."""
+
+    def __init__(self, frames: Frames, results: Results) -> None:
+        """Take the generator, and where to note what is measured."""
+        self._frames = frames
+        self._results = results
+        self._next = 1
+
+    def measure(self, stands: Sequence[Stand], repeat: int) -> None:
+        """Measure each stand once, in the order given."""
+        few = [flows for flows in FLOWS if flows <= 1_000]
+        self._rates(stands, few, repeat)
+        for number in range(0, len(stands), _GROUP):
+            self._rates(stands[number : number + _GROUP], [flows for flows in FLOWS if flows > 1_000], repeat)
+        for stand in stands:
+            self._connections(stand, repeat)
+
+    def _rates(self, stands: Sequence[Stand], numbers: Sequence[int], repeat: int) -> None:
+        able = [one for one in stands if (one.name, PACKETS[0]) not in self._results.unable]
+        for last in (False, True):
+            began = time.monotonic()
+            for stand in able:
+                self._settle(stand, max(numbers))
+            if not last:
+                time.sleep(max(0, _ASSURED_SECONDS - (time.monotonic() - began)))
+        for flows in numbers:
+            for stand in able:
+                with self._frames.counting(stand.rig):
+                    for way in WAYS:
+                        try:
+                            rate = self._rate(stand, flows, way)
+                        except CannotRunError as error:
+                            self._results.unable[stand.name, packets_measure(flows, way)] = str(error)
+                        else:
+                            self._results.add(stand.name, packets_measure(flows, way), repeat, rate)
+        for stand in able:
+            forget_connections(stand)
+
+    def _settle(self, stand: Stand, flows: int) -> None:
+        """Have traffic both ways on so many connections."""
+        with self._frames.counting(stand.rig):
+            for _ in range(2):
+                for way in WAYS:
+                    self._frames.send(stand.rig, _way(stand, way), flows, flows)
+
+    def _rate(self, stand: Stand, flows: int, way: str) -> float:
+        path = _way(stand, way)
+        first = self._frames.send(stand.rig, path, flows, max(flows, _BURST))
+        _check(stand, first, way)
+        burst = self._frames.send(stand.rig, path, flows, max(flows, round(first.sent / first.seconds * SECONDS)))
+        return burst.rate
+
+    def _connections(self, stand: Stand, repeat: int) -> None:
+        """Open connections that there have not been before."""
+        if (stand.name, CONNECTIONS) in self._results.unable:
+            return
+        first, self._next = self._next << _BIT, self._next % 1000 + 1
+        with self._frames.counting(stand.rig):
+            path = _way(stand, "up")
+            number = CONNECTIONS_AT_A_TIME
+            burst = self._frames.send(stand.rig, path, first + number, number, first=first)
+        try:
+            _check(stand, burst, "up")
+        except CannotRunError as error:
+            self._results.unable[stand.name, CONNECTIONS] = str(error)
+        else:
+            self._results.add(stand.name, CONNECTIONS, repeat, burst.rate)
+        forget_connections(stand)
+
+
+def forget_connections(stand: Stand) -> None:
+    """Remove all connections of a gateway from conntrack."""
+
+    def forget() -> None:
+        with NetlinkSocket(NETLINK_NETFILTER) as netlink:
+            payload = pack("=BBH", AF_INET, 0, 0)
+            netlink.request(Request(type=_NFNL_DELETE, payload=payload, purpose="forget all connections"))
+
+    within(stand.rig.gateway, forget)
+
+
+def _way(stand: Stand, way: str) -> Way:
+    rig = stand.rig
+    client, internet = IPv4Address(CLIENT_ADDRESS), IPv4Address(INTERNET_ADDRESS)
+    if way == "up":
+        return Way(sender=rig.client, first_hop="lan0", source=client, destination=internet, answers=False)
+    public = IPv4Address(stand.public or CLIENT_ADDRESS)
+    return Way(sender=rig.internet, first_hop="wan0", source=internet, destination=public, answers=True)
+
+
+def _check(stand: Stand, burst: Burst, way: str) -> None:
+    """Refuse a contender that does not let packets through, or with other addresses than a gateway gives them."""
+    if burst.arrived < burst.sent / 2:
+        raise CannotRunError(f"of {burst.sent} packets {way} only {burst.arrived} came through")
+    if stand.public is None:
+        return
+    expected = (stand.public, INTERNET_ADDRESS) if way == "up" else (INTERNET_ADDRESS, CLIENT_ADDRESS)
+    found = (str(burst.source), str(burst.destination))
+    if found != expected:
+        raise CannotRunError(f"packets {way} came out as {' to '.join(found)}, expected {' to '.join(expected)}")

@@ -1,0 +1,120 @@
+"""The benchmark of the paths: everybody measured by everything, in turns.
+
+Theory of operation
+-------------------
+Every contender stands on a rig of its own, all at the same time. One repeat takes one measurement after the other, each
+of all contenders in a row, and every repeat begins with another of them: what the machine does besides slows down
+neighbours alike. A ratio is taken within each repeat, and the median of these is what counts.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.figures import progress
+from benchmarks.paths import chart, table
+from benchmarks.paths.bulk import Bulk
+from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN
+from benchmarks.paths.frames import Frames
+from benchmarks.paths.goals import GOALS, judge
+from benchmarks.paths.latency import Latency
+from benchmarks.paths.packets import Packets
+from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
+from benchmarks.paths.rig import CLIENT_ADDRESS, WAN_ADDRESS, CannotRunError, standing
+from benchmarks.paths.stand import Stand
+
+REPEATS: Final = 5
+
+
+def run(repeats: int, output: Path) -> int:
+    """Measure, print the table, write it as JSON and as a chart to the directory *output*; return missed goals."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        results = Results(contenders=tuple(CONTENDERS))
+        try:
+            packets = Packets(Frames(stack), results)
+        except CannotRunError as error:
+            packets = None
+            results.unable |= {(name, one): str(error) for name in CONTENDERS for one in (*PACKETS, CONNECTIONS)}
+        stands = _stands(stack, results)
+        bulk, latency = Bulk(stack, stands, results), Latency(stack, stands, results)
+        for repeat in range(repeats):
+            first = repeat * len(stands) // repeats
+            order = [*stands[first:], *stands[:first]]
+            for part in (packets, bulk, latency):
+                if part is not None:
+                    progress(f"repeat {repeat + 1} of {repeats}: {type(part).__name__.lower()}")
+                    part.measure(order, repeat)
+        progress("")
+        load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    machine = f"{repeats} repeats in {time.monotonic() - began:.0f} s, load average {load:.1f} on {cores} cores"
+    print(f"\npaths: {machine}, Linux {platform.release()}")
+    for line in table.lines(results):
+        print(line)
+    output.mkdir(parents=True, exist_ok=True)
+    document, picture = output / "paths.json", output / "paths.svg"
+    document.write_text(json.dumps(as_document(results, machine), indent=1), encoding="utf-8")
+    picture.write_text(chart.draw(results, f"{machine}, Linux {platform.release()}"), encoding="utf-8")
+    print(f"\nwritten: {document}, {picture}")
+    return table.missed(results)
+
+
+def as_document(results: Results, machine: str) -> dict[str, Any]:
+    """Return everything that was measured, for a program to read; units are packets, bits, connections and seconds."""
+    return {
+        "machine": machine,
+        "kernel": platform.release(),
+        "contenders": {
+            name: {
+                measure: {
+                    "values": [*values.values()],
+                    **asdict(summary),
+                    "ratio_to_plain": None if (ratio := results.ratio(name, PLAIN, measure)) is None else ratio.median,
+                }
+                for measure in MEASURES
+                if (values := results.values.get((name, measure))) and (summary := results.summary(name, measure))
+            }
+            for name in results.contenders
+        },
+        "goals": [
+            {
+                "goal": table.goal_text(goal),
+                "times": goal.times,
+                "verdicts": [
+                    {"measure": one.measure, "other": one.other, "ratio": one.times, "met": one.met}
+                    for one in judge(goal, results)
+                ],
+            }
+            for goal in GOALS
+        ],
+        "absent": results.absent,
+        "unable": [
+            {"contender": name, "measure": measure, "reason": reason}
+            for (name, measure), reason in results.unable.items()
+        ],
+    }
+
+
+def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
+    found = []
+    for number, (name, configure) in enumerate(CONTENDERS.items()):
+        progress(f"building: {name}")
+        with ExitStack() as own:
+            rig = own.enter_context(standing(f"path{number}"))
+            try:
+                configure(own, rig)
+            except CannotRunError as error:
+                results.absent[name] = str(error)
+                continue
+            stack.push(own.pop_all())
+        public = {PLAIN: CLIENT_ADDRESS, BARE: None}.get(name, WAN_ADDRESS)
+        found.append(Stand(name=name, rig=rig, public=public))
+        if name == BARE:
+            results.unable |= {(name, one): "it is no gateway" for one in (*BULK, *CPU, *IDLE, *LOADED)}
+    return found
