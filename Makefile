@@ -66,6 +66,7 @@ format: setup-dev ## rewrite the code in the project's format
 bpf: setup-dev ## compile the programs of the fast path and of its benchmark, which are shipped as they come out
 	@bpf/build src/icshare/host/fastpath/fastpath.bpf.o
 	@bpf/build benchmarks/paths/generator.bpf.o benchmarks/paths/generator.bpf.c
+	@bpf/build benchmarks/paths/handshakes.bpf.o benchmarks/paths/handshakes.bpf.c
 
 man: setup-run ## make the manual pages and docs/json.md from the code
 	@mkdir -p data/man docs
