@@ -17,7 +17,7 @@ PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm
+.PHONY: help demo test test-vm coverage bench bench-vm lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
@@ -39,6 +39,9 @@ coverage: setup-dev ## prove that the tests of the pure core take every branch
 
 bench: setup-dev ## measure on this machine: sharing, port mappings, forwarding, the object model
 	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
+
+bench-vm: setup-vm ## measure ways through a gateway in a virtual machine, where only ratios count; ARGS='5 paths'
+	@$(PYTHON) -m benchmarks.vm $(ARGS)
 
 lint: setup-dev ## format, style, types and the direction of imports
 	@$(MAKE) --keep-going -j $(words $(LINTERS)) --output-sync=target $(LINTERS)
