@@ -1,8 +1,8 @@
 """Bulk TCP by iperf3, from the client to the Internet, and what it costs.
 
-One and eight streams, a second each. CPU per gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``: all
-but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the machine, and whatever
-else ran on it.
+One and eight streams, a second each. CPU per gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``:
+all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the machine, and
+whatever else ran on it.
 """
 
 import json

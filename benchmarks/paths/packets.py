@@ -3,12 +3,12 @@
 **Packets.** UDP, 60 bytes a frame, of 1, 1,000 or 20,000 connections in turn, from the client (up) or to it (down). The
 kernel makes them (`benchmarks.paths.frames`) on one CPU, and all of the gateway's work happens there as well: the rate
 is that of one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic
-both ways for more than two seconds, so that conntrack calls it assured, as it does with any that lasts.
+both ways for more than two seconds, so that conntrack calls it assured, as it does any that lasts.
 
 So many connections lie in one table of the kernel, whichever namespace they belong to. Those of a few contenders at a
 time do, and are removed before it is the next ones' turn.
 
-**New connections.** Every packet is the first of its connection: it is looked for, walks through the whole ruleset, gets
+is that of one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic
 its translation, and is entered into conntrack's table. Its tool is the same generator, which by far is not the limit:
 compare the rate of packets through a gateway that knows no connections.
 """

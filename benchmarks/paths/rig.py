@@ -56,11 +56,11 @@ class Rig:
     gateway: str
     internet: str
 
-    def run(self, node: str, argv: Sequence[str], **options: Any) -> Completed:
+    def run(self, node: str, argv: Sequence[str], **options: Any) -> Completed:  # noqa: ANN401 - whatever that takes
         """Run *argv* to its end in the namespace *node*; options as for `icshare.host.command.run`."""
         return command.run(_inside(node, argv), **{"timeout": SECONDS, **options})
 
-    def popen(self, node: str, argv: Sequence[str], **options: Any) -> Process:
+    def popen(self, node: str, argv: Sequence[str], **options: Any) -> Process:  # noqa: ANN401 - whatever that takes
         """Start *argv* in the namespace *node*; options as for `icshare.host.command.start`."""
         return command.start(_inside(node, argv), **options)
 
