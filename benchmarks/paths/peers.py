@@ -1,0 +1,37 @@
+"""Contenders that are not icshare: what else shares a connection on Linux."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
+
+from benchmarks.paths import daemons, scripts, usermode
+from benchmarks.paths.rig import CannotRunError, Rig
+
+from icshare.errors import IcshareError
+
+Contender = Callable[[ExitStack, Rig], None]
+
+_PEERS: Final[Mapping[str, Contender]] = {
+    "NetworkManager shared": daemons.networkmanager,
+    "networkd IPMasquerade": daemons.networkd,
+    "firewalld masquerade": daemons.firewalld,
+    "linux-router rules": scripts.linux_router,
+    "create_ap rules": scripts.create_ap,
+    "pasta": usermode.pasta,
+    "slirp4netns": usermode.slirp4netns,
+}
+
+
+def _with_reason(contender: Contender, stack: ExitStack, rig: Rig) -> None:
+    try:
+        contender(stack, rig)
+    except IcshareError as error:  # a program that is missing or fails, or a kernel that refuses
+        raise CannotRunError(error.message) from error
+
+
+PEERS: Final[Mapping[str, Contender]] = {name: partial(_with_reason, one) for name, one in _PEERS.items()}
+"""By name. Each returns when packets pass with the gateway's address; the stack ends whatever it started."""
+
+USER_MODE: Final = frozenset({"pasta", "slirp4netns"})
+"""Those that give the client a link of their own in place of its cable: bulk and latency only."""
