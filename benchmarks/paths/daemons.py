@@ -51,8 +51,8 @@ def networkmanager(stack: ExitStack, rig: Rig) -> None:
     daemon = machine.start("NetworkManager", "--debug", "--log-level=INFO")
     online = machine.run("nm-online", "--wait-for-startup", "--quiet", "--timeout=20", check=False)
     if online.returncode != 0:
-        raise CannotRunError(f"NetworkManager does not start: {daemon.said()}")
-    prove(rig)
+        raise CannotRunError(f"it does not start: {daemon.said()}")
+    prove(rig, daemon)
 
 
 _ND_LAN = f"""[Match]
@@ -88,8 +88,8 @@ def networkd(stack: ExitStack, rig: Rig) -> None:
     daemon = machine.start("/lib/systemd/systemd-networkd", env=log)
     wait = ["/lib/systemd/systemd-networkd-wait-online", "-i", "lan0", "-i", "wan0", "--timeout=20", "--quiet"]
     if machine.run(*wait, check=False).returncode != 0:
-        raise CannotRunError(f"systemd-networkd does not configure its links: {daemon.said()}")
-    prove(rig)
+        raise CannotRunError(f"it does not configure its links: {daemon.said()}")
+    prove(rig, daemon)
 
 
 _FW = """DefaultZone=public
@@ -130,7 +130,7 @@ def firewalld(stack: ExitStack, rig: Rig) -> None:
     machine.start_bus()
     daemon = machine.start("/usr/sbin/firewalld", "--nofork", "--nopid", "--log-target=console")
     deadline = time.monotonic() + SECONDS
-    while (state := machine.run("firewall-cmd", "--state", check=False)).returncode != 0:
-        if time.monotonic() > deadline:
-            raise CannotRunError(f"firewalld is {state.stderr.strip() or state.stdout.strip()}: {daemon.said()}")
-    prove(rig)
+    while machine.run("firewall-cmd", "--state", check=False).returncode != 0:
+        if time.monotonic() > deadline or not daemon.runs:
+            raise CannotRunError(f"it does not start: {daemon.said()}")
+    prove(rig, daemon)

@@ -6,18 +6,17 @@ links of the gateway and cannot be written (NetworkManager and networkd then wai
 All of that is one mount namespace, and goes with the last process in it.
 """
 
-import os
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from benchmarks.paths.background import Daemon, end_those_that_see, mounts_of
 from benchmarks.paths.rig import SECONDS, CannotRunError, Rig
 
 from icshare.host import command
-from icshare.host.command import PIPE, Completed, Process
+from icshare.host.command import PIPE, Completed
 
 TREE: Final = Path(sys.prefix) / "bench"
 """Where ``tools/setup bench`` unpacks the daemons: in the virtual environment that this runs in."""
@@ -25,7 +24,7 @@ TREE: Final = Path(sys.prefix) / "bench"
 BUS_ADDRESS: Final = "unix:path=/run/dbus/system_bus_socket"
 
 _OWN: Final = (
-    "/run", "/tmp", "/etc/NetworkManager", "/etc/firewalld", "/etc/systemd/network", "/var/lib/NetworkManager",
+    "/run", "/tmp", "/etc/NetworkManager", "/etc/firewalld", "/etc/systemd/network", "/var/lib/NetworkManager",  # noqa: S108
 )  # fmt: skip
 _BUS_CONFIGURATION: Final = f"""<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -35,8 +34,6 @@ _BUS_CONFIGURATION: Final = f"""<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD 
 <allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/>
 <allow receive_type="signal"/></policy></busconfig>
 """
-_END_SECONDS: Final = 10.0
-_LOG_LIMIT: Final = 600
 
 
 class Layered:
@@ -51,10 +48,8 @@ class Layered:
         """
         if not (TREE / ".complete").exists():
             raise CannotRunError("its packages were not fetched: run `tools/setup bench`")
-        self._rig = rig
         self._stack = stack
         self._place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="icshare-bench-")))
-        stack.callback(self._end_rest, _processes(rig))
         # Reads us until we close its input, so it ends with us; and by answering it tells that it is where it shall be.
         keep = ["unshare", "--mount", "--propagation", "private", "cat"]
         self._keeper = rig.popen(rig.gateway, keep, stdin=PIPE, stdout=PIPE)
@@ -64,6 +59,10 @@ class Layered:
         self._keeper.stdin.write(b"ready\n")
         self._keeper.stdin.flush()
         assert self._keeper.stdout.readline() == b"ready\n"
+        # What a daemon has started may outlive it.
+        mounts = mounts_of(Path(f"/proc/{self._keeper.pid}"))
+        assert mounts is not None
+        stack.callback(end_those_that_see, mounts)
         self._root = self._place / "root"
         self._lay()
 
@@ -111,13 +110,9 @@ class Layered:
         """Run a program on it to its end."""
         return command.run(self.argv(*argv), check=check, timeout=SECONDS)
 
-    def start(self, *argv: str, env: dict[str, str] | None = None) -> "Daemon":
+    def start(self, *argv: str, env: dict[str, str] | None = None) -> Daemon:
         """Start a daemon on it, which stays in the foreground; the stack ends it."""
-        log = self._place / f"{Path(argv[0]).name}.log"
-        with log.open("wb") as file:  # on our side of the mounts
-            process = command.start(self.argv(*argv), env=env, stdout=file, stderr=command.STDOUT)
-        self._stack.callback(command.end, process, grace=_END_SECONDS)
-        return Daemon(process, log)
+        return Daemon(self._stack, self.argv(*argv), name=Path(argv[0]).name, env=env)
 
     def start_bus(self) -> None:
         """Start its system bus, and return when it listens."""
@@ -129,24 +124,3 @@ class Layered:
         assert process.stdout is not None
         if not process.stdout.readline():
             raise CannotRunError("its bus does not start")
-
-    def _end_rest(self, before: frozenset[int]) -> None:
-        for pid in _processes(self._rig) - before:
-            os.kill(pid, signal.SIGKILL)
-
-
-class Daemon:
-    """A program that runs in the background, and what it writes."""
-
-    def __init__(self, process: Process, log: Path) -> None:
-        self._process = process
-        self._log = log
-
-    def said(self) -> str:
-        """Return the end of what it has written, and its status if it has ended."""
-        ended = "" if self._process.poll() is None else f"ended with status {self._process.returncode}: "
-        return ended + self._log.read_text(errors="replace").strip()[-_LOG_LIMIT:]
-
-
-def _processes(rig: Rig) -> frozenset[int]:
-    return frozenset(map(int, command.run(["ip", "netns", "pids", rig.gateway]).stdout.split()))

@@ -4,6 +4,7 @@ import sys
 from contextlib import ExitStack
 from typing import Final
 
+from benchmarks.paths.background import Daemon
 from benchmarks.paths.rig import INTERNET_ADDRESS, SECONDS, WAN_ADDRESS, CannotRunError, Rig
 
 from icshare.host import command
@@ -35,7 +36,7 @@ while True:
 # Asks from new ports, for a NAT remembers what it did not translate, until it is seen as it wishes by both protocols.
 _VISITOR = f"""
 import socket, sys, time
-deadline = time.monotonic() + {PASSAGE_SECONDS}
+deadline = time.monotonic() + float(sys.argv[2])
 seen = {{}}
 for protocol, kind in (("UDP", socket.SOCK_DGRAM), ("TCP", socket.SOCK_STREAM)):
     while seen.get(protocol) != sys.argv[1] and time.monotonic() < deadline:
@@ -53,19 +54,20 @@ sys.exit(list(seen.values()) != 2 * [sys.argv[1]])
 """
 
 
-def prove(rig: Rig) -> None:
+def prove(rig: Rig, daemon: Daemon | None = None, *, seconds: float = PASSAGE_SECONDS) -> None:
     """Return when UDP and TCP of the client reached the Internet with the gateway's address, and were answered.
 
     Raises:
-        CannotRunError: They did not, within `PASSAGE_SECONDS`.
+        CannotRunError: They did not, within *seconds*; the message has what *daemon* said.
     """
     with ExitStack() as stack:
         mirror = rig.popen(rig.internet, [sys.executable, "-c", _MIRROR], stdout=PIPE)
         stack.callback(command.end, mirror)
         assert mirror.stdout is not None
         assert mirror.stdout.readline() == b"ready\n"
-        visitor = [sys.executable, "-c", _VISITOR, WAN_ADDRESS]
-        done = rig.run(rig.client, visitor, check=False, timeout=PASSAGE_SECONDS + SECONDS)
+        visitor = [sys.executable, "-c", _VISITOR, WAN_ADDRESS, str(seconds)]
+        done = rig.run(rig.client, visitor, check=False, timeout=seconds + SECONDS)
     if done.returncode != 0:
         said = done.stdout.strip() or done.stderr.strip()
-        raise CannotRunError(f"the Internet does not see the client as {WAN_ADDRESS}: {said}")
+        behind = f"; {daemon.said()}" if daemon is not None else ""
+        raise CannotRunError(f"the Internet does not see the client as {WAN_ADDRESS}: {said}{behind}")
