@@ -26,6 +26,9 @@ BUS_ADDRESS: Final = "unix:path=/run/dbus/system_bus_socket"
 _OWN: Final = (
     "/run", "/tmp", "/etc/NetworkManager", "/etc/firewalld", "/etc/systemd/network", "/var/lib/NetworkManager",  # noqa: S108
 )  # fmt: skip
+_EVERYBODY: Final = "4294967295"
+"""As many users have their like in a namespace that is no user's own. Source: user_namespaces(7)."""
+
 _BUS_CONFIGURATION: Final = f"""<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>{BUS_ADDRESS}</listen><auth>EXTERNAL</auth><policy context="default">
@@ -48,6 +51,9 @@ class Layered:
         """
         if not (TREE / ".complete").exists():
             raise CannotRunError("its packages were not fetched: run `tools/setup bench`")
+        # And overlayfs does not lay over mounts that a user's namespace has only borrowed.
+        if _EVERYBODY not in Path("/proc/self/uid_map").read_text():
+            raise CannotRunError("its daemons become users that a user's own namespace does not have: run as root")
         self._stack = stack
         self._place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="icshare-bench-")))
         # Reads us until we close its input, so it ends with us; and by answering it tells that it is where it shall be.

@@ -5,7 +5,7 @@ well; of that only the addresses matter to a packet.
 
 Source:
     linux-router, ``lnxrouter -i lan0 -o wan0 --no-virt`` (disable_unwanted_forwarding, start_nat, allow_dns_port,
-    allow_dhcp), commit 0457325; create_ap, ``create_ap -m nat lan0 wan0``, commit 462c09f.
+    allow_dhcp); create_ap, ``create_ap -m nat lan0 wan0``; the commits are below.
 """
 
 from contextlib import ExitStack
@@ -15,6 +15,9 @@ from typing import Final
 from benchmarks.paths.addresses import set_addresses
 from benchmarks.paths.passage import prove
 from benchmarks.paths.rig import LAN_ADDRESS, Rig
+
+COMMITS: Final = {"linux-router rules": "commit 0457325", "create_ap rules": "commit 462c09f"}
+"""What the rules were read from."""
 
 _NET: Final = str(IPv4Interface(f"{LAN_ADDRESS}/24").network)
 _DNS_PORT: Final = 5353
