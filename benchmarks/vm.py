@@ -23,7 +23,7 @@ from tests.vm.machine import Program
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results") / "vm"
 LIMIT_SECONDS = 40 * 60
-_INSIDE = "/var/tmp/icshare-benchmarks"  # not below /run, which tools/isolate covers
+_INSIDE = "/var/lib/icshare-benchmarks"  # not below /run, which tools/isolate covers
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,21 +4,14 @@ No program that sends packets keeps up with a fast path; the kernel's test runne
 ``generate`` of ``generator.bpf.c`` over and over, and to send what comes out as XDP sends what it redirects. ``count``
 on the far end's link ends the packets by the cheapest of means. So nearly all of the time that passes is the gateway's.
 
-Time is the processor's: what it worked for the thread that sends, in whose course the kernel forwards the packets as
-well, and for ksoftirqd, to which it leaves them when there are too many at a time. On a machine that does nothing else
-that is the time on the wall; on one that does, the others' share is not counted.
-
 Source:
-    ``Documentation/bpf/bpf_prog_run.rst`` of Linux; ``bpf/bpf.h`` of libbpf 1.1: struct bpf_test_run_opts, struct
-    bpf_link_create_opts.
+    struct bpf_link_create_opts in ``bpf/bpf.h`` of libbpf 1.1.
 """
 
-import contextlib
 import ctypes
 import fcntl
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,47 +21,24 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from benchmarks.paths import live
 from benchmarks.paths.rig import CannotRunError, Rig, within
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
 from icshare.host.fastpath.libbpf import LIBRARY, Map, Object, possible_cpus
 
 OBJECT: Final = Path(__file__).with_name("generator.bpf.o")
-FRAME_BYTES: Final = 60
 IP_BYTES: Final = 46
 
-_LIVE_FRAMES: Final = 2  # BPF_F_TEST_XDP_LIVE_FRAMES
-_BATCH: Final = 64
 _ATTACH_XDP: Final = 37  # enum bpf_attach_type
 _XDP_NATIVE: Final = 4  # XDP_FLAGS_DRV_MODE
 _FIRST: Final = bytes(4)
-_CONTEXT: Final = Struct("=IIIIII")  # struct xdp_md
 _SOURCE: Final = Struct("=48sIIII")
 _SEEN: Final = Struct("=Q4s4s")
 _OUT: Final = Struct("=I")
 _IP: Final = Struct("!BBHHHBBH8s")
 _SIOCGIFHWADDR: Final = 0x8927
 _IFREQ: Final = Struct("=16sH22s")
-
-
-class _TestRunOptions(ctypes.Structure):
-    _fields_ = (
-        ("sz", ctypes.c_size_t),
-        ("data_in", ctypes.c_void_p),
-        ("data_out", ctypes.c_void_p),
-        ("data_size_in", ctypes.c_uint32),
-        ("data_size_out", ctypes.c_uint32),
-        ("ctx_in", ctypes.c_void_p),
-        ("ctx_out", ctypes.c_void_p),
-        ("ctx_size_in", ctypes.c_uint32),
-        ("ctx_size_out", ctypes.c_uint32),
-        ("retval", ctypes.c_uint32),
-        ("repeat", ctypes.c_int),
-        ("duration", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("cpu", ctypes.c_uint32),
-        ("batch_size", ctypes.c_uint32),
-    )
 
 
 class _LinkOptions(ctypes.Structure):
@@ -136,9 +106,7 @@ class Frames:
             raise CannotRunError(f"the generator of packets cannot be loaded: {error}") from error
         self._source = stack.enter_context(self._object.map(".data.source"))
         self._seen: Map = stack.enter_context(self._object.map("seen"))
-        self._library = _library()
         self._cpu = min(os.sched_getaffinity(0))
-        self._softirq = _find_softirq(self._cpu)
 
     @contextmanager
     def counting(self, rig: Rig) -> Iterator[None]:
@@ -148,47 +116,19 @@ class Frames:
                 attach(stack, self._object.program("count"), node, "eth0")
             yield
 
-    def send(self, rig: Rig, way: Way, flows: int, packets: int, *, first: int = 0) -> Burst:
-        """Send *packets*, one of each of *flows* flows in turn from the *first*, on one CPU; return what came of them.
+    def send(self, rig: Rig, way: Way, flows: int, packets: int) -> Burst:
+        """Send *packets*, one of each of *flows* flows in turn, on one CPU; return what came of them.
 
         Raises:
             CannotRunError: The kernel does not send live frames.
         """
         sender = link_index(way.sender, "eth0")
         headers = _headers(way, hardware_address(rig.gateway, way.first_hop), hardware_address(way.sender, "eth0"))
-        self._source.update(_FIRST, _SOURCE.pack(headers, flows, first, sender, way.answers))
+        self._source.update(_FIRST, _SOURCE.pack(headers, flows, 0, sender, way.answers))
         before = self._count()[0]
-        seconds = within(way.sender, lambda: self._run(sender, packets), cpu=self._cpu)
+        seconds = live.send(self._object.program("generate"), way.sender, sender, packets, cpu=self._cpu)
         after, source, destination = self._count()
         return Burst(sent=packets, arrived=after - before, seconds=seconds, source=source, destination=destination)
-
-    def _run(self, ifindex: int, packets: int) -> float:
-        frame = ctypes.create_string_buffer(FRAME_BYTES)
-        context = ctypes.create_string_buffer(_CONTEXT.pack(0, FRAME_BYTES, 0, ifindex, 0, 0), _CONTEXT.size)
-        options = _TestRunOptions(
-            sz=ctypes.sizeof(_TestRunOptions),
-            data_in=ctypes.addressof(frame),
-            data_size_in=FRAME_BYTES,
-            ctx_in=ctypes.addressof(context),
-            ctx_size_in=_CONTEXT.size,
-            repeat=packets,
-            flags=_LIVE_FRAMES,
-            batch_size=_BATCH,
-        )
-        program = self._object.program("generate")
-        began = self._processor_seconds()
-        status = self._library.bpf_prog_test_run_opts(program, ctypes.byref(options))
-        seconds = self._processor_seconds() - began
-        if status < 0:
-            raise CannotRunError(f"the kernel does not send live frames: {os.strerror(-status)}")
-        return seconds
-
-    def _processor_seconds(self) -> float:
-        """Return how long the CPU has worked for this thread, and for packets that were left to its ksoftirqd."""
-        found = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
-        if self._softirq is not None:
-            found += int(self._softirq.read_text(encoding="ascii").split()[0]) / 1e9
-        return found
 
     def _count(self) -> tuple[int, IPv4Address, IPv4Address]:
         """Return how many packets were counted, and the addresses of the last one on the CPU that sends."""
@@ -197,15 +137,6 @@ class Frames:
         assert len(found) == possible_cpus()
         _, source, destination = found[self._cpu]
         return sum(one[0] for one in found), IPv4Address(source), IPv4Address(destination)
-
-
-def _find_softirq(cpu: int) -> Path | None:
-    """Return the file that tells how long ksoftirqd has run on a CPU; None where it is not seen."""
-    for one in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):  # gone since
-            if one.read_text(encoding="utf-8", errors="replace") == f"ksoftirqd/{cpu}\n":
-                return one.with_name("schedstat")
-    return None
 
 
 def attach(stack: ExitStack, program: int, node: str, link: str) -> None:
@@ -270,6 +201,5 @@ def _headers(way: Way, destination: bytes, source: bytes) -> bytes:
 @cache
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(LIBRARY)
-    library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, ctypes.c_void_p]
     library.bpf_link_create.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     return library

@@ -1,10 +1,10 @@
 """New connections per second: opened and closed through a gateway, by far ends that cost next to nothing.
 
 Whatever opens connections by sockets measures the sockets, which are slower than most gateways. Here both far ends are
-XDP programs, ``handshakes.bpf.c``: the one packet that begins a connection is a live frame, and each that follows is the
-answer to the one before. All of it runs on one CPU, as when the rate of small packets is measured, so nearly all of the
-time that passes is the gateway's. That the far ends are not the limit shows in plain routing, which knows no
-connections: it is many times faster.
+XDP programs, ``handshakes.bpf.c``: the one packet that begins a connection is a live frame, and each that follows is
+the answer to the one before. All of it runs on one CPU, as when the rate of small packets is measured, so nearly all of
+the time that passes is the gateway's. That the far ends are not the limit shows in the bare redirect and in plain
+routing, which know no connections.
 
 A connection has five packets, three of them its client's: SYN, SYN and ACK, ACK, FIN and ACK, RST. Only those that came
 to their end are counted, so a gateway that drops or forgets some has that much less.

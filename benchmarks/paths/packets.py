@@ -1,16 +1,12 @@
-"""Small packets through the gateway, and new connections.
+"""Small packets through the gateway.
 
-**Packets.** UDP, 60 bytes a frame, of 1, 1,000 or 20,000 connections in turn, from the client (up) or to it (down). The
-kernel makes them (`benchmarks.paths.frames`) on one CPU, and all of the gateway's work happens there as well: the rate
-is that of one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic
-both ways for more than two seconds, so that conntrack calls it assured, as it does any that lasts.
+UDP, 60 bytes a frame, of 1, 1,000 or 20,000 connections in turn, from the client (up) or to it (down). The kernel makes
+them (`benchmarks.paths.frames`) on one CPU, and all of the gateway's work happens there as well: the rate is that of
+one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic both ways for
+more than two seconds, so that conntrack calls it assured, as it does any that lasts.
 
-So many connections lie in one table of the kernel, whichever namespace they belong to. Those of a few contenders at a
-time do, and are removed before it is the next ones' turn.
-
-is that of one core, and the generator's part of it is the same for everybody. Before, every connection has had traffic
-its translation, and is entered into conntrack's table. Its tool is the same generator, which by far is not the limit:
-compare the rate of packets through a gateway that knows no connections.
+Connections of all namespaces lie in one table of the kernel. Those of a few contenders at a time do, and are removed
+before it is the next ones' turn.
 """
 
 import time
@@ -20,7 +16,7 @@ from socket import AF_INET
 from struct import pack
 
 from benchmarks.paths.frames import Burst, Frames, Way
-from benchmarks.paths.results import CONNECTIONS, FLOWS, PACKETS, WAYS, Results, packets_measure
+from benchmarks.paths.results import FLOWS, PACKETS, WAYS, Results, packets_measure
 from benchmarks.paths.rig import CLIENT_ADDRESS, INTERNET_ADDRESS, CannotRunError, within
 from benchmarks.paths.stand import Stand
 
@@ -30,23 +26,20 @@ from icshare.wire.netlink import Request
 
 SECONDS = 0.12
 """About so long one measurement of a rate takes."""
-CONNECTIONS_AT_A_TIME = 30_000
 
 _ASSURED_SECONDS = 2.2  # conntrack's own 2 s, and a tick of its clock
 _BURST = 10_000
 _GROUP = 4
-_BIT = 15  # PORT_BITS of generator.bpf.c: flows from here on have ports that those below have not
 _NFNL_DELETE = 1 << 8 | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
 
 
 class Packets:
-    """Rates of small packets and of new connections."""
+    """Rates of small packets."""
 
     def __init__(self, frames: Frames, results: Results) -> None:
         """Take the generator, and where to note what is measured."""
         self._frames = frames
         self._results = results
-        self._next = 1
 
     def measure(self, stands: Sequence[Stand], repeat: int) -> None:
         """Measure each stand once, in the order given."""
@@ -54,8 +47,6 @@ class Packets:
         self._rates(stands, few, repeat)
         for number in range(0, len(stands), _GROUP):
             self._rates(stands[number : number + _GROUP], [flows for flows in FLOWS if flows > 1_000], repeat)
-        for stand in stands:
-            self._connections(stand, repeat)
 
     def _rates(self, stands: Sequence[Stand], numbers: Sequence[int], repeat: int) -> None:
         able = [one for one in stands if (one.name, PACKETS[0]) not in self._results.unable]
@@ -91,23 +82,6 @@ class Packets:
         _check(stand, first, way)
         burst = self._frames.send(stand.rig, path, flows, max(flows, round(first.sent / first.seconds * SECONDS)))
         return burst.rate
-
-    def _connections(self, stand: Stand, repeat: int) -> None:
-        """Open connections that there have not been before."""
-        if (stand.name, CONNECTIONS) in self._results.unable:
-            return
-        first, self._next = self._next << _BIT, self._next % 1000 + 1
-        with self._frames.counting(stand.rig):
-            path = _way(stand, "up")
-            number = CONNECTIONS_AT_A_TIME
-            burst = self._frames.send(stand.rig, path, first + number, number, first=first)
-        try:
-            _check(stand, burst, "up")
-        except CannotRunError as error:
-            self._results.unable[stand.name, CONNECTIONS] = str(error)
-        else:
-            self._results.add(stand.name, CONNECTIONS, repeat, burst.rate)
-        forget_connections(stand)
 
 
 def forget_connections(stand: Stand) -> None:

@@ -28,7 +28,7 @@ LAN_ADDRESS: Final = "192.168.137.1"
 WAN_ADDRESS: Final = "203.0.113.2"
 INTERNET_ADDRESS: Final = "203.0.113.1"
 
-SECONDS: Final = 30.0
+SECONDS: Final = 180.0
 """Only a machine that hangs takes as long as this."""
 
 _CLONE_NEWNET: Final = 0x40000000

@@ -11,46 +11,56 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from benchmarks.figures import progress
 from benchmarks.paths import chart, table
 from benchmarks.paths.bulk import Bulk
-from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN
+from benchmarks.paths.connections import Connections
+from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN, Contender
 from benchmarks.paths.frames import Frames
 from benchmarks.paths.goals import GOALS, judge
+from benchmarks.paths.handshakes import Handshakes
 from benchmarks.paths.latency import Latency
 from benchmarks.paths.packets import Packets
+from benchmarks.paths.peers import PEERS, USER_MODE
 from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
 from benchmarks.paths.rig import CLIENT_ADDRESS, WAN_ADDRESS, CannotRunError, standing
 from benchmarks.paths.stand import Stand
 
 REPEATS: Final = 5
+EVERYBODY: Final[Mapping[str, Contender]] = {**CONTENDERS, **PEERS}
+
+
+class Part(Protocol):
+    """Something that is measured of every contender."""
+
+    def measure(self, stands: Sequence[Stand], repeat: int, /) -> None:
+        """Measure each stand once, in the order given."""
 
 
 def run(repeats: int, output: Path) -> int:
     """Measure, print the table, write it as JSON and as a chart to the directory *output*; return missed goals."""
     began = time.monotonic()
     with ExitStack() as stack:
-        results = Results(contenders=tuple(CONTENDERS))
+        results = Results(contenders=tuple(EVERYBODY))
+        parts: list[Part] = []
         try:
-            packets = Packets(Frames(stack), results)
+            parts += [Packets(Frames(stack), results), Connections(Handshakes(stack), results)]
         except CannotRunError as error:
-            packets = None
-            results.unable |= {(name, one): str(error) for name in CONTENDERS for one in (*PACKETS, CONNECTIONS)}
+            results.unable |= {(name, one): str(error) for name in EVERYBODY for one in (*PACKETS, CONNECTIONS)}
         stands = _stands(stack, results)
-        bulk, latency = Bulk(stack, stands, results), Latency(stack, stands, results)
+        parts += [Bulk(stack, stands, results), Latency(stack, stands, results)]
         for repeat in range(repeats):
             first = repeat * len(stands) // repeats
             order = [*stands[first:], *stands[:first]]
-            for part in (packets, bulk, latency):
-                if part is not None:
-                    progress(f"repeat {repeat + 1} of {repeats}: {type(part).__name__.lower()}")
-                    part.measure(order, repeat)
+            for part in parts:
+                progress(f"repeat {repeat + 1} of {repeats}: {type(part).__name__.lower()}")
+                part.measure(order, repeat)
         progress("")
         load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     machine = f"{repeats} repeats in {time.monotonic() - began:.0f} s, load average {load:.1f} on {cores} cores"
@@ -103,7 +113,7 @@ def as_document(results: Results, machine: str) -> dict[str, Any]:
 
 def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
     found = []
-    for number, (name, configure) in enumerate(CONTENDERS.items()):
+    for number, (name, configure) in enumerate(EVERYBODY.items()):
         progress(f"building: {name}")
         with ExitStack() as own:
             rig = own.enter_context(standing(f"path{number}"))
@@ -115,6 +125,9 @@ def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
             stack.push(own.pop_all())
         public = {PLAIN: CLIENT_ADDRESS, BARE: None}.get(name, WAN_ADDRESS)
         found.append(Stand(name=name, rig=rig, public=public))
+        if name in USER_MODE:
+            reason = "it takes packets from the client's sockets, not from a cable"
+            results.unable |= {(name, one): reason for one in (*PACKETS, CONNECTIONS)}
         if name == BARE:
             results.unable |= {(name, one): "it is no gateway" for one in (*BULK, *CPU, *IDLE, *LOADED)}
     return found

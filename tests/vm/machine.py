@@ -8,8 +8,8 @@ memory, which takes all changes. So the checkout and its environment are at the 
 copied.
 
 ``/init`` (`_INIT`) mounts that and becomes ``/bin/sh`` of the root file system with the job (`_job`), which runs the
-program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, files on ``hvc2``
-if any are wanted, the kernel's log on ``ttyS0``. A machine that ends without a status has crashed, and that is a failure.
+program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, files on ``hvc2`` if
+any are wanted, the kernel's log on ``ttyS0``. A machine that ends without a status has crashed, and that is a failure.
 
 The processor is emulated (TCG): much of what tests icshare is a virtual machine itself, and there KVM is missing or,
 worse, hangs. One emulated processor is quicker than two, which would wait for each other's locks.
