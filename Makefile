@@ -17,7 +17,7 @@ PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm
+.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm setup-bench
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
@@ -37,7 +37,7 @@ coverage: setup-dev ## prove that the tests of the pure core take every branch
 	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
 		--cov --cov-report=term --cov-fail-under=100 tests/unit $(ARGS)
 
-bench: setup-dev ## measure on this machine: sharing, port mappings, forwarding, the object model
+bench: setup-bench ## measure on this machine: sharing, port mappings, forwarding, the object model
 	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
 
 lint: setup-dev ## format, style, types and the direction of imports
@@ -79,5 +79,5 @@ clean: ## remove the virtual environment and every cache, keep the Debian packag
 	rm -rf "$(VENV)" .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-setup-run setup-dev setup-vm: setup-%:
+setup-run setup-dev setup-vm setup-bench: setup-%:
 	@tools/setup $*
