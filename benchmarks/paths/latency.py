@@ -88,6 +88,7 @@ class Latency:
                 stack.callback(command.end, load)
                 time.sleep(0.2)  # the streams' first moments are not what a client meets
                 self._ask(stand, LOADED, LOADED_SECONDS, repeat)
+                assert load.poll() is None, f"the load of {stand.name} has ended too early"
 
     def _ask(self, stand: Stand, measures: Sequence[str], seconds: float, repeat: int) -> None:
         if (stand.name, measures[0]) in self._results.unable:

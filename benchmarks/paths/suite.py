@@ -25,23 +25,28 @@ from benchmarks.paths.frames import Frames
 from benchmarks.paths.goals import GOALS, judge
 from benchmarks.paths.latency import Latency
 from benchmarks.paths.packets import Packets
+from benchmarks.paths.peers import PEERS, USER_MODE, version
 from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
 from benchmarks.paths.rig import CLIENT_ADDRESS, WAN_ADDRESS, CannotRunError, standing
 from benchmarks.paths.stand import Stand
 
 REPEATS: Final = 5
+EVERYBODY: Final = {**CONTENDERS, **PEERS}
+
+_NO_GATEWAY: Final = "it is no gateway"
+_OWN_LINK: Final = "it gives the client a link of its own, and a frame on the cable never meets it"
 
 
 def run(repeats: int, output: Path) -> int:
     """Measure, print the table, write it as JSON and as a chart to the directory *output*; return missed goals."""
     began = time.monotonic()
     with ExitStack() as stack:
-        results = Results(contenders=tuple(CONTENDERS))
+        results = Results(contenders=tuple(EVERYBODY))
         try:
             packets = Packets(Frames(stack), results)
         except CannotRunError as error:
             packets = None
-            results.unable |= {(name, one): str(error) for name in CONTENDERS for one in (*PACKETS, CONNECTIONS)}
+            results.unable |= {(name, one): str(error) for name in EVERYBODY for one in (*PACKETS, CONNECTIONS)}
         stands = _stands(stack, results)
         bulk, latency = Bulk(stack, stands, results), Latency(stack, stands, results)
         for repeat in range(repeats):
@@ -55,6 +60,8 @@ def run(repeats: int, output: Path) -> int:
         load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     machine = f"{repeats} repeats in {time.monotonic() - began:.0f} s, load average {load:.1f} on {cores} cores"
     print(f"\npaths: {machine}, Linux {platform.release()}")
+    versions = {name: found for name in PEERS if (found := version(name))}
+    print("versions: " + ", ".join(f"{name} {found}" for name, found in versions.items()))
     for line in table.lines(results):
         print(line)
     output.mkdir(parents=True, exist_ok=True)
@@ -93,6 +100,7 @@ def as_document(results: Results, machine: str) -> dict[str, Any]:
             }
             for goal in GOALS
         ],
+        "versions": {name: version(name) for name in PEERS},
         "absent": results.absent,
         "unable": [
             {"contender": name, "measure": measure, "reason": reason}
@@ -103,7 +111,7 @@ def as_document(results: Results, machine: str) -> dict[str, Any]:
 
 def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
     found = []
-    for number, (name, configure) in enumerate(CONTENDERS.items()):
+    for number, (name, configure) in enumerate(EVERYBODY.items()):
         progress(f"building: {name}")
         with ExitStack() as own:
             rig = own.enter_context(standing(f"path{number}"))
@@ -116,5 +124,7 @@ def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
         public = {PLAIN: CLIENT_ADDRESS, BARE: None}.get(name, WAN_ADDRESS)
         found.append(Stand(name=name, rig=rig, public=public))
         if name == BARE:
-            results.unable |= {(name, one): "it is no gateway" for one in (*BULK, *CPU, *IDLE, *LOADED)}
+            results.unable |= {(name, one): _NO_GATEWAY for one in (*BULK, *CPU, *IDLE, *LOADED)}
+        if name in USER_MODE:
+            results.unable |= {(name, one): _OWN_LINK for one in (*PACKETS, CONNECTIONS)}
     return found
