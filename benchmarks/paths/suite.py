@@ -50,7 +50,7 @@ def run(repeats: int, output: Path) -> int:
         stands = _stands(stack, results)
         bulk, latency = Bulk(stack, stands, results), Latency(stack, stands, results)
         for repeat in range(repeats):
-            first = repeat * len(stands) // repeats
+            first = repeat * len(stands) // repeats  # each repeat begins with another
             order = [*stands[first:], *stands[:first]]
             for part in (packets, bulk, latency):
                 if part is not None:
