@@ -1,6 +1,6 @@
 """Bulk TCP by iperf3, from the client to the Internet, and what it costs.
 
-One and eight streams, a second each. CPU per gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``:
+One and eight streams, as many bytes for everybody. CPU per gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``:
 all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the machine, and
 whatever else ran on it.
 """
@@ -19,6 +19,9 @@ from benchmarks.paths.stand import Stand
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.command import PIPE, CommandError
+
+BYTES: Final = "384M"
+"""In all streams together: from a third of a second to two."""
 
 _STAT: Final = Path("/proc/stat")
 _IDLE: Final = (3, 4)  # columns of proc(5): idle, iowait
@@ -70,20 +73,20 @@ def serve(stack: ExitStack, stand: Stand) -> None:
     raise HostError("iperf3 does not start")
 
 
-def client(streams: int, seconds: int) -> list[str]:
-    """Return the command of iperf3's client."""
-    argv = ["iperf3", "--client", INTERNET_ADDRESS, "--time", str(seconds), "--parallel", str(streams)]
+def client(streams: int, *length: str) -> list[str]:
+    """Return the command of iperf3's client, which sends by so many streams, for so long."""
+    argv = ["iperf3", "--client", INTERNET_ADDRESS, "--parallel", str(streams), *length]
     return [*argv, "--connect-timeout", "3000", "--json"]
 
 
 def run(stand: Stand, streams: int) -> dict[str, Any]:
-    """Return what iperf3's server received in a second.
+    """Return what iperf3's server received.
 
     Raises:
         CannotRunError: Nothing came through.
     """
     try:
-        done = stand.rig.run(stand.rig.client, client(streams, 1))
+        done = stand.rig.run(stand.rig.client, client(streams, "--bytes", BYTES))
     except CommandError as error:
         raise CannotRunError(f"iperf3 fails: {_error(error.output)}") from error
     received: dict[str, Any] = json.loads(done.stdout)["end"]["sum_received"]

@@ -99,4 +99,4 @@ def _forget_cache() -> None:
 
 def _reason(error: CommandError) -> str:
     lines = [line.strip() for line in error.output.splitlines() if line.strip()]
-    return " ".join(lines[:2]) or str(error)
+    return lines[0].removeprefix("icshare: ") if lines else str(error)

@@ -9,8 +9,8 @@ from benchmarks.paths.results import BULK, CONNECTIONS, LOADED, MEASURES, PACKET
 
 OURS: Final = (OFF, TC, XDP, XDP_CONNTRACK, FLOWTABLE)
 NETWORK_MANAGER: Final = "NetworkManager shared"
-FILTERING: Final = (NETWORK_MANAGER, "firewalld masquerade", "linux-router rules", "create_ap rules")
-"""Peers that decide what may pass, and do not only translate."""
+FILTERING: Final = (NETWORK_MANAGER, "firewalld masquerade", "linux-router rules")
+"""Peers that refuse something, and do not only translate and let pass."""
 
 Other = Callable[[Results], Sequence[str]]
 

@@ -18,10 +18,10 @@ from benchmarks.paths.rig import INTERNET_ADDRESS
 from benchmarks.paths.stand import Stand
 
 from icshare.host import command
-from icshare.host.command import PIPE, CommandError
+from icshare.host.command import PIPE, CommandError, Process
 
 IDLE_SECONDS: Final = 0.25
-LOADED_SECONDS: Final = 0.8
+LOADED_SECONDS: Final = 0.5
 _PORT: Final = 5_002
 
 _ANSWER: Final = f"""
@@ -80,16 +80,18 @@ class Latency:
             self._ask(stand, IDLE, IDLE_SECONDS, repeat)
         for stand in stands:
             if (reason := self._results.unable.get((stand.name, BULK[1]))) is not None:
-                self._results.unable.update({(stand.name, measure): f"no load: {reason}" for measure in LOADED})
+                self._refuse(stand, LOADED, f"no load: {reason}")
                 continue
             rig = stand.rig
             with ExitStack() as stack:
-                load = rig.popen(rig.client, client(8, 10))
+                load = rig.popen(rig.client, client(8, "--time", "10"))
                 stack.callback(command.end, load)
                 time.sleep(0.2)  # the streams' first moments are not what a client meets
-                self._ask(stand, LOADED, LOADED_SECONDS, repeat)
+                self._ask(stand, LOADED, LOADED_SECONDS, repeat, load)
 
-    def _ask(self, stand: Stand, measures: Sequence[str], seconds: float, repeat: int) -> None:
+    def _ask(
+        self, stand: Stand, measures: Sequence[str], seconds: float, repeat: int, load: Process | None = None
+    ) -> None:
         if (stand.name, measures[0]) in self._results.unable:
             return
         rig = stand.rig
@@ -97,7 +99,13 @@ class Latency:
             done = rig.run(rig.client, [sys.executable, "-IS", "-c", _ASK, str(seconds)])
         except CommandError as error:
             said = error.output.strip().splitlines() or [str(error)]
-            self._results.unable.update({(stand.name, measure): said[-1] for measure in measures})
+            self._refuse(stand, measures, said[-1])
+            return
+        if load is not None and load.poll() is not None:
+            self._refuse(stand, measures, "the load has ended too early")
             return
         for measure, value in zip(measures, json.loads(done.stdout), strict=True):
             self._results.add(stand.name, measure, repeat, value)
+
+    def _refuse(self, stand: Stand, measures: Sequence[str], reason: str) -> None:
+        self._results.unable.update({(stand.name, measure): reason for measure in measures})

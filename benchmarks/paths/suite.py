@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,19 +21,22 @@ from benchmarks.figures import progress
 from benchmarks.paths import chart, table
 from benchmarks.paths.bulk import Bulk
 from benchmarks.paths.connections import Connections
-from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN, Contender
+from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN
 from benchmarks.paths.frames import Frames
 from benchmarks.paths.goals import GOALS, judge
 from benchmarks.paths.handshakes import Handshakes
 from benchmarks.paths.latency import Latency
 from benchmarks.paths.packets import Packets
-from benchmarks.paths.peers import PEERS, USER_MODE
+from benchmarks.paths.peers import PEERS, USER_MODE, version
 from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
 from benchmarks.paths.rig import CLIENT_ADDRESS, WAN_ADDRESS, CannotRunError, standing
 from benchmarks.paths.stand import Stand
 
 REPEATS: Final = 5
-EVERYBODY: Final[Mapping[str, Contender]] = {**CONTENDERS, **PEERS}
+EVERYBODY: Final = {**CONTENDERS, **PEERS}
+
+_NO_GATEWAY: Final = "it is no gateway"
+_OWN_LINK: Final = "it gives the client a link of its own, and a frame on the cable never meets it"
 
 
 class Part(Protocol):
@@ -56,7 +59,7 @@ def run(repeats: int, output: Path) -> int:
         stands = _stands(stack, results)
         parts += [Bulk(stack, stands, results), Latency(stack, stands, results)]
         for repeat in range(repeats):
-            first = repeat * len(stands) // repeats
+            first = repeat * len(stands) // repeats  # each repeat begins with another
             order = [*stands[first:], *stands[:first]]
             for part in parts:
                 progress(f"repeat {repeat + 1} of {repeats}: {type(part).__name__.lower()}")
@@ -65,6 +68,8 @@ def run(repeats: int, output: Path) -> int:
         load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     machine = f"{repeats} repeats in {time.monotonic() - began:.0f} s, load average {load:.1f} on {cores} cores"
     print(f"\npaths: {machine}, Linux {platform.release()}")
+    versions = {name: found for name in PEERS if (found := version(name))}
+    print("versions: " + ", ".join(f"{name} {found}" for name, found in versions.items()))
     for line in table.lines(results):
         print(line)
     output.mkdir(parents=True, exist_ok=True)
@@ -103,6 +108,7 @@ def as_document(results: Results, machine: str) -> dict[str, Any]:
             }
             for goal in GOALS
         ],
+        "versions": {name: version(name) for name in PEERS},
         "absent": results.absent,
         "unable": [
             {"contender": name, "measure": measure, "reason": reason}
@@ -125,9 +131,8 @@ def _stands(stack: ExitStack, results: Results) -> Sequence[Stand]:
             stack.push(own.pop_all())
         public = {PLAIN: CLIENT_ADDRESS, BARE: None}.get(name, WAN_ADDRESS)
         found.append(Stand(name=name, rig=rig, public=public))
-        if name in USER_MODE:
-            reason = "it takes packets from the client's sockets, not from a cable"
-            results.unable |= {(name, one): reason for one in (*PACKETS, CONNECTIONS)}
         if name == BARE:
-            results.unable |= {(name, one): "it is no gateway" for one in (*BULK, *CPU, *IDLE, *LOADED)}
+            results.unable |= {(name, one): _NO_GATEWAY for one in (*BULK, *CPU, *IDLE, *LOADED)}
+        if name in USER_MODE:
+            results.unable |= {(name, one): _OWN_LINK for one in (*PACKETS, CONNECTIONS)}
     return found

@@ -8,7 +8,7 @@ from benchmarks.paths.goals import GOALS, Goal, judge
 from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
 
 GROUPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
-    ("small packets, one core", PACKETS),
+    ("small packets of so many flows, one core", PACKETS),
     ("connections and bulk TCP", (CONNECTIONS, *BULK, *CPU)),
     ("an answer's time", (*IDLE, *LOADED)),
 )
@@ -18,11 +18,12 @@ _NAME, _COLUMN = 26, 15
 def lines(results: Results) -> Iterator[str]:
     """Yield the whole report."""
     for title, measures in GROUPS:
-        yield from _table(f"{title}: times {PLAIN}", results, measures, _ratio_cell)
+        yield from _table(f"{title}: times {PLAIN} (* less is better)", results, measures, _ratio_cell)
     yield ""
     yield from goal_lines(results)
     for title, measures in GROUPS:
-        yield from _table(f"{title}: median, spread", results, measures, _value_cell)
+        units = ", ".join(dict.fromkeys(MEASURES[one].name for one in measures))
+        yield from _table(f"{title}: median in {units}, and spread", results, measures, _value_cell)
     yield from absent_lines(results)
 
 
@@ -67,7 +68,7 @@ def _outcome(goal: Goal, results: Results) -> str:
     verdicts = judge(goal, results)
     known = [one for one in verdicts if one.met is not None]
     if not known:
-        return f"cannot be judged: {results.absent.get(goal.ours, 'nothing to compare')}"
+        return f"not judged, as {goal.ours if goal.ours in results.absent else goal.name} was not measured"
     found = "  ".join(f"{one.times:.2f}" for one in known)
     failed = [one for one in known if not one.met]
     named = "" if all(one.other == goal.name for one in known) else f" ({known[0].other})"
@@ -82,11 +83,16 @@ def _table(
 ) -> Iterator[str]:
     yield ""
     yield title
-    yield " " * _NAME + "".join(f"{one:>{_COLUMN}}" for one in measures)
+    yield " " * _NAME + "".join(f"{_head(one):>{_COLUMN}}" for one in measures)
     for name in results.contenders:
         cells = [cell(results, name, one) for one in measures]
         if any(cells):
             yield f"{name:{_NAME}}" + "".join(f"{one or '-':>{_COLUMN}}" for one in cells)
+
+
+def _head(measure: str) -> str:
+    unit = MEASURES[measure]
+    return measure.replace(" flows", "").replace(" flow", "") + ("" if unit.more_is_better else " *")
 
 
 def _ratio_cell(results: Results, name: str, measure: str) -> str:
