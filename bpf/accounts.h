@@ -11,7 +11,7 @@
 #include "maps.h"
 
 /* Return the element of `counters` for an account, 0 when there is none left. */
-static __noinline __u32 open_account(const struct account *account)
+__noinline __u32 open_account(const struct account *account)
 {
 	__u32 *known, given;
 
