@@ -34,6 +34,7 @@ the later ones invalid nor end a connection over a reset that it cannot judge.""
 NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 UNMETERED = "take that rule away, if nobody needs it"
 
+_SWITCHED_OFF = "it is switched off"
 _OFF_HINT = "share with --fast-path auto, which takes what there is"
 
 
@@ -56,7 +57,7 @@ class Choice:
         """What people should know: what the kernel forwards alone though a fast path was wanted."""
         reasons: dict[str, list[str]] = {}
         for one in self.pairs:
-            if one.path is Path.KERNEL:
+            if one.path is Path.KERNEL and one.reason != _SWITCHED_OFF:
                 reasons.setdefault(one.reason, []).append(one.private)
         for reason, privates in reasons.items():
             yield f"no fast path for {', '.join(privates)}: {reason}"
@@ -124,7 +125,7 @@ def _kernel_alone(sharing: Sharing, segments: Sequence[Segment], reason: str, re
             public=sharing.public,
             private=private,
             path=Path.KERNEL,
-            reason=reason or "it is switched off",
+            reason=reason or _SWITCHED_OFF,
             remedy=remedy or ("" if reason else "share with --fast-path auto"),
         )
         for segment in segments
