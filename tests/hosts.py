@@ -13,9 +13,9 @@ A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``
 of them. It is a station unless ``wifi`` says otherwise, and connected if it has a ``frequency``. NetworkManager manages
 the links that ``managed`` names.
 
-With ``fast`` it is known what links can do for a fast path: by name, in the words of `LinkAbility`, what differs from a
-card whose driver has XDP; and under ``kernel`` what differs from a kernel that has everything. A link's ``lower`` is the
-name of the one that it stands on.
+With ``fast`` it is known what links can do for a fast path: by name, in the words of `LinkAbility`, what differs from
+a card whose driver has XDP; and under ``kernel`` what differs from a kernel that has everything. A link's ``lower`` is
+the name of the one that it stands on.
 
 Routes are in the words of ip-route(8). The loopback link, the routes that the kernel makes for addresses, and the
 sysctls that are not named come by themselves.

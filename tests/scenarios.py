@@ -2,8 +2,8 @@
 
 * ``sharing.toml``: why the case exists, what is ``[wanted]``, and what is ``[present]`` before, if anything;
 * ``host.json``: the host before anything is shared (see `tests.hosts`);
-* ``plan.txt``, ``ruleset.nft``, ``dnsmasq.conf``: what comes of it; with a fast path ``fastpath.json``; with an access point ``hostapd.conf``, or
-  ``profile.json`` where NetworkManager makes it.
+* ``plan.txt``, ``ruleset.nft``, ``dnsmasq.conf``: what comes of it; with a fast path ``fastpath.json``; with an access
+  point ``hostapd.conf``, or ``profile.json`` where NetworkManager makes it.
 
 A new case needs the first two files and ``pytest --update-golden``.
 """

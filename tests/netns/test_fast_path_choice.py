@@ -1,4 +1,4 @@
-"""A sharing with a fast path: which one is chosen, that it carries the traffic, and that nothing is missed in the books.
+"""A sharing with a fast path: which one is chosen, that it carries the traffic, and that all of it is counted.
 
 The links of a lab are veths, so ``auto`` chooses tc, and XDP has to be asked for.
 """

@@ -33,12 +33,13 @@ def _choose(
     members: tuple[InterfaceName, ...] = (LAN0,),
     interface: InterfaceName | None = None,
     links: dict[str, dict[str, Any]] | None = None,
-    **fast: Any,
+    fast: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Choice:
-    """Choose on a host whose links are as *links* say, and can do what *fast* says by name, else everything."""
+    """Choose on a host whose links are as *links* say, and can do what *fast* and *more* say by name, else everything."""
     described = {"wan0": {}, "lan0": {}, "lan1": {}, **(links or {})}
     host = {"links": [{"name": name, **words} for name, words in described.items()]}
-    able = {name: {} for name in described} | fast
+    able: dict[str, Any] = {name: {} for name in described} | (fast or {}) | more
     known = abilities({"fast": {name: words for name, words in able.items() if words is not None}})
     sharing = Sharing(public=WAN, privates=members, fast_path=mode)
     return choose(sharing, [_segment(*members, interface=interface)], snapshot(host), known)
@@ -81,7 +82,7 @@ def test_two_cards_with_xdp_get_it() -> None:
 )
 @pytest.mark.parametrize("name", ["wan0", "lan0"])
 def test_what_stands_in_the_way_of_xdp_leads_to_tc(name: str, ability: dict[str, Any] | None, words: str) -> None:
-    choice = _choose(**{name: ability})
+    choice = _choose(fast={name: ability})
     assert _paths(choice) == [Path.TC]
     assert name in _reason(choice)
     assert words in _reason(choice)
@@ -131,12 +132,12 @@ def test_a_table_that_sees_frames_earlier_is_not_gone_past() -> None:
 @pytest.mark.parametrize("name", ["wan0", "lan0"])
 @pytest.mark.parametrize("ability", ["foreign_filters", "foreign_in_our_place"])
 def test_filters_of_others_keep_a_link_from_tc(name: str, ability: str) -> None:
-    choice = _choose(**{name: {**_NO_XDP, ability: True}})
+    choice = _choose(fast={name: {**_NO_XDP, ability: True}})
     assert _paths(choice) == [Path.KERNEL]
     assert (choice.rules, choice.programs) == (None, "")
     assert list(choice.notes) == [f"no fast path for lan0: {_reason(choice)}"]
     with pytest.raises(RefusedError, match=f"{name} has tc filters"):
-        _choose(Mode.TC, **{name: {ability: True}})
+        _choose(Mode.TC, fast={name: {ability: True}})
 
 
 def test_filters_of_others_keep_a_link_from_xdp_as_well() -> None:
