@@ -36,7 +36,7 @@ def _choose(
     fast: dict[str, Any] | None = None,
     **more: Any,
 ) -> Choice:
-    """Choose on a host whose links are as *links* say, and can do what *fast* and *more* say by name, else everything."""
+    """Choose on a host whose links are as *links* say, and can do what *fast* and *more* say by name, else all."""
     described = {"wan0": {}, "lan0": {}, "lan1": {}, **(links or {})}
     host = {"links": [{"name": name, **words} for name, words in described.items()]}
     able: dict[str, Any] = {name: {} for name in described} | (fast or {}) | more
