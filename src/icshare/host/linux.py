@@ -44,7 +44,7 @@ from icshare.plan.steps import AnyStep
 from icshare.ports import Record
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.wire import rtchange
-from icshare.wire.fastpath import Account, Counter
+from icshare.wire.fastpath import Account, Counter, Reason
 
 # PPP; SLIP and what it was called in its variants.
 _ARPHRD_LINES = frozenset({512, 256, 257, 258, 259, 264})
@@ -216,15 +216,13 @@ class LinuxHost:
             HostError: The kernel could not be read.
         """
         try:
-            found, traffic = fastpath.reasons(), fastpath.traffic()
+            found = dict(fastpath.reasons())
         except PrivilegeError:
             return None
         if not any(found.values()) and fastpath.running() is None:
             return None
-        # Every packet is in its client's account, those of mappings too; `reasons` counts only what did not go fast.
-        fast = sum(one.sent_packets + one.received_packets for whose, one in traffic.items() if not whose.protocol)
         kernel = {reason.name.lower(): packets for reason, packets in found.items() if reason and packets}
-        return FastPackets(fast=fast, kernel=kernel)
+        return FastPackets(fast=found[Reason.FAST], kernel=kernel)
 
     def examine(self, record: Record | None) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""

@@ -1,4 +1,4 @@
-"""Rules of others that every packet has to come past are found, and those that an old connection never meets are not."""
+"""Rules of others that every packet has to come past are found; those that an old connection never meets are not."""
 
 import pytest
 

@@ -74,6 +74,9 @@ def start(text: str) -> None:
         hooks = [(links.present[one.name], one.hook) for one in configuration.links]
         hooks = list(dict.fromkeys(hooks))
         refuse_foreign(links, hooks)
+        if not hooks:
+            detach(kernel, links, links.ours)
+            return
         names = {program_for(*hook) for hook in hooks}
         loaded = held.enter_context(_load(links, held, names))
         _fill(loaded, wanted, digest(text), len(hooks), settings)
@@ -150,19 +153,17 @@ def traffic() -> Mapping[Account, Counter]:
     with ExitStack() as held:
         found: dict[Account, Counter] = {}
         for maps in _all_maps(held, "accounts"):
-            slots = {wire.decode_account(key): wire.slot(value) for key, value in maps["accounts"].items().items()}
-            if not slots:
-                continue
-            counters = maps["counters"].items(limit=max(slots.values()) + 1)
-            for account, slot in slots.items():
-                found[account] = found.get(account, Counter()) + wire.sum_counters(counters[wire.key(slot)])
+            _, counted = _counters(maps)
+            for account, counter in counted.items():
+                found[account] = found.get(account, Counter()) + counter
         return found
 
 
 def reasons() -> Mapping[Reason, int]:
     """Return for how many packets the fast path had each reason to leave them to the kernel, or none.
 
-    No reason had any without the privilege to look.
+    Those without a reason are not counted once more on their way: they are the sum of what was counted for clients, and
+    of what went between clients. No reason had any without the privilege to look.
 
     Raises:
         HostError: The kernel could not be read.
@@ -173,6 +174,9 @@ def reasons() -> Mapping[Reason, int]:
             values = maps["reasons"].items()
             for reason in Reason:
                 found[reason] += wire.sum_reasons(values.get(wire.key(reason), b""))
+            among, counted = _counters(maps)
+            clients = [counter for account, counter in counted.items() if not account.protocol]
+            found[Reason.FAST] += sum(one.sent_packets + one.received_packets for one in (among, *clients))
         return found
 
 
@@ -189,6 +193,14 @@ def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
         if distinct in maps:
             found[maps[distinct].id] = maps
     return list(found.values())
+
+
+def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account, Counter]]:
+    """Return what went between clients, and what was counted for each account."""
+    slots = {wire.decode_account(key): wire.slot(value) for key, value in maps["accounts"].items().items()}
+    found = maps["counters"].items(limit=max(slots.values(), default=0) + 1)
+    sums = {account: wire.sum_counters(found[wire.key(slot)]) for account, slot in slots.items()}
+    return wire.sum_counters(found[wire.key(0)]), sums
 
 
 def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:

@@ -23,8 +23,8 @@ from icshare.host.fastpath.loader import OBJECT_NAME, shipped_object
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
 from icshare.model.names import InterfaceName
+from icshare.render.fastpath import Hook
 from icshare.wire import netdev
-from icshare.wire.fastpath import Hook
 from icshare.wire.nl80211 import NETLINK_GENERIC, parse_family
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
 
