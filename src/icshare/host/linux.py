@@ -216,7 +216,7 @@ class LinuxHost:
             HostError: The kernel could not be read.
         """
         try:
-            found = fastpath.reasons()
+            found = dict(fastpath.reasons())
         except PrivilegeError:
             return None
         if not any(found.values()) and fastpath.running() is None:
