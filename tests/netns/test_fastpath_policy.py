@@ -6,22 +6,33 @@ one that is sent a second later.
 """
 
 import random
+import select
+import socket
+import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
 
 import pytest
 from tests.netns import flood
 from tests.netns.fastlab import MODES, fast_laboratory, fast_packets, standing_in
+from tests.netns.gateway import address, document
 
-from icshare.host import fastpath
+from icshare.host import conntrack, fastpath
 from icshare.host.command import PIPE, Process, end
+from icshare.host.mapping_table import KernelMappings
 from icshare.host.nft import Nftables
-from icshare.lab import ECHO_ADDRESS, GATEWAY, Lab
+from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, Lab
+from icshare.model.mapping import Protocol
+from icshare.plan.placing import Socket
+from icshare.render.nft import KEEP, TABLE
 
 pytestmark = pytest.mark.netns
 
@@ -30,6 +41,8 @@ FOREIGN_CHANGES = 3
 FLOWS = 24
 PORT = 40000
 RATE = 6000
+KEPT_PORT = 50000
+MAPPING_CHANGES = 50
 # Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
 ASSURED = 2.0
 PROMISE = 1_000_000_000
@@ -40,6 +53,14 @@ add set inet icshare no_sending { type inet_service; }
 add set inet icshare no_receiving { type inet_service; }
 insert rule inet icshare forward udp dport @no_sending counter drop
 insert rule inet icshare forward udp sport @no_receiving counter drop
+"""
+
+# Both ends have the same port, so that a rule sees both directions.
+KEEPER = f"""
+add counter inet icshare seen
+add chain inet icshare keeper
+insert rule inet icshare forward udp dport {KEPT_PORT} counter name seen
+insert rule inet icshare forward jump keeper
 """
 
 
@@ -190,3 +211,105 @@ def _wait_until_fast() -> None:
     while fast_packets() < begun + 20 * FLOWS:
         assert time.monotonic() < deadline, fastpath.reasons()
         time.sleep(0.02)
+
+
+# ------------------------------------------------------------------------------------------------- kept in the kernel
+
+
+def test_what_a_mark_keeps_in_the_kernel_meets_every_rule(office: Lab) -> None:
+    """As a limit or a block needs it: each packet is seen by the ruleset, also after the rule that kept it has gone."""
+    with ExitStack() as stack:
+        with standing_in(office, "inet"):
+            server = stack.enter_context(_datagrams(str(ECHO_ADDRESS)))
+        with standing_in(office, "c0"):
+            client = stack.enter_context(_datagrams(""))
+        client.connect((str(ECHO_ADDRESS), KEPT_PORT))
+        stack.enter_context(standing_in(office, GATEWAY))
+        nft = stack.enter_context(Nftables())
+        nft.load(KEEPER)
+        fastpath.refresh()
+        client.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _until_fast(lambda: _exchange(client, server, 5))
+
+        nft.load(f"add rule inet icshare keeper udp dport {KEPT_PORT} ct mark set ct mark or {KEEP:#x}")
+        fastpath.refresh()
+        for _ in range(2):
+            fast, seen = fast_packets(), _seen(nft)
+            _exchange(client, server, 100)
+            assert (fast_packets() - fast, _seen(nft) - seen) == (0, 200)
+            nft.load("flush chain inet icshare keeper")
+            fastpath.refresh()
+
+        nft.load(f"add rule inet icshare keeper udp dport {KEPT_PORT} ct mark set ct mark and {0xFFFFFFFF ^ KEEP:#x}")
+        fastpath.refresh()
+        _until_fast(lambda: _exchange(client, server, 5))
+
+
+def _datagrams(address: str) -> socket.socket:
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind((address, KEPT_PORT))
+    found.settimeout(30)
+    return found
+
+
+def _exchange(one: socket.socket, other: socket.socket, count: int) -> None:
+    for number in range(count):
+        for sender, receiver in ((one, other), (other, one)):
+            sender.send(b"%d" % number)
+            assert receiver.recv(64) == b"%d" % number
+
+
+def _seen(nft: Nftables) -> int:
+    (counter,) = [one["counter"] for one in nft.list_json("counter inet icshare seen") if "counter" in one]
+    return int(counter["packets"])
+
+
+def _until_fast(exchange: Callable[[], None]) -> None:
+    """Exchange packets until they go fast."""
+    begun, deadline = fast_packets(), time.monotonic() + 30
+    while fast_packets() == begun:
+        assert time.monotonic() < deadline, fastpath.reasons()
+        exchange()
+        time.sleep(0.01)
+
+
+# ----------------------------------------------------------------------------------------------------------- mappings
+
+
+def test_nothing_comes_by_a_mapping_that_was_taken_away(office: Lab) -> None:
+    """Its connection, fast a moment ago, is dead in both directions as soon as taking away has returned."""
+    inside = IPv4Address(address(office, "c0"))
+    document(office, "map", "add", "web", "tcp", "8080", f"{inside}:80")
+    with ExitStack() as stack:
+        with standing_in(office, "c0"):
+            listening = stack.enter_context(socket.create_server(("", 80)))
+        stack.enter_context(standing_in(office, GATEWAY))
+        table, own = KernelMappings(), Socket(protocol=Protocol.TCP, external=8080, target=inside, internal=80)
+        elements = [one for one in table.present() if one.table == TABLE]
+        assert elements
+        for _ in range(MAPPING_CHANGES):
+            with standing_in(office, "inet"):
+                stranger = stack.enter_context(socket.create_connection((str(UPLINK.ip), 8080), timeout=30))
+            server = stack.enter_context(listening.accept()[0])
+            server.settimeout(30)
+            _until_fast(partial(_exchange, stranger, server, 5))
+            table.change(elements, [], [own])
+            conntrack.cut([own])
+            fastpath.refresh()
+            _assert_dead(stranger, server)
+            table.change([], elements, [])
+            fastpath.refresh()
+    document(office, "map", "remove", "web")
+
+
+def _assert_dead(stranger: socket.socket, server: socket.socket) -> None:
+    ends = [stranger, server]
+    for one in ends:
+        one.send(b"late")
+    for one in select.select(ends, [], [], 0.02)[0]:
+        with pytest.raises(ConnectionResetError):
+            one.recv(64)
+    # What it would send again could come by the next mapping.
+    stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stranger.close()
