@@ -21,15 +21,32 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def fast_laboratory(name: str, mode: str, *privates: str, **plan: Any) -> Iterator[Lab]:
     """Build a lab that shares by the fast path *mode*, with an address for every client."""
     with laboratory(f"{name}-{mode}", **{"privates": len(privates), **plan}) as lab:
-        for node in lab.plan.clients:
-            # XDP on a veth passes on checksums that the sender has left to the hardware that there is not.
-            output(lab, node, "ethtool", "-K", "eth0", "tx", "off", "gro", "on")
-        output(lab, "inet", "ethtool", "-K", "isp0", "tx", "off", "gro", "on")
+        compute_checksums(lab)
         document(lab, "share", "wan0", *privates, "--fast-path", mode)
         for node in lab.plan.clients:
             udhcpc(lab, node)
         yield lab
         assert icshare_command(lab, "stop").returncode == 0
+
+
+def compute_checksums(lab: Lab) -> None:
+    """Have every link send complete packets, and those beside the gateway take what XDP sends.
+
+    XDP on a veth sees what the sender has left to hardware that is not there, and sends only to where NAPI is on. What
+    that merges is taken apart by the next link, so that behind a switch or the Internet's router each packet is seen.
+    """
+    ends = {"inet": ["isp0"]}
+    others = {} if lab.plan.far_mtu is None else {"inet": ["far0"], "far": ["eth0"]}
+    clients = {str(node): ["eth0"] for node in lab.plan.clients}
+    if lab.plan.clients_per_private > 1:
+        ends["switch"] = [f"lan{number}" for number in range(lab.plan.privates)]
+        others |= clients | {"switch": [f"port{number}" for number in range(len(clients))]}
+    else:
+        ends |= clients
+    for nodes, merge in ((ends, "on"), (others, "off")):
+        for node, links in nodes.items():
+            for link in links:
+                output(lab, node, "ethtool", "-K", link, "tx", "off", "gro", merge)
 
 
 @contextmanager
