@@ -29,6 +29,10 @@ from icshare.host.fastpath.libbpf import Object
 
 OBJECT: Final = Path(__file__).with_name("handshakes.bpf.o")
 
+BATCH: Final = 16
+"""Connections begun at a time. All that follows is done with before the next ones, or the rings of the links overflow:
+it is that of five packets, and the kernel leaves what is too much at a time to a thread that takes turns with us."""
+
 _FIRST: Final = bytes(4)
 _OPENING: Final = Struct("=II4s4s6s6s")
 _COUNT: Final = Struct("=Q")
@@ -94,7 +98,7 @@ class Handshakes:
         number = next(self._numbers) % 50_000_000
         self._opening.update(_FIRST, _OPENING.pack(number, sender, *addresses, *hardware))
         before = self._count()
-        seconds = live.send(self._object.program("begin"), rig.client, sender, connections, cpu=self._cpu)
+        seconds = live.send(self._object.program("begin"), rig.client, sender, connections, cpu=self._cpu, batch=BATCH)
         return Handshaken(begun=connections, closed=self._count() - before, seconds=seconds)
 
     def _count(self) -> int:

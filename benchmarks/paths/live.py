@@ -25,8 +25,9 @@ FRAME_BYTES: Final = 60
 """The least that a frame of Ethernet has, without its checksum."""
 
 _LIVE_FRAMES: Final = 2  # BPF_F_TEST_XDP_LIVE_FRAMES
-# Frames are handed on in batches, as a driver does; 64 is the budget of NAPI, and fits into the ring of a veth.
-_BATCH: Final = 64
+BATCH: Final = 64
+"""So many frames are handed on at a time, as a driver does: the budget of NAPI. They fit into the ring of a veth."""
+
 _CONTEXT: Final = Struct("=IIIIII")  # struct xdp_md
 
 
@@ -50,7 +51,7 @@ class _Options(ctypes.Structure):
     )
 
 
-def send(program: int, node: str, ifindex: int, packets: int, *, cpu: int) -> float:
+def send(program: int, node: str, ifindex: int, packets: int, *, cpu: int, batch: int = BATCH) -> float:
     """Have an XDP program make and send packets; return how many seconds of the processor that took.
 
     All that follows from a packet, until it ends somewhere, happens on the same CPU, and within that time.
@@ -61,6 +62,7 @@ def send(program: int, node: str, ifindex: int, packets: int, *, cpu: int) -> fl
         ifindex: That link.
         packets: How many.
         cpu: The CPU.
+        batch: How many at a time.
 
     Raises:
         CannotRunError: The kernel does not send live frames.
@@ -77,7 +79,7 @@ def send(program: int, node: str, ifindex: int, packets: int, *, cpu: int) -> fl
             ctx_size_in=_CONTEXT.size,
             repeat=packets,
             flags=_LIVE_FRAMES,
-            batch_size=_BATCH,
+            batch_size=batch,
         )
         began = _processor_seconds(cpu)
         status = int(_library().bpf_prog_test_run_opts(program, ctypes.byref(options)))
