@@ -342,7 +342,9 @@ class Author:
         some += ["224.0.0.1", "255.255.255.255", "240.0.0.1", "192.168.137.255"]
         source = flow.ends(sender)[0][0]
         other = self._random.choice([one for one in map(IPv4Address, some) if one != source])
-        return [self._bare(sender, self._between((other, flow.ends(sender)[0][1]), destination, flow))]
+        # A port that is in use would be exchanged for one that is drawn at random.
+        port = flow.ends(sender)[0][1] + (9000 if other.packed[:3] == CLIENT_ADDRESS.packed[:3] else 0)
+        return [self._bare(sender, self._between((other, port), destination, flow))]
 
     def odd_destination(self) -> list[Packet]:
         flow, sender = self.pick()
