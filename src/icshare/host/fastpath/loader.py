@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,9 @@ _SETTINGS: Final = Path("/proc/sys/net/netfilter")
 _UDP_STREAM_SECONDS, _TCP_ESTABLISHED_SECONDS = 120, 432000
 _MOST_MS: Final = 0x7FFFFFFF
 _FIRST: Final = bytes(4)
+_USUAL: Final = frozenset({"icshare_tc"})
+_prepared: Final[list[libbpf.Object]] = []
+"""At most one, by `prepare`: to verify a program takes longer than all the rest of `start`."""
 _CLOCK_MONOTONIC_COARSE: Final = 6  # linux/time.h; its resolution is a jiffy
 
 
@@ -245,8 +249,25 @@ def _set_timeouts(links: Links, held: ExitStack, settings: tuple[int, int]) -> N
             one.update(_FIRST, wanted.encode())
 
 
-def _load(links: Links, held: ExitStack, names: set[str]) -> libbpf.Object:
+def prepare() -> None:
+    """Have the kernel verify what most machines need. `start` takes it when it is all that it needs.
+
+    Nothing is attached, and all of it goes with this process.
+
+    Raises:
+        NotSupportedError: The kernel does not take the program.
+        PrivilegeError: A capability is missing.
+    """
+    refusal.require_privilege()
+    if not _prepared:
+        with ExitStack() as held:
+            _prepared.append(_load(Links(present={}), held, _USUAL))
+
+
+def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Object:
     """Load the programs called *names*, with the maps of a running one as far as they are to be kept."""
+    if _prepared and names == _USUAL and not links.ours:
+        return _prepared.pop()
     loaded = libbpf.Object(shipped_object(), OBJECT_NAME)
     try:
         for name in PROGRAMS:
