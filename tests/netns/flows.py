@@ -1,4 +1,4 @@
-"""Flows between the ends of a tapped gateway, and all that may be sent on one: what is right, and every way to be wrong."""
+"""Flows between the ends of a tapped gateway, and all that may be sent on one: right, and wrong in every way."""
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,22 @@ from random import Random
 from typing import Any
 
 from tests.netns import frames
-from tests.netns.frames import ACK, CWR, DONT_FRAGMENT, ECE, FIN, ICMP, MORE_FRAGMENTS, PSH, RST, SYN, TCP, UDP, URG
+from tests.netns.frames import (
+    ACK,
+    CWR,
+    DONT_FRAGMENT,
+    ECE,
+    FIN,
+    ICMP,
+    MORE_FRAGMENTS,
+    PSH,
+    RST,
+    SYN,
+    TCP,
+    UDP,
+    URG,
+    checksum,
+)
 from tests.netns.wiretap import (
     CLIENT,
     CLIENT_ADDRESS,
@@ -161,24 +176,17 @@ class Author:
         return self.send(UDP, transport={"summed": False})
 
     def checksums_of_all_values(self) -> list[Packet]:
-        """Change a payload until the checksum is 0 or 0xffff before or behind the gateway, where arithmetic has two zeros."""
+        """Choose a payload that makes the checksum 0 before or behind the gateway: that arithmetic has two zeros."""
         flow, sender = self.pick()
         segment = self.segment(payload=self.payload(40, 40))
         # The sum behind the gateway is that of a packet with the other addresses and ports: aim at both.
         place = {TCP: 36, UDP: 26}[flow.proto]
         sent = packet(flow, sender, segment)
         here = int.from_bytes(sent.data[place : place + 2], "big")
-        difference = self._translation(flow, sender) if self._random.random() < 0.5 else 0
+        difference = _translation(sender) if self._random.random() < 0.5 else 0
         word = int.from_bytes(segment.payload[-2:], "big")
         wanted = _ones(word + here + difference)
         return [packet(flow, sender, replace(segment, payload=segment.payload[:-2] + wanted.to_bytes(2, "big")))]
-
-    def _translation(self, flow: Flow, sender: str) -> int:
-        """Return what the gateway adds to a transport checksum: old addresses less new ones."""
-        inside = int.from_bytes(CLIENT_ADDRESS.packed, "big")
-        outside = int.from_bytes(PUBLIC_ADDRESS.packed, "big")
-        old, new = (inside, outside) if sender == CLIENT else (outside, inside)
-        return _ones((old >> 16) + (old & 0xFFFF)) - _ones((new >> 16) + (new & 0xFFFF))
 
     def smallest(self) -> list[Packet]:
         return self.send(payload=b"")
@@ -233,7 +241,7 @@ class Author:
 
     def _with_length(self, sent: Packet, length: int) -> Packet:
         bare = sent.data[:2] + struct.pack("!H", length) + sent.data[4:10] + b"\0\0" + sent.data[12:20]
-        return replace(sent, data=bare[:10] + struct.pack("!H", frames.checksum(bare)) + bare[12:] + sent.data[20:])
+        return replace(sent, data=bare[:10] + struct.pack("!H", checksum(bare)) + bare[12:] + sent.data[20:])
 
     def truncated(self) -> list[Packet]:
         (sent,) = self.send()
@@ -246,7 +254,7 @@ class Author:
         source, destination = flow.ends(sender)
         cut = self._random.randrange(8, len(body) - 8, 8)
         ident = int.from_bytes(header[4:6], "big")
-        fields = {"ident": ident, "ttl": header[8], "tos": header[1]}
+        fields: dict[str, Any] = {"ident": ident, "ttl": header[8], "tos": header[1]}
         pieces = [
             frames.ip4(source[0], destination[0], flow.proto, body[:cut], fragment=MORE_FRAGMENTS, **fields),
             frames.ip4(source[0], destination[0], flow.proto, body[cut:], fragment=cut // 8, **fields),
@@ -303,7 +311,13 @@ class Author:
         return [replace(sent, tags=self._random.choices(some, k=self._random.randint(1, 3)))]
 
     def wrong_addressee(self) -> list[Packet]:
-        to = [bytes.fromhex("020000000099"), b"\xff" * 6, bytes.fromhex("01005e0000fb"), NEIGHBOUR, CLIENT]
+        to: list[str | bytes] = [
+            bytes.fromhex("020000000099"),
+            b"\xff" * 6,
+            bytes.fromhex("01005e0000fb"),
+            NEIGHBOUR,
+            CLIENT,
+        ]
         (sent,) = self.send()
         return [replace(sent, to=self._random.choice(to))]
 
@@ -392,12 +406,14 @@ class Author:
         return [self._bare(sender, self._random.randbytes(self._random.randrange(200)))]
 
     def flipped(self) -> list[Packet]:
-        """Flip some bits of the headers of a right packet, with no checksum mended."""
+        """Flip bits of the IP header of a right packet, but for addresses and length; mend its checksum or not."""
         (sent,) = self.send()
         data = bytearray(sent.data)
         for _ in range(self._random.randint(1, 3)):
-            # Bits of addresses, ports and numbers would begin flows or errors that the kernel dates or numbers.
-            data[self._random.choice([0, 1, 2, 3, 6, 7, 8, 9, 10, 11])] ^= 1 << self._random.randrange(8)
+            data[self._random.choice([0, 1, 6, 7, 8, 9, 10, 11])] ^= 1 << self._random.randrange(8)
+        if self._random.randrange(4):
+            data[10:12] = bytes(2)
+            data[10:12] = checksum(bytes(data[: max(20, (data[0] & 15) * 4)])).to_bytes(2, "big")
         return [replace(sent, data=bytes(data))]
 
     def _bare(self, sender: str, data: bytes) -> Packet:
@@ -413,15 +429,17 @@ def _as_received(flow: Flow, sender: str, segment: Segment) -> bytes:
     sent = packet(flow, OTHER[sender], segment).data
     (source, destination) = flow.ends(sender)
     addressed = sent[:12] + destination[0].packed + source[0].packed + sent[20:]
-    return (
-        addressed[:10]
-        + struct.pack("!H", frames.checksum(addressed[:10] + b"\0\0" + addressed[12:20]))
-        + addressed[12:]
-    )
+    return addressed[:10] + struct.pack("!H", checksum(addressed[:10] + b"\0\0" + addressed[12:20])) + addressed[12:]
+
+
+def _translation(sender: str) -> int:
+    """Return what the gateway adds to the checksum of what *sender* sends: the old address less the new one."""
+    inside, outside = (checksum(one.packed) ^ 0xFFFF for one in (CLIENT_ADDRESS, PUBLIC_ADDRESS))
+    return inside - outside if sender == CLIENT else outside - inside
 
 
 def _summed(message: bytes) -> bytes:
-    return message[:2] + struct.pack("!H", frames.checksum(message)) + message[4:]
+    return message[:2] + struct.pack("!H", checksum(message)) + message[4:]
 
 
 def _ones(value: int) -> int:
@@ -472,5 +490,7 @@ KERNEL = (
     Author.noise,
 )
 """Kinds that must not go fast, and after which flows are as they were."""
+EITHER = (Author.flipped,)
+"""Kinds of which some are right."""
 ENDING = (Author.tcp_flags, Author.begin_again, Author.end, Author.reset, Author.reset_by_guess)
 """Kinds that do something to a connection, each to one of its own, and look at what has become of it."""

@@ -19,7 +19,7 @@ _UDP = struct.Struct("!HHHH")
 def checksum(data: bytes) -> int:
     """Return the Internet checksum of *data* (RFC 1071)."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
@@ -40,7 +40,7 @@ def ip4(
     length: int | None = None,
     spoil: int = 0,
 ) -> bytes:
-    """Return an IPv4 packet. *spoil* is added to its header's checksum, which is right otherwise, whatever else is wrong."""
+    """Return an IPv4 packet; *spoil* is added to its header's checksum, which is right otherwise."""
     first = 0x45 + len(options) // 4 if version_ihl is None else version_ihl
     total = 20 + len(options) + len(payload) if length is None else length
     fields = (first, tos, total, ident, fragment, ttl, proto)

@@ -1,8 +1,8 @@
 """A gateway with raw sockets at all of its ends: frames go in as they are written, and all that comes out is seen.
 
-The hosts at the ends are dumb, so that nothing answers by itself, but for ARP. What comes out is told in a form in which
-two gateways can be compared: hardware addresses by the part that they play, and without what a kernel numbers at random
-when it writes an ICMP error of its own.
+The hosts at the ends are dumb, so that nothing answers by itself, but for ARP. What comes out is told in a form in
+which two gateways can be compared: hardware addresses by the part that they play, and without what a kernel numbers at
+random when it writes an ICMP error of its own.
 """
 
 import ctypes
@@ -52,8 +52,8 @@ table inet dumb {
 	chain output { type filter hook output priority -400; policy drop; }
 }
 """
-# Both gateways judge segments alike, whether they see all of them or not, and tell of every error. What is only bridged is
-# no business of the ruleset: otherwise a packet to a neighbour takes the address translation of its flow away.
+# Both gateways judge segments alike, whether they see all of them or not, and tell of every error. What is only bridged
+# is no business of the ruleset: otherwise a packet to a neighbour takes the address translation of its flow away.
 _SAME = (
     "net.netfilter.nf_conntrack_tcp_be_liberal=1",
     "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst=1",
@@ -143,7 +143,9 @@ class Tapped:
             document(lab, "map", "add", "a", "tcp", str(MAPPED_TCP), str(CLIENT_ADDRESS))
             document(lab, "map", "add", "b", "udp", str(MAPPED_UDP), str(CLIENT_ADDRESS))
             output(lab, GATEWAY, "sysctl", "-qw", *_SAME)
-            output(lab, GATEWAY, "sysctl", "-qew", "net.bridge.bridge-nf-call-iptables=0")  # -e: if there is such a thing
+            output(
+                lab, GATEWAY, "sysctl", "-qew", "net.bridge.bridge-nf-call-iptables=0"
+            )  # -e: if there is such a thing
             inside = privates[0] if len(privates) == 1 else "ics-br0"
             hardware = {
                 **{who: _hardware(lab, *end) for who, end in ends.items()},
