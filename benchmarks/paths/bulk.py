@@ -1,8 +1,8 @@
 """Bulk TCP by iperf3, from the client to the Internet, and what it costs.
 
-One and eight streams, as many bytes for everybody. CPU per gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``:
-all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the machine, and
-whatever else ran on it.
+One and eight streams, as many bytes for everybody. CPU per gigabyte is what all CPUs of the machine did meanwhile
+(``/proc/stat``: all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the
+machine, and whatever else ran on it.
 """
 
 import json
@@ -89,9 +89,10 @@ def run(stand: Stand, streams: int) -> dict[str, Any]:
         done = stand.rig.run(stand.rig.client, client(streams, "--bytes", BYTES))
     except CommandError as error:
         raise CannotRunError(f"iperf3 fails: {_error(error.output)}") from error
-    received: dict[str, Any] = json.loads(done.stdout)["end"]["sum_received"]
-    if not received["bytes"]:
-        raise CannotRunError("no byte came through")
+    told = json.loads(done.stdout)
+    received: dict[str, Any] = told["end"].get("sum_received", {})
+    if not received.get("bytes"):
+        raise CannotRunError(f"iperf3 received nothing: {told.get('error', 'no reason given')}")
     return received
 
 

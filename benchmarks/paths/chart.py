@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks.paths.contenders import BARE, PLAIN
 from benchmarks.paths.goals import OURS
-from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results, Summary
+from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results, Summary, figure
 
 PANELS: Final[Sequence[str]] = (*PACKETS, CONNECTIONS, CPU[0], *BULK, *IDLE[1:], *LOADED[1:])
 COLUMNS: Final = 2
@@ -71,12 +71,15 @@ def _panel(x: float, y: float, measure: str, rows: Rows) -> Iterator[str]:
             f'<rect x="{x + _LABEL:.1f}" y="{top:.1f}" width="{room * one.median / most:.1f}" height="{_BAR}" '
             f'fill="{colour}"/>'
         )
-        low, high = (x + _LABEL + room * value / most for value in (one.low, one.high))
-        yield (
-            f'<path d="M{low:.1f} {middle - 3:.1f}v6M{low:.1f} {middle:.1f}H{high:.1f}M{high:.1f} {middle - 3:.1f}v6" '
-            f'stroke="{_INK}" stroke-width="1.2" fill="none"/>'
-        )
-        yield _text(x + _PANEL, top + 11, f"{one.median / unit.scale:.3g}", anchor="end")
+        if one.low < one.high:
+            yield from _whisker(x + _LABEL, room / most, middle, one)
+        yield _text(x + _PANEL, top + 11, figure(one.median / unit.scale), anchor="end")
+
+
+def _whisker(x: float, scale: float, y: float, one: Summary) -> Iterator[str]:
+    low, high = x + scale * one.low, x + scale * one.high
+    ends = f"M{low:.1f} {y - 3:.1f}v6M{low:.1f} {y:.1f}H{high:.1f}M{high:.1f} {y - 3:.1f}v6"
+    yield f'<path d="{ends}" stroke="{_INK}" stroke-width="1.2" fill="none"/>'
 
 
 def _text(

@@ -8,6 +8,11 @@ FLOWS = (1, 1_000, 20_000)
 WAYS = ("up", "down")
 
 
+def figure(value: float) -> str:
+    """Return a value with three digits, as people write it."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def packets_measure(flows: int, way: str) -> str:
     """Return the name of the rate of small packets of so many flows one way."""
     return f"{flows:,} flow{'s' if flows > 1 else ''} {way}"
@@ -112,10 +117,3 @@ class Results:
         left, right = self.values.get((one, measure), {}), self.values.get((other, measure), {})
         found = [value / right[repeat] for repeat, value in left.items() if right.get(repeat)]
         return summarise(found) if found else None
-
-    def best(self, contenders: Sequence[str], measure: str) -> str | None:
-        """Return which of some contenders has the best median of a measure, None when none has any."""
-        found = {one: summary.median for one in contenders if (summary := self.summary(one, measure)) is not None}
-        if not found:
-            return None
-        return (max if MEASURES[measure].more_is_better else min)(found, key=found.__getitem__)

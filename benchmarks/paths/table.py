@@ -5,7 +5,7 @@ from typing import Final
 
 from benchmarks.paths.contenders import PLAIN
 from benchmarks.paths.goals import GOALS, Goal, judge
-from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results
+from benchmarks.paths.results import BULK, CONNECTIONS, CPU, IDLE, LOADED, MEASURES, PACKETS, Results, figure
 
 GROUPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("small packets of so many flows, one core", PACKETS),
@@ -102,4 +102,4 @@ def _ratio_cell(results: Results, name: str, measure: str) -> str:
 
 def _value_cell(results: Results, name: str, measure: str) -> str:
     summary, unit = results.summary(name, measure), MEASURES[measure]
-    return "" if summary is None else f"{summary.median / unit.scale:.3g} {100 * summary.spread:3.0f} %"
+    return "" if summary is None else f"{figure(summary.median / unit.scale)} {100 * summary.spread:3.0f} %"
