@@ -15,6 +15,7 @@ compare the rate of packets through a gateway that knows no connections.
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from ipaddress import IPv4Address
 from socket import AF_INET
 from struct import pack
@@ -52,11 +53,14 @@ class Packets:
     def measure(self, stands: Sequence[Stand], repeat: int) -> None:
         """Measure each stand once, in the order given."""
         able = [one for one in stands if (one.name, PACKETS[0]) not in self._results.unable]
-        self._rates(able, [flows for flows in FLOWS if flows <= _FEW], repeat)
-        for number in range(0, len(able), _GROUP):
-            self._rates(able[number : number + _GROUP], [flows for flows in FLOWS if flows > _FEW], repeat)
-        for stand in able:
-            self._connections(stand, repeat)
+        with ExitStack() as stack:
+            for stand in able:
+                stack.enter_context(self._frames.counting(stand.rig))
+            self._rates(able, [flows for flows in FLOWS if flows <= _FEW], repeat)
+            for number in range(0, len(able), _GROUP):
+                self._rates(able[number : number + _GROUP], [flows for flows in FLOWS if flows > _FEW], repeat)
+            for stand in able:
+                self._connections(stand, repeat)
 
     def _rates(self, stands: Sequence[Stand], numbers: Sequence[int], repeat: int) -> None:
         for last in (False, True):
@@ -67,22 +71,20 @@ class Packets:
                 time.sleep(max(0, _ASSURED_SECONDS - (time.monotonic() - began)))
         for flows in numbers:
             for stand in stands:
-                with self._frames.counting(stand.rig):
-                    for way in WAYS:
-                        try:
-                            rate = self._rate(stand, flows, way)
-                        except CannotRunError as error:
-                            self._results.unable[stand.name, packets_measure(flows, way)] = str(error)
-                        else:
-                            self._results.add(stand.name, packets_measure(flows, way), repeat, rate)
+                for way in WAYS:
+                    try:
+                        rate = self._rate(stand, flows, way)
+                    except CannotRunError as error:
+                        self._results.unable[stand.name, packets_measure(flows, way)] = str(error)
+                    else:
+                        self._results.add(stand.name, packets_measure(flows, way), repeat, rate)
         for stand in stands:
             forget_connections(stand)
 
     def _settle(self, stand: Stand, flows: int) -> None:
         """Have traffic both ways on so many connections."""
-        with self._frames.counting(stand.rig):
-            for way in WAYS:
-                self._frames.send(stand.rig, _way(stand, way), flows, flows)
+        for way in WAYS:
+            self._frames.send(stand.rig, _way(stand, way), flows, flows)
 
     def _rate(self, stand: Stand, flows: int, way: str) -> float:
         path = _way(stand, way)
@@ -96,10 +98,8 @@ class Packets:
         if (stand.name, CONNECTIONS) in self._results.unable:
             return
         first, self._next = self._next << _BIT, self._next % 1000 + 1
-        with self._frames.counting(stand.rig):
-            path = _way(stand, "up")
-            number = CONNECTIONS_AT_A_TIME
-            burst = self._frames.send(stand.rig, path, first + number, number, first=first)
+        number = CONNECTIONS_AT_A_TIME
+        burst = self._frames.send(stand.rig, _way(stand, "up"), first + number, number, first=first)
         try:
             _check(stand, burst, "up")
         except CannotRunError as error:
