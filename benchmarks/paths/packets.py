@@ -66,7 +66,7 @@ class Packets:
         for last in (False, True):
             began = time.monotonic()
             for stand in stands:
-                self._settle(stand, max(numbers))
+                self._settle(stand, max(numbers), 2 if last else 1)
             if not last:
                 time.sleep(max(0, _ASSURED_SECONDS - (time.monotonic() - began)))
         for flows in numbers:
@@ -81,9 +81,12 @@ class Packets:
         for stand in stands:
             forget_connections(stand)
 
-    def _settle(self, stand: Stand, flows: int) -> None:
-        """Have traffic both ways on so many connections."""
-        for way in WAYS:
+    def _settle(self, stand: Stand, flows: int, times: int) -> None:
+        """Have traffic both ways on so many connections, so many times.
+
+        What a fast path learns of a connection that has just become assured takes it two packets each way.
+        """
+        for way in WAYS * times:
             self._frames.send(stand.rig, _way(stand, way), flows, flows)
 
     def _rate(self, stand: Stand, flows: int, way: str) -> float:
