@@ -37,7 +37,7 @@ coverage: setup-dev ## prove that the tests of the pure core take every branch
 	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
 		--cov --cov-report=term --cov-fail-under=100 tests/unit $(ARGS)
 
-bench: setup-bench ## measure on this machine: sharing, port mappings, the object model, ways through a gateway
+bench: setup-bench ## measure on this machine: sharing, port mappings, forwarding, the object model, and ways through a gateway
 	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
 
 bench-vm: setup-bench setup-vm ## measure ways through a gateway in a virtual machine, where only ratios count; ARGS='5 paths'

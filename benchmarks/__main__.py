@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("what", nargs="*", metavar="REPEATS | PART", help=f"a number, or one of {', '.join(PARTS)}")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where to write the results of paths")
+    parser.add_argument("--slow", action="store_true", help="send less at a time: for an emulated machine")
     asked = parser.parse_args(arguments)
     repeats = next((int(one) for one in asked.what if one.isdigit()), None)
     chosen = [one for one in asked.what if not one.isdigit()] or PARTS
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if others := [one for one in chosen if one != "paths"]:
         missed += _measure(others, repeats or REPEATS)
     if "paths" in chosen:
-        missed += suite.run(repeats or suite.REPEATS, asked.output)
+        missed += suite.run(repeats or suite.REPEATS, asked.output, slow=asked.slow)
     return 1 if missed else 0
 
 

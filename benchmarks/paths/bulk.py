@@ -20,8 +20,8 @@ from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.command import PIPE, CommandError
 
-BYTES: Final = "384M"
-"""In all streams together: from a third of a second to two."""
+BYTES, SLOW_BYTES = "384M", "24M"
+"""In all streams together: from a third of a second to two; on a slow machine."""
 
 _STAT: Final = Path("/proc/stat")
 _IDLE: Final = (3, 4)  # columns of proc(5): idle, iowait
@@ -31,9 +31,10 @@ _GUESTS: Final = 8  # columns from here on are part of others
 class Bulk:
     """The rate of bulk TCP, and CPU per gigabyte."""
 
-    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results) -> None:
-        """Start a server on each rig's Internet, until *stack* ends."""
+    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results, *, amount: str = BYTES) -> None:
+        """Start a server on each rig's Internet, until *stack* ends; *amount* of bytes are sent, as iperf3 takes it."""
         self._results = results
+        self._bytes = amount
         for stand in stands:
             try:
                 serve(stack, stand)
@@ -49,7 +50,7 @@ class Bulk:
                     continue
                 before = _busy_seconds()
                 try:
-                    received = run(stand, streams)
+                    received = run(stand, streams, self._bytes)
                 except CannotRunError as error:
                     self._results.unable[stand.name, bulk] = self._results.unable[stand.name, cpu] = str(error)
                     continue
@@ -79,14 +80,14 @@ def client(streams: int, *length: str) -> list[str]:
     return [*argv, "--connect-timeout", "3000", "--json"]
 
 
-def run(stand: Stand, streams: int) -> dict[str, Any]:
-    """Return what iperf3's server received.
+def run(stand: Stand, streams: int, amount: str) -> dict[str, Any]:
+    """Return what iperf3's server received of so many bytes.
 
     Raises:
         CannotRunError: Nothing came through.
     """
     try:
-        done = stand.rig.run(stand.rig.client, client(streams, "--bytes", BYTES))
+        done = stand.rig.run(stand.rig.client, client(streams, "--bytes", amount))
     except CommandError as error:
         raise CannotRunError(f"iperf3 fails: {_error(error.output)}") from error
     told = json.loads(done.stdout)

@@ -93,8 +93,8 @@ class Burst:
 class Frames:
     """The generator and its counterpart, loaded; closed by *stack*."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        """Load them.
+    def __init__(self, stack: ExitStack, *, batch: int = live.BATCH) -> None:
+        """Load them; *batch* frames are handed on at a time.
 
         Raises:
             CannotRunError: The kernel does not take them, or libbpf is missing.
@@ -107,6 +107,7 @@ class Frames:
         self._source = stack.enter_context(self._object.map(".data.source"))
         self._seen: Map = stack.enter_context(self._object.map("seen"))
         self._cpu = min(os.sched_getaffinity(0))
+        self._batch = batch
 
     @contextmanager
     def counting(self, rig: Rig) -> Iterator[None]:
@@ -126,7 +127,9 @@ class Frames:
         headers = _headers(way, hardware_address(rig.gateway, way.first_hop), hardware_address(way.sender, "eth0"))
         self._source.update(_FIRST, _SOURCE.pack(headers, flows, 0, sender, way.answers))
         before = self._count()[0]
-        seconds = live.send(self._object.program("generate"), way.sender, sender, packets, cpu=self._cpu)
+        seconds = live.send(
+            self._object.program("generate"), way.sender, sender, packets, cpu=self._cpu, batch=self._batch
+        )
         after, source, destination = self._count()
         return Burst(sent=packets, arrived=after - before, seconds=seconds, source=source, destination=destination)
 

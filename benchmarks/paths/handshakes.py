@@ -61,8 +61,8 @@ class Handshaken:
 class Handshakes:
     """Both far ends of connections, loaded; closed by *stack*."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        """Load them.
+    def __init__(self, stack: ExitStack, *, batch: int = BATCH) -> None:
+        """Load them; *batch* connections are begun at a time.
 
         Raises:
             CannotRunError: The kernel does not take them, or libbpf is missing.
@@ -75,6 +75,7 @@ class Handshakes:
         self._opening = stack.enter_context(self._object.map(".data.opening"))
         self._closed = stack.enter_context(self._object.map("closed"))
         self._cpu = min(os.sched_getaffinity(0))
+        self._batch = batch
         # No two runs have ports in common for as long as conntrack keeps what is closed.
         self._numbers = count(step=1 << 20)
 
@@ -98,7 +99,9 @@ class Handshakes:
         number = next(self._numbers) % 50_000_000
         self._opening.update(_FIRST, _OPENING.pack(number, sender, *addresses, *hardware))
         before = self._count()
-        seconds = live.send(self._object.program("begin"), rig.client, sender, connections, cpu=self._cpu, batch=BATCH)
+        seconds = live.send(
+            self._object.program("begin"), rig.client, sender, connections, cpu=self._cpu, batch=self._batch
+        )
         return Handshaken(begun=connections, closed=self._count() - before, seconds=seconds)
 
     def _count(self) -> int:

@@ -27,6 +27,8 @@ FRAME_BYTES: Final = 60
 _LIVE_FRAMES: Final = 2  # BPF_F_TEST_XDP_LIVE_FRAMES
 BATCH: Final = 64
 """So many frames are handed on at a time, as a driver does: the budget of NAPI. They fit into the ring of a veth."""
+SLOW_BATCH: Final = 8
+"""On a machine that does not get through more before the kernel leaves the rest to a thread, and a ring overflows."""
 
 _CONTEXT: Final = Struct("=IIIIII")  # struct xdp_md
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from benchmarks.figures import progress
-from benchmarks.paths import chart, table
-from benchmarks.paths.bulk import Bulk
+from benchmarks.paths import chart, live, table
+from benchmarks.paths.bulk import BYTES, SLOW_BYTES, Bulk
 from benchmarks.paths.connections import Connections
 from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN
 from benchmarks.paths.frames import Frames
 from benchmarks.paths.goals import GOALS, judge
-from benchmarks.paths.handshakes import Handshakes
+from benchmarks.paths.handshakes import BATCH, Handshakes
 from benchmarks.paths.latency import Latency
 from benchmarks.paths.packets import Packets
 from benchmarks.paths.peers import PEERS, USER_MODE, version
@@ -46,18 +46,24 @@ class Part(Protocol):
         """Measure each stand once, in the order given."""
 
 
-def run(repeats: int, output: Path) -> int:
-    """Measure, print the table, write it as JSON and as a chart to the directory *output*; return missed goals."""
+def run(repeats: int, output: Path, *, slow: bool = False) -> int:
+    """Measure, print the table, write it as JSON and as a chart to the directory *output*; return missed goals.
+
+    On a machine that is *slow*, an emulated one, less is sent at a time.
+    """
     began = time.monotonic()
     with ExitStack() as stack:
         results = Results(contenders=tuple(EVERYBODY))
         parts: list[Part] = []
         try:
-            parts += [Packets(Frames(stack), results), Connections(Handshakes(stack), results)]
+            frames = Frames(stack, batch=live.SLOW_BATCH if slow else live.BATCH)
+            handshakes = Handshakes(stack, batch=1 if slow else BATCH)
+            parts += [Packets(frames, results), Connections(handshakes, results)]
         except CannotRunError as error:
             results.unable |= {(name, one): str(error) for name in EVERYBODY for one in (*PACKETS, CONNECTIONS)}
         stands = _stands(stack, results)
-        parts += [Bulk(stack, stands, results), Latency(stack, stands, results)]
+        bulk = Bulk(stack, stands, results, amount=SLOW_BYTES if slow else BYTES)
+        parts += [bulk, Latency(stack, stands, results)]
         for repeat in range(repeats):
             first = repeat * len(stands) // repeats  # each repeat begins with another
             order = [*stands[first:], *stands[:first]]

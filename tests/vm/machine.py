@@ -183,7 +183,11 @@ def _job(program: Program) -> str:
     size = shutil.get_terminal_size()
     terminal = f"sane rows {size.lines} cols {size.columns}" if program.interactive else "raw -echo"
     stdin = "/dev/hvc0" if program.interactive else "/dev/null"
-    bring = f"stty raw -echo </dev/hvc2; tar -cf /dev/hvc2 -C {shlex.quote(program.makes)} ." if program.makes else ":"
+    bring = (  # the console forgets how it was set when nobody has it open
+        f"{{ stty raw -echo && tar -cf - -C {shlex.quote(program.makes)} . >&0; }} <>/dev/hvc2"
+        if program.makes
+        else ":"
+    )
     return f"""#!/bin/sh
 exec >/dev/hvc0 2>&1
 export {environment}
