@@ -20,7 +20,7 @@ from tests.netns import packets as p
 from tests.netns import traffic
 from tests.netns.gateway import document, laboratory, output
 from tests.netns.traffic import ECHO_SERVER, ODDITIES, SIDES, Flow, Packet
-from tests.netns.wires import CLIENT, PUBLIC, Between, Heard, silence
+from tests.netns.wires import CLIENT, PUBLIC, Between, Heard, introduce, silence
 
 from icshare.lab import GATEWAY, INTERNET, Lab
 from icshare.wire.fastpath import Reason
@@ -181,6 +181,8 @@ def bench(request: pytest.FixtureRequest, labs: tuple[Lab, Lab], ports: Iterator
     """Give both gateways with connections that go fast through the first of them, all on one CPU."""
     told = document(labs[0], "share", "wan0", "lan0", "--fast-path", request.param)
     assert [one["path"] for one in told["fast_path"]] == [request.param], told["fast_path"]
+    for lab in labs:
+        introduce(lab)
     seed = int(os.environ.get("ICSHARE_TEST_SEED", 0)) or int.from_bytes(os.urandom(4))
     allowed = os.sched_getaffinity(0)
     # Each CPU has a cache of its own.

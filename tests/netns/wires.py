@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import pytest
 from tests.netns import packets
 from tests.netns.gateway import NETWORK_GATEWAY, output
 
@@ -30,7 +31,7 @@ ROUTER_MAC = hardware_address(0, 0)
 PUBLIC = str(UPLINK.ip)
 
 _LINKS = {CLIENT: "eth0", INTERNET: "isp0"}
-_DEADLINE = 30.0
+_DEADLINE = 10.0
 _BUFFER = 16 << 20
 _MUTE = """
 table inet mute {
@@ -146,7 +147,10 @@ class Between:
             awaited = {_body(frame) for frame in markers[node]}
             deadline = time.monotonic() + _DEADLINE
             while awaited:
-                frame = self._wires[other].hear(deadline)
+                try:
+                    frame = self._wires[other].hear(deadline)
+                except TimeoutError:
+                    pytest.fail(f"did not come out at {other} of {self.lab.plan.prefix}: {sorted(awaited)}; {heard}")
                 if _body(frame) in awaited:
                     awaited.discard(_body(frame))
                 elif not _is_noise(frame):
@@ -189,7 +193,7 @@ def _normal(frame: bytes) -> bytes:
 
 
 def silence(lab: Lab) -> None:
-    """Take the voice of everybody but the gateway, and have that know everybody."""
+    """Take the voice of everybody but the gateway, and have that say nothing by the clock."""
     for node, link in _LINKS.items():
         output(lab, node, "ethtool", "-K", link, "tx", "off", "gro", "on")
         output(lab, node, "nft", "-f", "-", input=_MUTE)
@@ -197,11 +201,15 @@ def silence(lab: Lab) -> None:
         output(lab, node, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", "net.ipv4.ip_forward=0")
     for link in ("wan0", "lan0"):
         output(lab, GATEWAY, "ethtool", "-K", link, "tx", "off")
+    # The kernel's limits on errors and redirects go by the clock.
+    quiet = [f"net.ipv4.conf.{link}.send_redirects=0" for link in ("all", "wan0", "lan0")]
+    output(lab, GATEWAY, "sysctl", "-qw", "net.ipv4.icmp_ratemask=0", "net.ipv4.icmp_ratelimit=0", *quiet)
+
+
+def introduce(lab: Lab) -> None:
+    """Have the gateway of a lab know everybody on both its links, as long as its sharing stays as it is."""
     known = [f"neighbour replace 192.168.137.{host} lladdr {station_mac(f'.{host}')} dev lan0" for host in range(2, 255)]
     network = str(UPLINK_ROUTER).rsplit(".", 1)[0]
     others = [host for host in range(1, 255) if f"{network}.{host}" != PUBLIC]
     known += [f"neighbour replace {network}.{host} lladdr {ROUTER_MAC} dev wan0" for host in others]
     output(lab, GATEWAY, "ip", "-batch", "-", input="".join(f"{line} nud permanent\n" for line in known))
-    # The kernel's limits on errors and redirects go by the clock.
-    quiet = [f"net.ipv4.conf.{link}.send_redirects=0" for link in ("all", "wan0", "lan0")]
-    output(lab, GATEWAY, "sysctl", "-qw", "net.ipv4.icmp_ratemask=0", "net.ipv4.icmp_ratelimit=0", *quiet)
