@@ -11,13 +11,15 @@
 #include "maps.h"
 
 /* Return the element of `counters` for an account, 0 when there is none left. */
-static __noinline __u32 open_account(const struct account *account)
+__noinline __u32 open_account(const struct account *account)
 {
+	struct account key;
 	__u32 *known, given;
 
 	if (!account)
 		return 0;
-	known = bpf_map_lookup_elem(&accounts, account);
+	key = *account; /* kernels before 6.2 take keys from the stack, but not from just any memory */
+	known = bpf_map_lookup_elem(&accounts, &key);
 	if (known)
 		return *known;
 	given = __sync_fetch_and_add(&accounts_given, 1) + 1;
@@ -25,8 +27,8 @@ static __noinline __u32 open_account(const struct account *account)
 		__sync_fetch_and_add(&accounts_given, -1);
 		return 0;
 	}
-	bpf_map_update_elem(&accounts, account, &given, BPF_NOEXIST);
-	known = bpf_map_lookup_elem(&accounts, account); /* another CPU may have been first */
+	bpf_map_update_elem(&accounts, &key, &given, BPF_NOEXIST);
+	known = bpf_map_lookup_elem(&accounts, &key); /* another CPU may have been first */
 	return known ? *known : 0;
 }
 

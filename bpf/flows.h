@@ -99,15 +99,20 @@ static __always_inline bool is_same6(const __be32 *one, const __be32 *other)
 	return !difference;
 }
 
-/* Return the word of a bucket for a hash, 0 when there is none. */
+/*
+ * Return the word of a bucket for a hash; its lower half is 0 when there is none. There are no branches: the verifier would
+ * follow each of them with all that comes after.
+ */
 static __always_inline __u32 find_way(const struct bucket *bucket, __u32 hash)
 {
 	__u32 found = 0;
 
 #pragma unroll
-	for (int i = 0; i < WAYS; i++)
-		if (!((bucket->ways[i] ^ hash) & HASH_PART) && bucket->ways[i] & ~HASH_PART)
-			found = bucket->ways[i];
+	for (int i = 0; i < WAYS; i++) {
+		__u32 difference = (bucket->ways[i] ^ hash) >> 16;
+
+		found |= bucket->ways[i] & -((difference - 1) >> 31);
+	}
 	return found;
 }
 
@@ -122,24 +127,24 @@ static __always_inline bool find_flow(const struct key *key, __u32 hash, const _
 	found->flow = NULL;
 	if (!bucket)
 		return false;
-	way = find_way(bucket, hash);
+	way = find_way(bucket, hash) & ~HASH_PART;
 	if (!way)
 		return false;
-	flow = flow_of(way & ~HASH_PART);
+	flow = flow_of(way);
 	if (!flow || !is_same(&flow->key, key))
 		return false;
 	if (words6) {
-		flow6 = flow6_of(way & ~HASH_PART);
+		flow6 = flow6_of(way);
 		if (!flow6 || !is_same6(flow6->key, words6))
 			return false;
 	}
 	found->flow = flow;
-	found->number = way & ~HASH_PART;
+	found->number = way;
 	return true;
 }
 
 /* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
-static __always_inline __u32 take_number(void)
+__noinline __u32 take_number(void)
 {
 	__u32 zero = 0, time = now(), number = 0;
 	__u32 *latest = bpf_map_lookup_elem(&last, &zero);
@@ -162,12 +167,14 @@ static __always_inline __u32 take_number(void)
 }
 
 /* Give a bucket's word to a flow: that of the same hash, an empty one, one whose flow has gone, or any. */
-static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 number)
+__noinline int put_way(struct bucket *bucket, __u32 hash, __u32 number)
 {
 	__u32 chosen = number & (WAYS - 1);
 	struct notes *noted;
 	struct flow *flow;
 
+	if (!bucket)
+		return 0;
 	for (__u32 i = 0; i < WAYS; i++) {
 		__u32 way = bucket->ways[i & (WAYS - 1)];
 
@@ -181,6 +188,7 @@ static __always_inline void put_way(struct bucket *bucket, __u32 hash, __u32 num
 			chosen = i;
 	}
 	bucket->ways[chosen & (WAYS - 1)] = (hash & HASH_PART) | number;
+	return 0;
 }
 
 /* Begin a flow, in place of another if need be. */
@@ -214,11 +222,14 @@ static __always_inline bool begin_flow(const struct key *key, __u32 hash, const 
  * Return the number of a way to go: that which is the same, or one that nobody has taken lately; 0 when there is none. A
  * flow is asked about more often than a way is given to others, so what it names is what it was given.
  */
-static __always_inline __u32 take_hop(const struct hop *wanted)
+__noinline __u32 take_hop(const struct hop *wanted)
 {
 	const __u32 *words = (const __u32 *)wanted;
-	__u32 count = config.flows / FLOWS_PER_HOP, at = (words[0] ^ words[1] << 7 ^ words[4] ^ wanted->l3) * 0x9e3779b1U;
+	__u32 count = config.flows / FLOWS_PER_HOP, at;
 
+	if (!wanted)
+		return 0;
+	at = (words[0] ^ words[1] << 7 ^ words[4] ^ wanted->l3) * 0x9e3779b1U;
 	for (__u32 i = 0; i < 8; i++) {
 		__u32 number = ((at >> 16) + i) & (count - 1), difference = 0;
 		struct hop *hop = hop_of(number);

@@ -32,11 +32,14 @@ static __always_inline void learn(const struct link *link, __u32 port, const __u
 }
 
 /* Find the port of a bridge behind which the next hop is. */
-static __always_inline enum reason find_station(struct hop *hop)
+__noinline int find_station(struct hop *hop)
 {
-	struct station_key key = {.l3 = hop->l3};
+	struct station_key key = {};
 	struct station *station;
 
+	if (!hop)
+		return STATION;
+	key.l3 = hop->l3;
 	hop->stations = *(volatile __u32 *)&stations_changed - 1; /* not known yet */
 	copy_mac(key.mac, hop->macs);
 	station = bpf_map_lookup_elem(&stations, &key);

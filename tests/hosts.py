@@ -13,6 +13,10 @@ A link with ``radio`` is a Wi-Fi link: the number of its radio, of those that ``
 of them. It is a station unless ``wifi`` says otherwise, and connected if it has a ``frequency``. NetworkManager manages
 the links that ``managed`` names.
 
+With ``fast`` it is known what links can do for a fast path: by name, in the words of `LinkAbility`, what differs from
+a card whose driver has XDP; and under ``kernel`` what differs from a kernel that has everything. A link's ``lower`` is
+the name of the one that it stands on.
+
 Routes are in the words of ip-route(8). The loopback link, the routes that the kernel makes for addresses, and the
 sysctls that are not named come by themselves.
 """
@@ -23,6 +27,7 @@ from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_n
 from typing import Any
 
 from icshare.model.connection import Connection
+from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
 from icshare.model.link import (
     IFF_LOOPBACK,
     IFF_LOWER_UP,
@@ -37,6 +42,7 @@ from icshare.model.link import (
     PppFacts,
     Route,
 )
+from icshare.model.names import InterfaceName
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import Combination, InterfaceType, Radio, channel_on
 from icshare.plan.connections import connections
@@ -69,6 +75,8 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
         "facts": LinkFacts(ppp=PppFacts(transport="pppoe", peer="fibre", asks_dns=True, demand=True)),
     },
     "bridge": {"facts": LinkFacts(devtype="bridge")},
+    "veth": {"facts": LinkFacts()},
+    "vlan": {"facts": LinkFacts(devtype="vlan")},
     "": {"facts": LinkFacts(hardware=True, driver="e1000e"), "parent_bus": "pci"},
 }
 
@@ -87,7 +95,8 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
     links = [lo, *(_link(number, one) for number, one in enumerate(description["links"], start=2))]
     named = {link.name: link for link in links}
     masters = {one["name"]: named[one["master"]].index for one in description["links"] if "master" in one}
-    links = [replace(link, master=masters.get(link.name)) for link in links]
+    lower = {one["name"]: named[one["lower"]].index for one in description["links"] if "lower" in one}
+    links = [replace(link, master=masters.get(link.name), lower=lower.get(link.name)) for link in links]
     addresses = tuple(_addresses(description.get("addresses", ()), named))
     connected = dict.fromkeys((one.connected, one.index) for one in addresses if one.interface.max_prefixlen == 32)
     routes = (
@@ -104,6 +113,7 @@ def snapshot(description: Mapping[str, Any]) -> Snapshot:
         addresses=addresses,
         routes=routes,
         sysctls={**sysctls, **description.get("sysctls", {})},
+        conntrack={"tcp_be_liberal": "0", "tcp_ignore_invalid_rst": "0"} if "fast" in description else {},
         resolvers=(IPv4Address("198.51.100.53"),),
         boot_seconds=1000.0,
         radios=tuple(radio(**one) for one in description.get("radios", ())),
@@ -150,6 +160,17 @@ def radio(
         software=frozenset({InterfaceType.AP_VLAN, InterfaceType.MONITOR}) & kinds,
         **(usual | fields),
     )
+
+
+def abilities(description: Mapping[str, Any]) -> Abilities | None:
+    """Return what the links of *description* can do for a fast path, None when it does not tell."""
+    if "fast" not in description:
+        return None
+    told = dict(description["fast"])
+    kernel, rules = told.pop("kernel", {}), told.pop("rules", {})
+    usual: dict[str, Any] = {"driver": "ice", "native_xdp": True, "sendable": True, "qdisc": "mq"}
+    links = tuple(LinkAbility(name=InterfaceName(name), **{**usual, **one}) for name, one in told.items())
+    return Abilities(kernel=KernelAbility(**{"bpf": True, "flowtable": True, **kernel}), links=links, **rules)
 
 
 def connections_of(host: Snapshot) -> Sequence[Connection]:
@@ -203,6 +224,7 @@ def _link(number: int, one: Mapping[str, Any]) -> Link:
         kind=defaults.pop("kind", kind),
         flags=flags,
         mtu=one.get("mtu", 1500),
+        vlan=one.get("vlan", 0),
         operstate=6 if up and carrier else 2,
         carrier=up and carrier,
         **defaults,

@@ -7,6 +7,7 @@ from tests.hosts import connections_of
 from tests.scenarios import Machine
 
 from icshare.engine import Engine
+from icshare.errors import IcshareError
 from icshare.model.sharing import Segment, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
@@ -46,6 +47,9 @@ class MortalHost:
     def run(self, step: AnyStep) -> None:
         self._life.spend()
         self._host.run(step)
+
+    def has_another_way(self, step: AnyStep, error: IcshareError) -> bool:
+        return self._host.has_another_way(step, error)
 
     def preflight(self, plan: Plan) -> None:
         self._host.preflight(plan)

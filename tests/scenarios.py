@@ -2,8 +2,8 @@
 
 * ``sharing.toml``: why the case exists, what is ``[wanted]``, and what is ``[present]`` before, if anything;
 * ``host.json``: the host before anything is shared (see `tests.hosts`);
-* ``plan.txt``, ``ruleset.nft``, ``dnsmasq.conf``: what comes of it; with an access point ``hostapd.conf``, or
-  ``profile.json`` where NetworkManager makes it.
+* ``plan.txt``, ``ruleset.nft``, ``dnsmasq.conf``: what comes of it; with a fast path ``fastpath.json``; with an access
+  point ``hostapd.conf``, or ``profile.json`` where NetworkManager makes it.
 
 A new case needs the first two files and ``pytest --update-golden``.
 """
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.hosts import connections_of, snapshot
+from tests.hosts import abilities, connections_of, snapshot
 
 from icshare.engine import Engine
+from icshare.model.fastpath import Abilities
 from icshare.model.firewall import Firewall
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
@@ -36,12 +37,14 @@ class Scenario:
         host: The host before anything is shared.
         wanted: What is to be shared.
         present: What is shared before that, None for nothing.
+        abilities: What its links can do for a fast path, None when that is not known.
     """
 
     directory: Path
     host: Snapshot
     wanted: Wanted
     present: Wanted | None
+    abilities: Abilities | None = None
 
     @property
     def name(self) -> str:
@@ -73,9 +76,11 @@ def load(name: str) -> Scenario:
     text = (directory / "sharing.toml").read_text(encoding="utf-8")
     assert text.startswith("# "), f"{name}/sharing.toml does not open with why the case exists"
     tables = tomllib.loads(text)
+    description = json.loads((directory / "host.json").read_text(encoding="utf-8"))
     return Scenario(
         directory=directory,
-        host=snapshot(json.loads((directory / "host.json").read_text(encoding="utf-8"))),
+        host=snapshot(description),
+        abilities=abilities(description),
         wanted=wanted(tables["wanted"]),
         present=wanted(tables["present"]) if "present" in tables else None,
     )
@@ -84,6 +89,7 @@ def load(name: str) -> Scenario:
 def machine(scenario: Scenario) -> Machine:
     """Return a machine on which the scenario's present sharing is in force."""
     made = Machine(host=FakeHost(scenario.host), journal=FakeJournal())
+    made.host.abilities = scenario.abilities
     if scenario.present is not None:
         made.engine.apply(scenario.present)
     return made

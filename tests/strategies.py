@@ -71,6 +71,13 @@ _rule = {
 }
 
 steps: st.SearchStrategy[AnyStep] = st.one_of(
+    st.builds(s.StartFastPath, text=st.text(max_size=40)),
+    st.builds(
+        s.SetConntrack,
+        setting=st.sampled_from(["tcp_be_liberal", "tcp_ignore_invalid_rst"]),
+        value=st.sampled_from("01"),
+        previous=st.sampled_from("01"),
+    ),
     st.builds(s.LoadRuleset, text=texts),
     st.builds(s.DropRuleset, text=texts),
     st.builds(s.LoadFirewall, text=texts),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from icshare.errors import IcshareError, VerificationError
 from icshare.model.connection import Connection
+from icshare.model.fastpath import Mode
 from icshare.model.sharing import Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Health
@@ -77,6 +78,7 @@ class Engine:
         self._host = host
         self._journal = journal
         self._inspect = inspect
+        self._refused: AnyStep | None = None
 
     def propose(self, wanted: Wanted) -> Proposal:
         """Return what `apply` would do, without doing it.
@@ -104,21 +106,42 @@ class Engine:
             VerificationError: It does not work; everything was rolled back.
         """
         with self._journal.lock():
-            record = self._journal.load()
-            proposal = self._propose(wanted, record)
-            self._host.preflight(proposal.plan)
+            proposal = self._preflighted(wanted)
             prepare()
-            done: list[_Done] = []
-            try:
-                for change in proposal.changes:
-                    progress(change.describe())
-                    self._make(change, done)
-                health = self._verify(proposal.plan)
-                self._journal.complete(proposal.plan)
-            except BaseException as error:  # cancellation must roll back too
-                self._roll_back(record, done, error, progress)
-                raise
-            return Outcome(plan=proposal.plan, changes=proposal.changes, health=health)
+            while True:
+                try:
+                    return self._reach(proposal, progress)
+                except IcshareError as error:
+                    if not self._has_another_way(wanted, error):
+                        raise
+                    progress(f"{error}; trying another way")
+                proposal = self._preflighted(wanted)
+
+    def _preflighted(self, wanted: Wanted) -> Proposal:
+        proposal = self._propose(wanted, self._journal.load())
+        self._host.preflight(proposal.plan)
+        return proposal
+
+    def _reach(self, proposal: Proposal, progress: Progress) -> Outcome:
+        """Make the changes and prove them, or roll back."""
+        record = self._journal.load()
+        done: list[_Done] = []
+        try:
+            for change in proposal.changes:
+                progress(change.describe())
+                self._make(change, done)
+            health = self._verify(proposal.plan)
+            self._journal.complete(proposal.plan)
+        except BaseException as error:  # cancellation must roll back too
+            self._roll_back(record, done, error, progress)
+            raise
+        return Outcome(plan=proposal.plan, changes=proposal.changes, health=health)
+
+    def _has_another_way(self, wanted: Wanted, error: IcshareError) -> bool:
+        """Tell whether what failed was a fast path that nobody has asked for by name, and there is another."""
+        step, self._refused = self._refused, None
+        chosen = wanted.sharing is not None and wanted.sharing.fast_path is Mode.AUTO
+        return chosen and step is not None and self._host.has_another_way(step, error)
 
     def stop(self, progress: Progress = silent) -> int:
         """Take everything back.
@@ -185,6 +208,7 @@ class Engine:
             self._host.run(step)
         except IcshareError as error:
             error.add_note(f"while: {step.describe()}")
+            self._refused = step
             raise
 
     def _verify(self, plan: Plan) -> Health:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from icshare.errors import IcshareError
 from icshare.model.fastpath import PairPath
 from icshare.model.firewall import Firewall
 from icshare.model.sharing import Segment, Sharing, Wanted
@@ -45,6 +46,13 @@ class Host(Protocol):
             HostError: The machine refused.
             NotSupportedError: The kernel or a tool lacks what the step needs.
             PrivilegeError: A capability is missing.
+        """
+        ...
+
+    def has_another_way(self, step: AnyStep, error: IcshareError) -> bool:
+        """Tell whether a plan made now would do without *step*, which has just failed with *error*.
+
+        What a probe promises, a driver may still refuse. Each way is given up once, so this comes to an end.
         """
         ...
 

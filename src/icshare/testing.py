@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from icshare.errors import HostError
+from icshare.errors import HostError, IcshareError
 from icshare.model.fastpath import Abilities
 from icshare.model.sharing import Segment, Wanted
 from icshare.model.snapshot import Snapshot
@@ -15,7 +15,7 @@ from icshare.plan.diff import Entry
 from icshare.plan.planner import Environment, Plan
 from icshare.plan.statebook import Book
 from icshare.plan.staterecords import Fact
-from icshare.plan.steps import AnyStep
+from icshare.plan.steps import AnyStep, StartFastPath
 from icshare.plan.transition import after
 from icshare.ports import Record
 from icshare.render.dnsmasq import ServiceFiles
@@ -29,6 +29,7 @@ class FakeHost:
         ran: Every step that was run, in order.
         fail_at: Number of runs, from 1, at which a step fails and changes nothing; 0 never.
         refuses: Tells of a step that it always fails.
+        other_ways: What its links can do for a fast path when one has failed, one after the other.
         health: What `check` finds.
         account: User id of dnsmasq, None when it has none of its own.
         abilities: What its links can do for a fast path, None when that is not known.
@@ -42,6 +43,7 @@ class FakeHost:
         self.account: int | None = 65_527
         self.direct: str | None = None
         self.abilities: Abilities | None = None
+        self.other_ways: list[Abilities] = []
         self.refuses: Callable[[AnyStep], bool] = lambda _: False
         self.health = Health(checks=(Check(name="fake", grade=Grade.OK, text="all is well"),))
 
@@ -55,6 +57,13 @@ class FakeHost:
         if len(self.ran) == self.fail_at or self.refuses(step):
             raise HostError(f"the fake host refuses step {len(self.ran)}")
         self.snapshot = after(self.snapshot, step)
+
+    def has_another_way(self, step: AnyStep, error: IcshareError) -> bool:  # noqa: ARG002 (the port's signature)
+        """Take the next of the other ways, if there is one."""
+        if not isinstance(step, StartFastPath) or not self.other_ways:
+            return False
+        self.abilities = self.other_ways.pop(0)
+        return True
 
     def preflight(self, plan: Plan) -> None:
         """Accept every plan."""

@@ -197,6 +197,81 @@ def test_what_was_counted_survives_a_change(inside: Inside) -> None:
     assert found == [True, "192.168.137.9", 10]
 
 
+GRANTING = """
+table inet grants {
+    chain srcnat {
+        type nat hook postrouting priority srcnat
+        oifname wan0 masquerade
+    }
+    chain fast {
+        type filter hook postrouting priority 299
+        ct status assured ct direction original ct mark set ct mark | 0x10000000
+        ct status assured ct direction reply ct mark set ct mark | 0x20000000
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("hook", ["xdp", "tc"])
+def test_packets_of_a_connection_are_counted_and_none_is_lost_from_the_count(inside: Inside, hook: str) -> None:
+    found = inside(
+        f"GRANTING, HOOK = {GRANTING!r}, {hook!r}\n"
+        + textwrap.dedent("""
+        sh("mount -t tmpfs tmpfs /run && mkdir /run/netns")
+        setns = ctypes.CDLL(None, use_errno=True).setns
+        here = os.open("/proc/self/ns/net", os.O_RDONLY)
+        there = {}
+        for side, own, gateway in (("lan", "192.168.137.2", "192.168.137.1"), ("wan", "203.0.113.1", "203.0.113.2")):
+            sh(f"ip netns add {side} && ip link set {side}0-peer netns {side}")
+            sh(f"sysctl -qw net.ipv6.conf.{side}0.disable_ipv6=1 net.ipv4.conf.all.forwarding=1")
+            sh(f"ip addr add {gateway}/24 dev {side}0")
+            inner = f"ip netns exec {side}"
+            sh(f"{inner} sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+            sh(f"{inner} ip addr add {own}/24 dev {side}0-peer && {inner} ip link set {side}0-peer up")
+            sh(f"{inner} ip route add default via {gateway}")
+            sh(f"{inner} ethtool -K {side}0-peer tx off gro on tso off")
+            there[side] = os.open(f"/run/netns/{side}", os.O_RDONLY)
+        subprocess.run(["nft", "-f", "-"], input=GRANTING, text=True, check=True)
+
+        def elsewhere(side):
+            assert setns(there[side], 0) == 0
+            made = socket.socket()
+            made.settimeout(10)
+            assert setns(here, 0) == 0
+            return made
+
+        def arrived():
+            links = json.loads(sh("ip -s -j link show"))
+            return sum(one["stats64"]["rx"]["packets"] for one in links if one["ifname"] in {"lan0", "wan0"})
+
+        configuration = json.loads(text((HOOK, "lan0"), (HOOK, "wan0")))
+        configuration["networks"] = [{"network": "192.168.137.0/24", "l3": "lan0"}]
+        before = arrived()
+        fastpath.start(json.dumps(configuration))
+        server, client = elsewhere("wan"), elsewhere("lan")
+        server.bind(("203.0.113.1", 7))
+        server.listen()
+        client.connect(("203.0.113.1", 7))
+        answering, _ = server.accept()
+        answering.settimeout(10)
+        for _ in range(3000):  # those before the ruleset has granted are a few hundred
+            client.sendall(b"x" * 100)
+            answering.sendall(answering.recv(1000))
+            client.recv(1000)
+        reasons, (account, counter) = fastpath.reasons(), *fastpath.traffic().items()
+        show([
+            str(account.address), sum(reasons.values()) - (arrived() - before),
+            counter.sent_packets + counter.received_packets - reasons[wire.Reason.FAST],
+            counter.sent_packets, counter.received_packets,
+        ])
+    """),
+        wrapper=("unshare", "--net", "--mount"),
+    )
+    address, unseen, uncounted, sent, received = found
+    assert (address, unseen, uncounted) == ("192.168.137.2", 0, 0)
+    assert min(sent, received) > 1000
+
+
 def test_maps_of_another_layout_are_not_taken_over(inside: Inside) -> None:
     found = inside("""
         fastpath.start(XDP)

@@ -16,6 +16,8 @@ _HELPER_OBJECT = re.compile(r"\tct helper \w+ \{\n(\t\t.*\n)*\t\}\n\n")
 
 @pytest.mark.parametrize("name", scenarios.names())
 def test_ruleset_can_be_loaded_and_loaded_again(name: str) -> None:
+    if "\tflowtable " in (scenarios.GOLDEN / name / "ruleset.nft").read_text(encoding="utf-8"):
+        pytest.skip("a flowtable needs its links: tests/vm loads this one")
     first, second = _in_namespace(_TWICE, scenarios.GOLDEN / name / "ruleset.nft").split("----\n")
     assert first == second
     firewall = ["inet icshare_firewall"] if scenarios.load(name).wanted.firewalls else []

@@ -8,19 +8,29 @@ from dataclasses import replace
 
 import pytest
 from tests import scenarios
-from tests.hosts import settled
+from tests.hosts import abilities, settled
 from tests.mortal import KilledError, Life, mortal
 from tests.scenarios import Machine, Scenario
 
 from icshare.engine import Engine
 from icshare.errors import ConflictError, HostError, IcshareError, RefusedError, VerificationError
+from icshare.model.fastpath import Abilities, Mode, Path
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Plan
-from icshare.plan.steps import AddAddress, AnyStep, LoadFirewall, LoadRuleset, SetMaster, SetSysctl, StartService
+from icshare.plan.steps import (
+    AddAddress,
+    AnyStep,
+    LoadFirewall,
+    LoadRuleset,
+    SetMaster,
+    SetSysctl,
+    StartFastPath,
+    StartService,
+)
 from icshare.plan.transition import after
 from icshare.testing import FakeHost, FakeJournal
 
@@ -147,6 +157,43 @@ def test_failure_of_any_step_leaves_the_host_as_it_was(name: str) -> None:
         assert sorted(one.describe() for one in again) == sorted(one.describe() for one in changes)
         machine.engine.stop()
         assert settled(machine.host.snapshot) == settled(scenario.host)
+
+
+def _slower(**fast: object) -> Abilities:
+    found = abilities({"fast": {"wan0": {}, "lan0": {}, **fast}})
+    assert found is not None
+    return found
+
+
+def test_a_fast_path_that_is_refused_gives_way_to_another_and_sharing_goes_on() -> None:
+    machine = scenarios.machine(scenarios.load("goes_by_xdp_between_two_cards"))
+    wanted = scenarios.load("goes_by_xdp_between_two_cards").wanted
+    machine.host.refuses = lambda step: isinstance(step, StartFastPath)
+    slow = {"native_xdp": False, "why_not_native": "the driver refused"}
+    machine.host.other_ways = [_slower(lan0=slow), _slower(kernel={"bpf": False, "why_not_bpf": "it refused"})]
+    told: list[str] = []
+    prepared: list[bool] = []
+    outcome = machine.engine.apply(wanted, told.append, prepare=lambda: prepared.append(True))
+    assert [one.path for one in outcome.plan.paths] == [Path.FLOWTABLE]
+    assert [type(step) for step in machine.host.ran].count(StartFastPath) == 2
+    assert sum("trying another way" in line for line in told) == 2
+    assert prepared == [True]
+    assert machine.journal.record is not None
+    assert machine.journal.record.complete
+    assert machine.engine.propose(wanted).changes == ()
+
+
+def test_a_fast_path_that_is_refused_and_was_asked_for_by_name_is_an_error() -> None:
+    scenario = scenarios.load("goes_by_xdp_between_two_cards")
+    machine = scenarios.machine(scenario)
+    machine.host.refuses = lambda step: isinstance(step, StartFastPath)
+    machine.host.other_ways = [_slower()]
+    assert scenario.wanted.sharing is not None
+    forced = replace(scenario.wanted, sharing=replace(scenario.wanted.sharing, fast_path=Mode.XDP))
+    with pytest.raises(HostError):
+        machine.engine.apply(forced)
+    assert settled(machine.host.snapshot) == settled(scenario.host)
+    assert machine.journal.record is None
 
 
 @ALL

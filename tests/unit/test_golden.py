@@ -8,7 +8,7 @@ from tests.conftest import Golden
 
 from icshare.engine import Proposal
 from icshare.plan.diff import Change, Do
-from icshare.plan.steps import StartAccessPoint, StartService
+from icshare.plan.steps import StartAccessPoint, StartFastPath, StartService
 
 
 @pytest.mark.parametrize("name", scenarios.names())
@@ -20,6 +20,8 @@ def test_scenario_comes_out_as_written_down(name: str, golden: Golden) -> None:
     golden(scenario.directory / "ruleset.nft", proposal.plan.ruleset)
     golden(scenario.directory / "dnsmasq.conf", service.text)
     for step in proposal.plan.steps:
+        if isinstance(step, StartFastPath):
+            golden(scenario.directory / "fastpath.json", step.text)
         if isinstance(step, StartAccessPoint):
             name = "profile.json" if step.networkmanager else "hostapd.conf"
             golden(scenario.directory / name, step.text)
@@ -33,6 +35,12 @@ def _lines(proposal: Proposal, scenario: scenarios.Scenario) -> Iterator[str]:
         yield "changes from the present sharing:"
         for change in proposal.changes:
             yield f"    {_change(change)}"
+    if proposal.plan.paths:
+        yield "fast path:"
+        for pair in proposal.plan.paths:
+            yield f"    {pair.public} - {pair.private}: {pair.path}, {pair.reason}" + (
+                f" (mend: {pair.remedy})" if pair.remedy else ""
+            )
     if proposal.plan.notes:
         yield "notes:"
         for note in proposal.plan.notes:

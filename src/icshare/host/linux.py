@@ -10,9 +10,9 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from icshare.errors import PrivilegeError
+from icshare.errors import IcshareError, PrivilegeError
 from icshare.host import checks, doctor, fastpath, ruleset, sysctl
-from icshare.host.abilities import abilities
+from icshare.host.abilities import Refusals
 from icshare.host.accesspoint import AccessPointService, NoPassphrases, Passphrases
 from icshare.host.linkowners import LinkOwners
 from icshare.host.links import peers
@@ -66,6 +66,7 @@ class LinuxHost:
         self._access_point = AccessPointService(run_directory, keeper)
         self._networkmanager = NetworkManagerAccessPoint(run_directory, keeper.find)
         self._log = LogService(run_directory)
+        self._refusals = Refusals()
 
     @property
     def service(self) -> Service:
@@ -81,7 +82,7 @@ class LinuxHost:
             account=self._service.account,
             profile=access_point_uuid(self._directory),
             channels_in=_channels_in,
-            abilities=abilities,
+            abilities=self._refusals.abilities,
         )
 
     def observe(self) -> Snapshot:
@@ -140,6 +141,10 @@ class LinuxHost:
             link = kernel.find_link(name)
             found = [one.interface.ip for one in kernel.addresses() if link is not None and one.index == link.index]
         return tuple(one for one in found if isinstance(one, IPv4Address))
+
+    def has_another_way(self, step: AnyStep, error: IcshareError) -> bool:
+        """Tell whether a plan made now would do without a fast path that was refused: tc for XDP, or no programs."""
+        return isinstance(step, s.StartFastPath) and self._refusals.take(step.text, error)
 
     def preflight(self, plan: Plan) -> None:
         """Check, without changing anything, what only the machine knows.
@@ -216,7 +221,7 @@ class LinuxHost:
             HostError: The kernel could not be read.
         """
         try:
-            found = fastpath.reasons()
+            found = dict(fastpath.reasons())
         except PrivilegeError:
             return None
         if not any(found.values()) and fastpath.running() is None:

@@ -34,6 +34,7 @@ the later ones invalid nor end a connection over a reset that it cannot judge.""
 NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 UNMETERED = "take that rule away, if nobody needs it"
 
+_SWITCHED_OFF = "it is switched off"
 _OFF_HINT = "share with --fast-path auto, which takes what there is"
 
 
@@ -56,7 +57,7 @@ class Choice:
         """What people should know: what the kernel forwards alone though a fast path was wanted."""
         reasons: dict[str, list[str]] = {}
         for one in self.pairs:
-            if one.path is Path.KERNEL:
+            if one.path is Path.KERNEL and one.reason != _SWITCHED_OFF:
                 reasons.setdefault(one.reason, []).append(one.private)
         for reason, privates in reasons.items():
             yield f"no fast path for {', '.join(privates)}: {reason}"
@@ -124,7 +125,7 @@ def _kernel_alone(sharing: Sharing, segments: Sequence[Segment], reason: str, re
             public=sharing.public,
             private=private,
             path=Path.KERNEL,
-            reason=reason or "it is switched off",
+            reason=reason or _SWITCHED_OFF,
             remedy=remedy or ("" if reason else "share with --fast-path auto"),
         )
         for segment in segments
@@ -226,35 +227,29 @@ class _Chooser:
             return _Obstacle("tc was asked for", "share with --fast-path auto")
         if self.abilities.early:
             return _Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
-        obstacles = (
-            found
-            for name in (self.sharing.public, *segment.members)
-            for found in self._obstacles(name, bridged=segment.bridged and name != self.sharing.public)
-        )
-        return next(obstacles, None)
+        names = (self.sharing.public, *segment.members)
+        obstacles = (self._obstacle(name, bridged=segment.bridged and name != self.sharing.public) for name in names)
+        return next((one for one in obstacles if one is not None), None)
 
-    def _obstacles(self, name: InterfaceName, *, bridged: bool) -> Iterator[_Obstacle]:
+    def _obstacle(self, name: InterfaceName, *, bridged: bool) -> _Obstacle | None:
+        """Return what keeps a link from XDP, None when nothing does."""
         link = self.baseline.link(name)
         if link is None:
-            yield _Obstacle(f"{name} is made with the sharing")
-            return
+            return _Obstacle(f"{name} is made with the sharing")
         if link.kind == "bridge":
-            yield _Obstacle(f"{name} is a bridge that icshare did not make, with ports that may change")
-            return
+            return _Obstacle(f"{name} is a bridge that icshare did not make, with ports that may change")
         below = self._below(link)
         if link.kind == "vlan" and below is link:
-            yield _Obstacle(f"{name} is a VLAN of a link that is not here")
-        elif link.kind == "vlan" and bridged:
-            yield _Obstacle(f"{name} is a VLAN and the port of a bridge")
+            return _Obstacle(f"{name} is a VLAN of a link that is not here")
+        if link.kind == "vlan" and bridged:
+            return _Obstacle(f"{name} is a VLAN and the port of a bridge")
         ability = self.abilities.link(below.name)
         if ability is None:
-            yield _Obstacle(f"{below.name} has gone")
-            return
-        yield from self._of_device(below, ability)
+            return _Obstacle(f"{below.name} has gone")
         if link.kind == "vlan" and ability.takes_vlan_tags:
-            yield _Obstacle(
-                f"{below.name} takes VLAN tags off before XDP sees them", f"ethtool -K {below.name} rxvlan off"
-            )
+            text = f"{below.name} takes VLAN tags off before XDP sees them"
+            return _Obstacle(text, f"ethtool -K {below.name} rxvlan off")
+        return next(self._of_device(below, ability), None)
 
     def _of_device(self, link: Link, ability: LinkAbility) -> Iterator[_Obstacle]:
         name = link.name

@@ -8,7 +8,7 @@ Source:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from struct import Struct
 from typing import Final
@@ -16,9 +16,8 @@ from typing import Final
 import msgspec
 
 from icshare.errors import HostError
+from icshare.render.fastpath import VERSION, Attachment, Hook
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
-
-VERSION: Final = 1
 
 CONFIG: Final = Struct("=IIIIII16s")
 """generation, UDP and TCP timeouts in ms, flags, jiffies per second, flows per CPU, digest"""
@@ -35,13 +34,6 @@ _ATTACHMENTS_SHIFT = 16
 _NO_CACHE = 1
 _BRIDGE, _NO_XDP, _NO_ETHERNET = 1, 2, 4
 _V4_MAPPED = bytes(10) + b"\xff\xff"
-
-
-class Hook(StrEnum):
-    """Where a program meets packets."""
-
-    XDP = "xdp"
-    TC = "tc"
 
 
 class Reason(IntEnum):
@@ -75,27 +67,6 @@ class Reason(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfiguredLink:
-    """A link that gets a program.
-
-    Attributes:
-        name: The link that the program is attached to.
-        l3: The link that has the addresses: itself, its bridge, its VLAN.
-        hook: Where the program is attached.
-        public: It leads to the Internet.
-        vlan: Tag of the frames, 0 for none.
-        bridged: It is a port of the bridge *l3*.
-    """
-
-    name: str
-    l3: str
-    hook: Hook
-    public: bool
-    vlan: int = 0
-    bridged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredNetwork:
     """Addresses of clients, and the link of their segment."""
 
@@ -105,7 +76,7 @@ class ConfiguredNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The text that the fast path is started with.
+    """The text that the fast path is started with, as `icshare.render.fastpath` writes it.
 
     Attributes:
         version: Of its form.
@@ -115,7 +86,7 @@ class Configuration:
     """
 
     version: int
-    links: Sequence[ConfiguredLink]
+    links: Sequence[Attachment]
     networks: Sequence[ConfiguredNetwork]
     unsendable: Sequence[str] = ()
 

@@ -105,6 +105,11 @@ def test_mappings_are_listed(several: Machine, golden: Golden) -> None:
     golden(SCREENS / "map-list.txt", ran.out)
 
 
+def test_the_traffic_of_mappings_is_listed_where_it_is_counted(several: Machine, golden: Golden) -> None:
+    several.manager.mappings.traffic |= {1: (1_234, 5_678_901), 2: (0, 0)}
+    golden(SCREENS / "map-list-traffic.txt", several("map", "list").out)
+
+
 def test_mappings_with_one_name_or_several_connections_can_be_told_apart(several: Machine, golden: Golden) -> None:
     _define(several, "web", 81)
     made = _define(several, "web", 82, interface="lan1")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Golden
+from tests.hosts import abilities
 from tests.unit.cli.machine import ILL, NOW, WARNED, FakeManager, Machine
 
 from icshare.model.client import Client, Traffic
+from icshare.model.fastpath import FastPackets
 from icshare.model.names import mac_address
 from icshare.model.wifi import Station
 
@@ -126,6 +128,21 @@ def test_warnings_are_shown_and_are_no_failure(golden: Golden) -> None:
     machine.manager.host.health = WARNED
     golden(SCREENS / "share-warned.txt", _screen(machine, "share", "wan0", "lan0"))
     golden(SCREENS / "doctor-warned.txt", _screen(machine, "doctor"))
+
+
+def test_the_path_of_each_connection_is_told_and_what_went_by_it(golden: Golden) -> None:
+    slow = {"native_xdp": False, "why_not_native": "the driver r8169 has no native XDP"}
+    machine = Machine(manager=FakeManager(packets=FastPackets(fast=123_456, kernel={"tcp_flags": 40, "short": 2})))
+    machine.manager.host.abilities = abilities({"fast": {"wan0": {}, "lan0": {}, "lan1": slow}})
+    golden(SCREENS / "share-fast.txt", _screen(machine, "share", "wan0", "lan0"))
+    golden(SCREENS / "share-slower.txt", _screen(machine, "share", "wan0", "lan0", "lan1"))
+    golden(SCREENS / "status-fast.txt", _screen(machine, "status"))
+    golden(SCREENS / "share-no-fast-path.txt", _screen(machine, "share", "wan0", "lan0", "--fast-path", "off"))
+
+
+def test_a_word_that_is_no_fast_path_is_refused() -> None:
+    ran = Machine()("share", "wan0", "lan0", "--fast-path", "warp")
+    assert (ran.status, "expected auto, xdp, tc, flowtable, off" in ran.err) == (2, True)
 
 
 def test_status_tells_of_a_change_that_was_cut_off(golden: Golden) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.hosts import connections_of, snapshot
+from tests.hosts import abilities, connections_of, snapshot
 
 from icshare.errors import ConflictError
 from icshare.model.link import IfIndex, Neighbour
@@ -15,7 +16,7 @@ from icshare.model.names import InterfaceName, MacAddress
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import AccessPoint, Country, Ssid
-from icshare.plan.planner import Plan, make_plan
+from icshare.plan.planner import Environment, Plan, make_plan
 from icshare.plan.segments import Present
 from icshare.plan.steps import (
     AddAddress,
@@ -26,11 +27,13 @@ from icshare.plan.steps import (
     RemoveAddress,
     RemoveNeighbour,
     RemoveRoute,
+    SetConntrack,
     SetCountry,
     SetInterfaceType,
     SetMaster,
     SetSysctl,
     StartAccessPoint,
+    StartFastPath,
     StartService,
 )
 from icshare.testing import FakeHost
@@ -387,3 +390,18 @@ def test_an_access_point_serves_last_and_its_clients_have_the_mtu_of_their_way_o
     assert isinstance(made.steps[-1], StartAccessPoint)
     (service,) = [step for step in made.steps if isinstance(step, StartService)]
     assert "option:mtu,1400" in service.text
+
+
+def test_nobody_knows_what_links_can_do_unless_told() -> None:
+    assert Environment(files=FakeHost(Snapshot()).environment.files, user="", profile=UUID(int=1)).abilities([]) is None
+
+
+def test_connection_tracking_that_overlooks_already_is_left_alone() -> None:
+    host = replace(snapshot({"links": links("wan0", "lan0")}), conntrack={"tcp_be_liberal": "1"})
+    fake = FakeHost(host)
+    fake.abilities = abilities({"fast": {"wan0": {}, "lan0": {}}})
+    sharing = Wanted(sharing=Sharing(public=WAN, privates=(LAN0,)))
+    made = make_plan(sharing, host, connections_of(host), fake.environment)
+    changed = [step for step in made.steps if isinstance(step, SetConntrack)]
+    assert [(one.setting, one.previous) for one in changed] == [("tcp_ignore_invalid_rst", "0")]
+    assert isinstance(made.steps[-1], StartFastPath)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests import scenarios, strategies
 
 from icshare.errors import HostError
+from icshare.model.fastpath import Mode, PairPath, Path
 from icshare.model.firewall import Firewall, FirewallOptions, IcmpOption
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Sharing
@@ -64,7 +65,9 @@ def test_every_step_is_read_as_it_was_written(steps: list[AnyStep]) -> None:
 def test_every_sharing_is_read_as_it_was_written(name: str) -> None:
     scenario = scenarios.load(name)
     plan = scenarios.machine(scenario).engine.propose(scenario.wanted).plan
-    summary = Summary(sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes)
+    summary = Summary(
+        sharing=plan.sharing, segments=plan.segments, firewalls=plan.firewalls, notes=plan.notes, paths=plan.paths
+    )
     state = read(journal(Complete(complete=summary)))
     assert state is not None
     assert state.summary == summary
@@ -400,6 +403,31 @@ def _refused_or_nothing(content: bytes) -> None:
         assert "\n" not in error.message  # noqa: PT017
     else:
         assert state is None or isinstance(state.summary.sharing if state.summary else None, Sharing | None)
+
+
+def test_a_hostile_name_in_the_path_of_a_pair_is_refused() -> None:
+    pair = PairPath(public=InterfaceName("wan0"), private=InterfaceName("lan0"), path=Path.XDP, reason="it can")
+    whole = encode(Complete(complete=Summary(sharing=None, segments=(), paths=(pair,))))
+    assert read(journal() + whole) is not None
+    with pytest.raises(HostError, match="damaged at line 2"):
+        read(journal() + whole.replace(b"lan0", b"lan0\\n"))
+
+
+def test_a_sharing_written_down_before_there_was_a_fast_path_may_take_any() -> None:
+    whole = encode(
+        Complete(
+            complete=Summary(
+                sharing=Sharing(public=InterfaceName("wan0"), privates=(InterfaceName("lan0"),)), segments=()
+            )
+        )
+    )
+    assert b'"fast_path":"auto"' in whole
+    older = whole.replace(b',"fast_path":"auto"', b"").replace(b',"paths":[]', b"")
+    state = read(journal() + older)
+    assert state is not None
+    assert state.summary is not None
+    assert state.summary.sharing is not None
+    assert (state.summary.sharing.fast_path, state.summary.paths) == (Mode.AUTO, ())
 
 
 def test_firewalls_without_a_sharing_are_read_as_they_were_written() -> None:

@@ -39,6 +39,12 @@ def test_steps_of_different_kinds_are_about_different_things(one: AnyStep, other
 @pytest.mark.parametrize(
     ("step", "line"),
     [
+        (s.StartFastPath(text="x"), "fast path: start (2d711642b726b044)"),
+        (s.StopFastPath(text="x"), "fast path: stop"),
+        (
+            s.SetConntrack(setting="tcp_be_liberal", value="1", previous="0"),
+            "sysctl net.netfilter.nf_conntrack_tcp_be_liberal: 0 -> 1",
+        ),
         (s.DropRuleset(text="x"), "nftables: delete table inet icshare"),
         (s.DeleteBridge(name=LAN0, mac="52:54:00:00:00:01", mtu=1500), "link lan0: delete bridge"),
         (s.SetMaster(link=LINK, master=None, previous=InterfaceName("br0")), "link lan0: master br0 -> none"),

@@ -151,3 +151,9 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
     for kind in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
         with suppress(HostError):
             assert acknowledgement(data, kind=kind, flags=nl.NLM_F_ACK_TLVS).error >= 0
+
+
+def test_a_number_of_two_bytes_needs_them() -> None:
+    assert nl.read_u16(struct.pack("=H", 513)) == 513
+    with pytest.raises(HostError, match="holds 1 bytes"):
+        nl.read_u16(b"\x01")

@@ -1,5 +1,6 @@
 """What the kernel says about links, addresses, routes, rules and neighbours: recorded messages and random bytes."""
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_network
@@ -63,6 +64,12 @@ def test_a_link_names_its_master_and_what_it_stands_on() -> None:
     bare = nl.text(rt.IFLA_IFNAME, "eth0.5")
     found = rt.parse_link(link(bare, nl.u32(rt.IFLA_LINK, 3), nl.u32(rt.IFLA_MASTER, 4)))
     assert (found.lower, found.master) == (3, 4)
+
+
+def test_a_vlan_has_a_number() -> None:
+    number = nl.attribute(rt.IFLA_VLAN_ID, struct.pack("=H", 7))
+    info = nl.nested(rt.IFLA_LINKINFO, nl.text(rt.IFLA_INFO_KIND, "vlan"), nl.nested(rt.IFLA_INFO_DATA, number))
+    assert rt.parse_link(link(nl.text(rt.IFLA_IFNAME, "eth0.7"), info)).vlan == 7
 
 
 def test_what_a_link_stands_on_in_another_namespace_is_not_ours_to_number() -> None:

@@ -16,8 +16,8 @@ from icshare.errors import ConflictError, HostError
 from icshare.host.fastpath import libbpf
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import IfIndex
+from icshare.render.fastpath import Hook
 from icshare.wire import rtattach
-from icshare.wire.fastpath import Hook
 from icshare.wire.netlink import Request
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Filter
 from icshare.wire.rtnetlink import dump_links
@@ -29,8 +29,9 @@ FILTER_NAME: Final = "icshare"
 FILTER_NAME_WITH_CLSACT: Final = "icshare, with clsact"
 """Name of our filter when clsact was made for it and goes with it."""
 
-# A link that is gone, or lost what we wanted to take away, is as we want it.
-_GONE: Final = frozenset({errno.ENODEV, errno.ENOENT})
+# A link that is gone, or has lost what we wanted to take away, is as we want it: the kernel says EEXIST for another
+# program than the expected one, and EINVAL for a filter without its clsact.
+_GONE: Final = frozenset({errno.ENODEV, errno.ENOENT, errno.EEXIST, errno.EINVAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def _filters(kernel: NetlinkSocket, index: IfIndex) -> Iterator[Filter]:
         try:
             answers = kernel.dump(rtattach.dump_filters(index, egress=egress))
         except HostError as error:
-            if error.errno not in {*_GONE, errno.EINVAL}:  # the link or its clsact is gone meanwhile
+            if error.errno not in _GONE:  # the link or its clsact meanwhile
                 raise
             return
         for answer in answers:
@@ -192,8 +193,8 @@ def attach(kernel: NetlinkSocket, links: Links, wishes: Sequence[Wish]) -> None:
     """Attach every wish, in place of what of ours is there; all or none.
 
     Raises:
-        ConflictError: Somebody else's program got in between.
-        HostError: A driver or the kernel refused; what was attached is taken back.
+        HostError: A driver or the kernel refused, or somebody else's program got in between; what was attached is
+            taken back.
     """
     requests: list[Request] = []
     purposes: list[Wish] = []
@@ -250,7 +251,7 @@ def _filter_name(*, clsact: bool) -> str:
 
 
 def detach(kernel: NetlinkSocket, links: Links, attachments: Iterable[Attachment]) -> None:
-    """Take programs of ours away, and clsact where it was made for them and holds nothing else.
+    """Take programs of ours away, and clsact where it was made for them and held nothing else when *links* were read.
 
     Raises:
         HostError: The kernel refused for one or several; the others are gone all the same.

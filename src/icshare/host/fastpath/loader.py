@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,9 @@ _SETTINGS: Final = Path("/proc/sys/net/netfilter")
 _UDP_STREAM_SECONDS, _TCP_ESTABLISHED_SECONDS = 120, 432000
 _MOST_MS: Final = 0x7FFFFFFF
 _FIRST: Final = bytes(4)
+_USUAL: Final = frozenset({"icshare_tc"})
+_prepared: Final[list[libbpf.Object]] = []
+"""At most one, by `prepare`: to verify a program takes longer than all the rest of `start`."""
 _CLOCK_MONOTONIC_COARSE: Final = 6  # linux/time.h; its resolution is a jiffy
 
 
@@ -153,19 +157,17 @@ def traffic() -> Mapping[Account, Counter]:
     with ExitStack() as held:
         found: dict[Account, Counter] = {}
         for maps in _all_maps(held, "accounts"):
-            slots = {wire.decode_account(key): wire.slot(value) for key, value in maps["accounts"].items().items()}
-            if not slots:
-                continue
-            counters = maps["counters"].items(limit=max(slots.values()) + 1)
-            for account, slot in slots.items():
-                found[account] = found.get(account, Counter()) + wire.sum_counters(counters[wire.key(slot)])
+            _, counted = _counters(maps)
+            for account, counter in counted.items():
+                found[account] = found.get(account, Counter()) + counter
         return found
 
 
 def reasons() -> Mapping[Reason, int]:
     """Return for how many packets the fast path had each reason to leave them to the kernel, or none.
 
-    No reason had any without the privilege to look.
+    Those without a reason are not counted once more on their way: they are the sum of what was counted for clients, and
+    of what went between clients. No reason had any without the privilege to look.
 
     Raises:
         HostError: The kernel could not be read.
@@ -176,6 +178,9 @@ def reasons() -> Mapping[Reason, int]:
             values = maps["reasons"].items()
             for reason in Reason:
                 found[reason] += wire.sum_reasons(values.get(wire.key(reason), b""))
+            among, counted = _counters(maps)
+            clients = [counter for account, counter in counted.items() if not account.protocol]
+            found[Reason.FAST] += sum(one.sent_packets + one.received_packets for one in (among, *clients))
         return found
 
 
@@ -192,6 +197,14 @@ def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
         if distinct in maps:
             found[maps[distinct].id] = maps
     return list(found.values())
+
+
+def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account, Counter]]:
+    """Return what went between clients, and what was counted for each account."""
+    slots = {wire.decode_account(key): wire.slot(value) for key, value in maps["accounts"].items().items()}
+    found = maps["counters"].items(limit=max(slots.values(), default=0) + 1)
+    sums = {account: wire.sum_counters(found[wire.key(slot)]) for account, slot in slots.items()}
+    return wire.sum_counters(found[wire.key(0)]), sums
 
 
 def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:
@@ -236,8 +249,25 @@ def _set_timeouts(links: Links, held: ExitStack, settings: tuple[int, int]) -> N
             one.update(_FIRST, wanted.encode())
 
 
-def _load(links: Links, held: ExitStack, names: set[str]) -> libbpf.Object:
+def prepare() -> None:
+    """Have the kernel verify what most machines need. `start` takes it when it is all that it needs.
+
+    Nothing is attached, and all of it goes with this process.
+
+    Raises:
+        NotSupportedError: The kernel does not take the program.
+        PrivilegeError: A capability is missing.
+    """
+    refusal.require_privilege()
+    if not _prepared:
+        with ExitStack() as held:
+            _prepared.append(_load(Links(present={}), held, _USUAL))
+
+
+def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Object:
     """Load the programs called *names*, with the maps of a running one as far as they are to be kept."""
+    if _prepared and names == _USUAL and not links.ours:
+        return _prepared.pop()
     loaded = libbpf.Object(shipped_object(), OBJECT_NAME)
     try:
         for name in PROGRAMS:

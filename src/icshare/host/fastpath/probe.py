@@ -17,14 +17,13 @@ from typing import Final
 
 from icshare.errors import HostError, IcshareError, NotSupportedError, PrivilegeError
 from icshare.host import ethtool, ruleset
-from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import Links, look
-from icshare.host.fastpath.loader import OBJECT_NAME, shipped_object
+from icshare.host.fastpath.loader import prepare
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
 from icshare.model.names import InterfaceName
+from icshare.render.fastpath import Hook
 from icshare.wire import netdev
-from icshare.wire.fastpath import Hook
 from icshare.wire.nl80211 import NETLINK_GENERIC, parse_family
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
 
@@ -148,12 +147,7 @@ def _why_not_bpf() -> str:
     if (missing := _refusal(_CONNTRACK)) is not None:
         return missing
     try:
-        refusal.require_privilege()
-        with libbpf.Object(shipped_object(), OBJECT_NAME) as tried:
-            # All three ask the same of the kernel; one is enough to know.
-            tried.leave_out("icshare_xdp")
-            tried.leave_out("icshare_tc_ip")
-            tried.load()
+        prepare()  # all three programs ask the same of the kernel; one is enough to know
     except IcshareError as error:
         return error.message
     return ""

@@ -1,0 +1,223 @@
+"""The books with a fast path: what clients and mappings are told to have exchanged is what receivers got, to the byte.
+
+Receivers count for themselves, behind a router or a switch that takes apart what the end of the gateway's wire has
+merged.
+"""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+from tests.netns.fastlab import MODES, fast_laboratory, fast_packets, standing_in
+from tests.netns.gateway import address, document, json_of, output
+
+from icshare.lab import FAR_ADDRESS, GATEWAY, UPLINK, Lab
+
+pytestmark = pytest.mark.netns
+
+PORT = 40000
+STREAM_SECONDS = 5
+# Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
+ASSURED = 2.0
+
+# What comes to a node over the Internet, before anything could drop it.
+COUNT = """
+table ip books {
+    counter received { }
+    chain arrived {
+        type filter hook prerouting priority raw;
+        ip saddr != 192.168.137.0/24 meta l4proto { tcp, udp } iifname eth0 counter name received
+    }
+}
+"""
+
+
+class Bytes(NamedTuple):
+    """What a client or the target of a mapping has sent and received, in bytes of IP packets."""
+
+    sent: int
+    received: int
+
+    def less(self, other: "Bytes") -> "Bytes":
+        return Bytes(self.sent - other.sent, self.received - other.received)
+
+
+@pytest.fixture(scope="module", params=MODES)
+def office(lab_allowed: None, request: pytest.FixtureRequest) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
+    with fast_laboratory("books", request.param, "lan0", clients_per_private=2, far_mtu=1500) as lab:
+        for node, links in ((GATEWAY, ("wan0", "lan0")), ("far", ()), ("c0", ())):
+            for link in links:
+                # XDP has it merge what goes through the kernel, where merged packets count with one header.
+                output(lab, node, "ethtool", "-K", link, "gro", "off")
+            if not links:
+                output(lab, node, "nft", "-f", "-", input=COUNT)
+                # As much on its way as the shortest queue holds: what is lost behind the gateway has been counted.
+                output(lab, node, "sysctl", "-qw", "net.ipv4.tcp_rmem=4096 65536 65536")
+        yield lab
+
+
+def _arrived(lab: Lab) -> Bytes:
+    """Return what the client's traffic was, by the receivers: the server in the Internet, the client."""
+    counts = []
+    for node in ("far", "c0"):
+        listed = json_of(lab, node, "nft", "-json", "list", "counter", "ip", "books", "received")["nftables"]
+        counts += [one["counter"]["bytes"] for one in listed if "counter" in one]
+    return Bytes(*counts)
+
+
+def _client(lab: Lab) -> Bytes:
+    (one,) = [one for one in document(lab, "clients")["clients"] if one["address"] == address(lab, "c0")]
+    return Bytes(one["sent_bytes"] or 0, one["received_bytes"] or 0)  # None before its first packet
+
+
+def _mapping(lab: Lab, name: str) -> Bytes:
+    (one,) = [one for one in document(lab, "map", "list")["mappings"] if one["name"] == name]
+    return Bytes(one["sent_bytes"], one["received_bytes"])
+
+
+def _settled(lab: Lab) -> Bytes:
+    """Return what has arrived as soon as nothing more does: the last packets of a connection follow its end."""
+    before, found = None, _arrived(lab)
+    while before != found:
+        time.sleep(0.1)
+        before, found = found, _arrived(lab)
+    return found
+
+
+def _fast(lab: Lab) -> int:
+    with standing_in(lab, GATEWAY):
+        return fast_packets()
+
+
+def _udp(lab: Lab, node: str, port: int = 0) -> socket.socket:
+    with standing_in(lab, node):
+        found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(("", port))
+    found.settimeout(30)
+    return found
+
+
+def _exchange(one: socket.socket, other: socket.socket, sizes: list[int]) -> None:
+    for size in sizes:
+        for sender, receiver in ((one, other), (other, one)):
+            sender.send(bytes(size))
+            assert len(receiver.recv(2048)) == size
+
+
+def _exchange_for(seconds: float, one: socket.socket, other: socket.socket) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        _exchange(one, other, [1])
+        time.sleep(0.1)
+
+
+def _sizes(count: int) -> list[int]:
+    chance = random.Random(7)
+    return [chance.randint(0, 1472) for _ in range(count)]
+
+
+def test_datagrams_are_counted_to_the_byte(office: Lab) -> None:
+    with ExitStack() as stack:
+        server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
+        had, fast, told = _settled(office), _fast(office), _client(office)
+        client.connect((str(FAR_ADDRESS), PORT))
+        client.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _exchange_for(ASSURED, client, server)
+        _exchange(client, server, _sizes(2000))
+    assert _fast(office) > fast + 3000
+    assert _client(office).less(told) == _arrived(office).less(had)
+
+
+def test_streams_are_counted_to_the_byte_and_never_less_than_before(office: Lab) -> None:
+    fast = _fast(office)
+    had, told = _settled(office), _client(office)
+    seen = [told]
+    fetch = ["curl", "-sS", "--max-time", "60", "--limit-rate", "2M", "-o", "/dev/null"]
+    client = office.popen("c0", [*fetch, f"http://{FAR_ADDRESS}/bytes/6000000"])
+    while client.poll() is None:
+        seen.append(_client(office))
+    assert client.returncode == 0
+    upload = "head -c 3000000 /dev/zero | nc -N -w 60 $0 7 | tail -c +$(($1 + 1)) | wc -c"
+    greeting = len(f"{UPLINK.ip} 12345\n")
+    assert output(office, "c0", "sh", "-c", upload, str(FAR_ADDRESS), str(greeting)).strip() == "3000000"
+    seen.append(_client(office))
+    assert seen == sorted(seen)
+    assert [one.received for one in seen] == sorted(one.received for one in seen)
+    assert _fast(office) > fast + 4000
+    arrived = _settled(office).less(had)
+    assert arrived.received > 6_000_000
+    assert _client(office).less(told) == arrived
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_mapping_counts_to_the_byte(office: Lab, protocol: str) -> None:
+    inside = address(office, "c0")
+    with ExitStack() as stack:
+        document(office, "map", "add", f"by-{protocol}", protocol, "8080", f"{inside}:80")
+        stack.callback(document, office, "map", "remove", f"by-{protocol}")
+        had, fast, told = _settled(office), _fast(office), _client(office)
+        if protocol == "udp":
+            server, stranger = stack.enter_context(_udp(office, "c0", 80)), stack.enter_context(_udp(office, "far"))
+            stranger.connect((str(UPLINK.ip), 8080))
+            stranger.send(b"first")
+            server.connect(server.recvfrom(64)[1])
+            _exchange_for(ASSURED, stranger, server)
+        else:
+            with standing_in(office, "c0"):
+                listening = stack.enter_context(socket.create_server(("", 80)))
+            with standing_in(office, "far"):
+                stranger = stack.enter_context(socket.create_connection((str(UPLINK.ip), 8080), timeout=30))
+            server = stack.enter_context(listening.accept()[0])
+        _exchange(stranger, server, [1 + size for size in _sizes(1000)])
+        assert _fast(office) > fast + 1500
+        arrived = _settled(office).less(had)
+        assert _mapping(office, f"by-{protocol}") == arrived
+        assert _client(office).less(told) == arrived
+
+
+def test_sharing_again_goes_on_counting(office: Lab) -> None:
+    """Also by another path and back, which exchanges the programs."""
+    mode = document(office, "status")["fast_path"][0]["path"]
+    had, told = _settled(office), _client(office)
+    with ExitStack() as stack:
+        server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
+        client.connect((str(FAR_ADDRESS), PORT))
+        client.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _exchange_for(ASSURED, client, server)
+        for other in (mode, "tc" if mode == "xdp" else "xdp", mode):
+            _exchange(client, server, _sizes(200))
+            document(office, "share", "wan0", "lan0", "--fast-path", other)
+            assert _client(office).less(told) == _arrived(office).less(had), other
+        _exchange(client, server, _sizes(200))
+        assert _client(office).less(told) == _arrived(office).less(had)
+
+
+def test_conntrack_does_not_forget_a_flow_of_which_it_sees_nothing(office: Lab) -> None:
+    output(office, GATEWAY, "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout_stream={STREAM_SECONDS}")
+    document(office, "share", "wan0", "lan0", "--fast-path", document(office, "status")["fast_path"][0]["path"])
+    with ExitStack() as stack:
+        server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
+        client.connect((str(FAR_ADDRESS), PORT))
+        client.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _exchange_for(ASSURED, client, server)
+        begun, kernel = _entry(office), _fast(office)
+        assert "[ASSURED]" in begun
+        for _ in range(2 * STREAM_SECONDS):
+            _exchange_for(1, client, server)
+            seconds = int(_entry(office).split()[2])
+            assert seconds >= STREAM_SECONDS - 2
+        assert _entry(office).rpartition("id=")[2] == begun.rpartition("id=")[2]
+        assert _fast(office) > kernel + 10 * STREAM_SECONDS
+
+
+def _entry(lab: Lab) -> str:
+    found = output(lab, GATEWAY, "conntrack", "-L", "-p", "udp", "--orig-port-dst", str(PORT), "-o", "id")
+    assert found, "conntrack has forgotten it"
+    return found.strip()
