@@ -102,11 +102,11 @@ class Bench:
 
     def counted(self, send: Callable[[], None]) -> tuple[int, dict[Reason, int]]:
         """Return how many packets went fast, the markers not counted, while *send* was called; and the reasons."""
-        before, marked = self.fast.fast_packets(), self.markers
+        fast, reasons, marked = self.fast.fast_packets(), self.fast.reasons(), self.markers
         send()
-        after = self.fast.fast_packets()
-        delta = {reason: after[reason] - before[reason] for reason in Reason if after[reason] != before[reason]}
-        return delta.get(Reason.FAST, 0) - 2 * (self.markers - marked), delta
+        after = self.fast.reasons()
+        delta = {reason: after[reason] - reasons[reason] for reason in Reason if after[reason] != reasons[reason]}
+        return self.fast.fast_packets() - fast - 2 * (self.markers - marked), delta
 
     def warm_up(self) -> None:
         """Begin all connections, and wait until each goes fast in both directions."""
