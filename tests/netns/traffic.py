@@ -171,10 +171,12 @@ def data(rng: Random, flows: Sequence[Flow], *, mtu: int = _MTU) -> Packet:
         "ident": rng.randrange(1 << 16),
         "fragment": rng.choice([0, p.DONT_FRAGMENT]),
     }
-    padding = rng.randbytes(rng.choice([0, 0, 1, 6, 18, 4]))
+    frame = flow.frame(side, flow.transport(side, payload, **fields), ttl=ttl, **ip)
+    if len(frame) < p.ETHERNET + mtu - 18:
+        frame += rng.randbytes(rng.choice([0, 0, 1, 6, 18, 4]))
     return Packet(
         side=side,
-        frame=flow.frame(side, flow.transport(side, payload, **fields), ttl=ttl, **ip) + padding,
+        frame=frame,
         becomes=flow.arrival(side, flow.transport(side, payload, translated=True, **fields), ttl=ttl - 1, **ip),
     )
 
@@ -512,6 +514,19 @@ def _other_frames(rng: Random, flows: Sequence[Flow]) -> list[Packet]:
     return [Packet(side=side, frame=flow.wrap(side, rng.choice([packet, rng.randbytes(46)]), kind=kind))]
 
 
+@_odd
+def _new_to_mapped_ports(rng: Random, flows: Sequence[Flow]) -> list[Packet]:
+    """Begin connections by a port mapping, from the Internet and from a client by the public address."""
+    flow = rng.choice([flow for flow in flows if flow.inbound])
+    side, source, port = rng.choice(SIDES), f"203.0.113.{rng.randint(100, 190)}", rng.randint(50_000, 60_000)
+    if side == CLIENT:
+        source = "192.168.137.51"
+    make, fields = (p.tcp, {"flags": rng.choice([p.SYN, p.ACK])}) if flow.protocol == p.TCP else (p.udp, {})
+    transport = make(source, PUBLIC, (port, flow.external), rng.randbytes(20), **fields)  # type: ignore[operator]
+    packet = p.ipv4(source, PUBLIC, flow.protocol, transport)
+    return [Packet(side=side, frame=flow.wrap(side, packet))]
+
+
 def too_big(rng: Random, flows: Sequence[Flow], mtus: Mapping[str, int]) -> list[Packet]:
     """Make a packet that is larger than the link may carry on which it would leave; half of them must not be cut.
 
@@ -552,12 +567,16 @@ def mutated(rng: Random, flows: Sequence[Flow]) -> Packet:
     """Return a packet of a connection of whose headers some octets are others.
 
     The checksum of its transport is right nevertheless, as far as it has one; so mostly is that of the header. Nothing in
-    it ends a connection.
+    it ends a connection. A client keeps address and port: where another has the same port in use, masquerading chooses
+    one at random.
     """
     flow, side, transport = _draw(rng, flows)
     frame = bytearray(flow.frame(side, transport))
+    places = list(range(p.ETHERNET + p.HEADER + (p.HEADER if flow.protocol == p.TCP else 8)))
+    if side == CLIENT:
+        places = [place for place in places if place not in {26, 27, 28, 29, 34, 35}]
     for _ in range(rng.randint(1, 3)):
-        place = rng.randrange(p.ETHERNET + p.HEADER + (p.HEADER if flow.protocol == p.TCP else 8))
+        place = rng.choice(places)
         frame[place] = rng.choice([rng.randrange(256), frame[place] ^ 1 << rng.randrange(8)])
     if flow.protocol == p.TCP and not frame[47] & p.FIN | frame[47] & p.SYN | frame[47] & p.RST == 0:
         frame[47] = p.ACK
@@ -570,7 +589,6 @@ def mended(frame: bytes, *, header: bool) -> bytes:
     size, total = (packet[0] & 15) * 4, int.from_bytes(packet[2:4])
     place = size + (16 if packet[9] == p.TCP else 6)
     if packet[9] in {p.TCP, p.UDP} and p.HEADER <= size and place + 2 <= total <= len(packet):
-        body = packet[size:place] + b"\0\0" + packet[place + 2 : total]
         body = packet[size:place] + b"\0\0" + packet[place + 2 : total]
         covered = packet[12:20] + struct.pack("!HH", packet[9], total - size) + body
         check = p.checksum(covered) or (0xFFFF if packet[9] == p.UDP else 0)

@@ -166,6 +166,11 @@ class Between:
         clients = [counter for account, counter in counted.items() if not account.port]
         return sum(one.sent_packets + one.received_packets for one in clients)
 
+    def refresh(self) -> None:
+        """Have every connection prove itself anew, as after a change of policy."""
+        with inside(self.lab, GATEWAY):
+            fastpath.refresh()
+
     def reasons(self) -> dict[Reason, int]:
         """Return for how many packets the fast path had each reason to leave them to the kernel."""
         with inside(self.lab, GATEWAY):
