@@ -171,8 +171,8 @@ def kind_of(frame: bytes) -> int:
 def complaint(frame: bytes) -> str:
     """Return what is wrong with a frame that came out: its lengths or its checksums; "" when all is right.
 
-    It believes no header that it has not checked, and what has no checksum of its own (fragments but for their header,
-    other protocols) it has nothing to say about.
+    It believes no header that it has not checked, and has nothing to say about what has no checksum of its own: what is
+    behind the header of fragments, of headers that are cut, of other protocols.
     """
     if kind_of(frame) != IPV4:
         return ""
@@ -192,11 +192,9 @@ def complaint(frame: bytes) -> str:
 def _transport_complaint(packet: bytes, header: int) -> str:
     body, protocol = packet[header:], packet[9]
     covered = packet[12:20] + struct.pack("!HH", protocol, len(body)) + body
-    if protocol == TCP and (len(body) < HEADER or checksum(covered)):
+    if protocol == TCP and len(body) >= HEADER and checksum(covered):
         return "the TCP checksum is wrong"
-    if protocol == UDP and len(body) < 8:
-        return "a UDP header without end"
-    if protocol == UDP and body[6:8] != b"\0\0" and checksum(covered):
+    if protocol == UDP and len(body) >= 8 and body[6:8] != b"\0\0" and checksum(covered):
         return "the UDP checksum is wrong"
     if protocol == ICMP and checksum(body):
         return "the ICMP checksum is wrong"

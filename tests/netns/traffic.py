@@ -107,9 +107,7 @@ class Flow:
         return Packet(
             side=side,
             frame=self.frame(side, self.transport(side, payload, **fields), ident=ident),
-            becomes=self.arrival(
-                side, self.transport(side, payload, translated=True, **fields), ident=ident, ttl=63
-            ),
+            becomes=self.arrival(side, self.transport(side, payload, translated=True, **fields), ident=ident, ttl=63),
         )
 
     def handshake(self) -> Iterator[Packet]:
@@ -200,9 +198,7 @@ def edges(rng: Random, flows: Sequence[Flow]) -> Packet:
     return Packet(
         side=side,
         frame=flow.frame(side, total, ttl=ttl, ident=ident),
-        becomes=flow.arrival(
-            side, flow.transport(side, payload, translated=True, **fields), ttl=ttl - 1, ident=ident
-        ),
+        becomes=flow.arrival(side, flow.transport(side, payload, translated=True, **fields), ttl=ttl - 1, ident=ident),
     )
 
 
@@ -260,7 +256,7 @@ def _draw(rng: Random, flows: Sequence[Flow]) -> tuple[Flow, str, bytes]:
 def _fragments(rng: Random, flows: Sequence[Flow]) -> list[Packet]:
     flow, side = rng.choice(flows), rng.choice(SIDES)
     whole = flow.transport(side, rng.randbytes(rng.randint(100, 3000)), **flow.step(side, rng, 0))
-    size = rng.choice([8, 24, 64, 512]) if len(whole) < 600 else rng.choice([512, 1024, 1400]) // 8 * 8
+    size = rng.choice([size for size in (8, 24, 64, 512, 1024, 1400) if len(whole) / 40 < size < len(whole)])
     places = list(range(0, len(whole), size))
     ident = rng.randrange(1 << 16)
     made = [
@@ -463,8 +459,9 @@ def _to_many(rng: Random, flows: Sequence[Flow]) -> list[Packet]:
 def _ICMP(rng: Random, flows: Sequence[Flow]) -> list[Packet]:  # noqa: N802 - its name is printed
     flow, side, _ = _draw(rng, flows)
     source, destination, _ = flow.ends(side)
-    destination = rng.choice([destination, NETWORK_GATEWAY]) if side == CLIENT else destination
     kind = rng.choice([0, 8, 8, 8, 13, 15, 17, 5, 4, 9, 10, 255])
+    if side == CLIENT and kind != 13:  # whose answer tells the time
+        destination = rng.choice([destination, NETWORK_GATEWAY])
     message = p.icmp(kind, rng.choice([0, 0, 1]), rng.randbytes(4), rng.randbytes(30), wrong=rng.choice([0, 0, 0, 1]))
     return [Packet(side=side, frame=flow.wrap(side, p.ipv4(source, destination, p.ICMP, message)))]
 
@@ -480,7 +477,11 @@ def _ICMP_errors(rng: Random, flows: Sequence[Flow]) -> list[Packet]:  # noqa: N
         transport = rng.randbytes(8)
     quoted = p.ipv4(source, destination, flow.protocol, transport, ttl=rng.choice([1, 60]))[: rng.choice([28, 48, 20])]
     kind, code, rest = rng.choice(
-        [(3, rng.randrange(16), bytes(4)), (3, 4, struct.pack("!HH", 0, rng.choice([0, 68, 576, 1400]))), (11, 0, bytes(4))]
+        [
+            (3, rng.randrange(16), bytes(4)),
+            (3, 4, struct.pack("!HH", 0, rng.choice([0, 68, 576, 1400]))),
+            (11, 0, bytes(4)),
+        ]
     )
     router = flow.ends(side)[0] if side == CLIENT or rng.random() < 0.5 else "203.0.113.1"
     message = p.icmp(kind, code, rest, quoted, wrong=rng.choice([0, 0, 0, 1]))
@@ -556,7 +557,11 @@ def ending(rng: Random, flow: Flow) -> list[Packet]:
     segment = flow.transport(side, b"", flags=flags, **flow.step(side, rng, 0))
     made = [Packet(side=side, frame=flow.frame(side, segment))]
     if flags & p.FIN and rng.random() < 0.5:
-        made.append(Packet(side=other, frame=flow.frame(other, flow.transport(other, b"", flags=flags, **flow.step(other, rng, 0)))))
+        made.append(
+            Packet(
+                side=other, frame=flow.frame(other, flow.transport(other, b"", flags=flags, **flow.step(other, rng, 0)))
+            )
+        )
     return made + [flow.plain(rng.choice(SIDES), b"behind", rng) for _ in range(3)]
 
 

@@ -220,7 +220,9 @@ def silence(lab: Lab) -> None:
 
 def introduce(lab: Lab) -> None:
     """Have the gateway of a lab know everybody on both its links, as long as its sharing stays as it is."""
-    known = [f"neighbour replace 192.168.137.{host} lladdr {station_mac(f'.{host}')} dev lan0" for host in range(2, 255)]
+    known = [
+        f"neighbour replace 192.168.137.{host} lladdr {station_mac(f'.{host}')} dev lan0" for host in range(2, 255)
+    ]
     network = str(UPLINK_ROUTER).rsplit(".", 1)[0]
     others = [host for host in range(1, 255) if f"{network}.{host}" != PUBLIC]
     known += [f"neighbour replace {network}.{host} lladdr {ROUTER_MAC} dev wan0" for host in others]
