@@ -316,8 +316,9 @@ def test_conntrack_sees_connections_close(office: Lab) -> None:
 
 @pytest.mark.parametrize("first", [0, 1], ids=["client", "server"])
 def test_conntrack_sees_connections_reset(office: Lab, first: int) -> None:
-    """It forgets them after the time for closed ones; it may call them established until then, as it has not seen the
-    acknowledgement that a reset has to match, but gives them no more time.
+    """It gives them the time of closed ones at once.
+
+    Until then it may call them established: it has not seen the acknowledgement that a reset has to match.
     """
     output(office, GATEWAY, "conntrack", "-F")
     fast = _fast(office)
