@@ -24,9 +24,7 @@ def prepare(lab: Lab) -> None:
     if mode() is Mode.AUTO:
         return
     write_settings(lab, "")
-    for node in lab.plan.nodes:
-        if node != GATEWAY:
-            _make_ready(lab, node)
+    take_packets_of_xdp(lab)
 
 
 def write_settings(lab: Lab, text: str) -> None:
@@ -38,7 +36,10 @@ def write_settings(lab: Lab, text: str) -> None:
     lab.path(GATEWAY, _SETTINGS).write_text(text)
 
 
-def _make_ready(lab: Lab, node: str) -> None:
-    for line in lab.run(node, ["ip", "-brief", "link", "show", "type", "veth"], timeout=10).stdout.splitlines():
-        name, _, _ = line.partition("@")
-        lab.run(node, ["ethtool", "-K", name, "tx", "off", "gro", "on"], timeout=10)
+def take_packets_of_xdp(lab: Lab) -> None:
+    """Have the far ends of the gateway's veths compute checksums, and take packets that XDP sends."""
+    for node in lab.plan.nodes:
+        if node != GATEWAY:
+            for line in lab.run(node, ["ip", "-brief", "link", "show", "type", "veth"], timeout=10).stdout.splitlines():
+                name, _, _ = line.partition("@")
+                lab.run(node, ["ethtool", "-K", name, "tx", "off", "gro", "on"], timeout=10)
