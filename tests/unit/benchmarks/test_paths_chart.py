@@ -66,7 +66,7 @@ def test_a_whisker_longer_than_the_panel_is_cut_off_and_has_no_end() -> None:
     for repeat, (plain, xdp) in enumerate([(1e-3, 1e-3), (1e-3, 2e-3), (1e-3, 9.0)]):
         results.add(PLAIN, LOADED[1], repeat, plain)
         results.add(XDP, LOADED[1], repeat, xdp)
-    drawing = ET.fromstring(draw(results, "3 repeats"))  # noqa: S314 - our own
+    drawing = ET.fromstring(draw(results, "3 repeats"))
     (whisker,) = drawing.iter(f"{SVG}path")
     assert whisker.attrib["d"].count("v6") == 1
     assert max(float(one.attrib["width"]) for one in drawing.iter(f"{SVG}rect") if one.attrib["height"] == "13") > 100
