@@ -26,7 +26,7 @@ from tests.netns.wires import CLIENT, PUBLIC, Between, Heard, introduce, silence
 from icshare.lab import GATEWAY, INTERNET, Lab
 from icshare.wire.fastpath import Reason
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 # The queue of a veth holds 256 frames.
 _CHUNK = 96
