@@ -1,8 +1,8 @@
 """Bulk TCP by iperf3, from the client to the Internet, and what it costs.
 
-One and eight streams, as many bytes for everybody. CPU per gigabyte is what all CPUs of the machine did meanwhile
-(``/proc/stat``: all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the
-machine, and whatever else ran on it.
+One and eight streams, as many bytes for everybody but for programs of a user's own, which may take long. CPU per
+gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``: all but idle and waiting for disks), over what
+arrived: both ends and the gateway, as they share the machine, and whatever else ran on it.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.paths.peers import USER_MODE
 from benchmarks.paths.results import BULK, CPU, STREAMS, Results
 from benchmarks.paths.rig import INTERNET_ADDRESS, CannotRunError
 from benchmarks.paths.stand import Stand
@@ -20,8 +21,11 @@ from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.command import PIPE, CommandError
 
-BYTES, SLOW_BYTES = "384M", "24M"
-"""In all streams together: from a third of a second to two; on a slow machine."""
+BYTES: Final = "384M"
+"""In all streams together: from a third of a second to two."""
+USER_MODE_BYTES: Final = "64M"
+SLOW_BYTES: Final = "24M"
+"""On an emulated machine."""
 
 _STAT: Final = Path("/proc/stat")
 _IDLE: Final = (3, 4)  # columns of proc(5): idle, iowait
@@ -31,10 +35,10 @@ _GUESTS: Final = 8  # columns from here on are part of others
 class Bulk:
     """The rate of bulk TCP, and CPU per gigabyte."""
 
-    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results, *, amount: str = BYTES) -> None:
-        """Start a server on each rig's Internet, until *stack* ends; *amount* of bytes are sent, as iperf3 takes it."""
+    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results, *, slow: bool = False) -> None:
+        """Start a server on each rig's Internet, until *stack* ends; on a *slow* machine less is sent."""
         self._results = results
-        self._bytes = amount
+        self._slow = slow
         for stand in stands:
             try:
                 serve(stack, stand)
@@ -50,13 +54,18 @@ class Bulk:
                     continue
                 before = _busy_seconds()
                 try:
-                    received = run(stand, streams, self._bytes)
+                    received = run(stand, streams, self._amount(stand))
                 except CannotRunError as error:
                     self._results.unable[stand.name, bulk] = self._results.unable[stand.name, cpu] = str(error)
                     continue
                 busy = _busy_seconds() - before
                 self._results.add(stand.name, bulk, repeat, received["bits_per_second"])
                 self._results.add(stand.name, cpu, repeat, busy / (received["bytes"] / 1e9))
+
+    def _amount(self, stand: Stand) -> str:
+        if self._slow:
+            return SLOW_BYTES
+        return USER_MODE_BYTES if stand.name in USER_MODE else BYTES
 
 
 def serve(stack: ExitStack, stand: Stand) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from benchmarks.figures import progress
 from benchmarks.paths import chart, live, table
-from benchmarks.paths.bulk import BYTES, SLOW_BYTES, Bulk
+from benchmarks.paths.bulk import Bulk
 from benchmarks.paths.connections import Connections
 from benchmarks.paths.contenders import BARE, CONTENDERS, PLAIN
 from benchmarks.paths.frames import Frames
@@ -62,7 +62,7 @@ def run(repeats: int, output: Path, *, slow: bool = False) -> int:
         except CannotRunError as error:
             results.unable |= {(name, one): str(error) for name in EVERYBODY for one in (*PACKETS, CONNECTIONS)}
         stands = _stands(stack, results)
-        bulk = Bulk(stack, stands, results, amount=SLOW_BYTES if slow else BYTES)
+        bulk = Bulk(stack, stands, results, slow=slow)
         parts += [bulk, Latency(stack, stands, results)]
         for repeat in range(repeats):
             first = repeat * len(stands) // repeats  # each repeat begins with another

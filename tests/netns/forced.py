@@ -6,7 +6,9 @@ packets which another driver hands over.
 """
 
 import os
+from functools import cache
 
+from icshare.host import fastpath
 from icshare.lab import GATEWAY, Lab
 from icshare.model.fastpath import Mode
 
@@ -17,6 +19,14 @@ _SETTINGS = "/etc/icshare/icshare.toml"
 def mode() -> Mode:
     """Return the fast path that is forced; ``auto`` when none is."""
     return Mode(os.environ.get(VARIABLE, Mode.AUTO))
+
+
+@cache
+def why_no_programs() -> str:
+    """Return why the kernel does not take the fast path's programs from this process, "" where it does."""
+    if os.geteuid() != 0:
+        return "programs are loaded by root only"
+    return fastpath.probe(()).kernel.why_not_bpf
 
 
 def prepare(lab: Lab) -> None:

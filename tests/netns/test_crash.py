@@ -73,7 +73,11 @@ XDP = Scenario(
     then=Wanted(privates=("lan0", "lan1"), fast_path=Mode.XDP),
 )
 STOP = Scenario(name="stop", first=TWO, then=None)
-KILLS = [(SHARE, "kill-anywhere"), *((one, "kill") for one in [*CHANGES, XDP]), (STOP, "kill-anywhere")]
+KILLS = [
+    *(pytest.param(one, "kill-anywhere", id=one.name) for one in [SHARE, STOP]),
+    *(pytest.param(one, "kill", id=one.name) for one in CHANGES),
+    pytest.param(XDP, "kill", id=XDP.name, marks=pytest.mark.programs),
+]
 # A change of the public connection alone is four steps and their inverses.
 LEAST = 3
 
@@ -87,7 +91,7 @@ def lab(make_lab: MakeLab) -> Lab:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize(("scenario", "how"), KILLS, ids=[one.name for one, _ in KILLS])
+@pytest.mark.parametrize(("scenario", "how"), KILLS)
 def test_after_a_kill_at_any_moment_stop_leaves_the_host_as_it_was(
     lab: Lab, scenario: Scenario, how: str, part: int
 ) -> None:

@@ -27,7 +27,7 @@ from icshare.lab.processes import namespace_of
 from icshare.lab.traces import Traces
 from icshare.model.fastpath import Mode
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 MakeLab = Callable[..., Lab]
 

@@ -34,7 +34,7 @@ from icshare.host.command import Process, end
 from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
 from icshare.lab.processes import namespace_of
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 PORT = 5000
 CHUNK = 64_000
