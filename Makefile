@@ -17,7 +17,7 @@ PYTHON    := "$(VENV)/bin/python"
 LINTERS   := lint-format lint-style lint-types lint-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm coverage bench lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm
+.PHONY: help demo test test-vm coverage bench bench-vm lint $(LINTERS) format bpf man clean setup-run setup-dev setup-vm setup-bench
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
@@ -37,8 +37,11 @@ coverage: setup-dev ## prove that the tests of the pure core take every branch
 	@COVERAGE_FILE="$(CACHE)/coverage" $(PYTHON) -m pytest -q -o cache_dir="$(CACHE)/pytest" \
 		--cov --cov-report=term --cov-fail-under=100 tests/unit $(ARGS)
 
-bench: setup-dev ## measure on this machine: sharing, port mappings, forwarding, the object model
+bench: setup-bench ## measure on this machine: sharing, port mappings, the object model, ways through a gateway
 	@tools/isolate $(PYTHON) -m benchmarks $(ARGS)
+
+bench-vm: setup-bench setup-vm ## measure ways through a gateway in a virtual machine, where only ratios count; ARGS='5 paths'
+	@$(PYTHON) -m benchmarks.vm $(ARGS)
 
 lint: setup-dev ## format, style, types and the direction of imports
 	@$(MAKE) --keep-going -j $(words $(LINTERS)) --output-sync=target $(LINTERS)
@@ -63,8 +66,10 @@ format: setup-dev ## rewrite the code in the project's format
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --show-fixes .
 
-bpf: setup-dev ## compile the fast path's program, which is shipped as it comes out
+bpf: setup-dev ## compile the programs of the fast path and of its benchmark, which are shipped as they come out
 	@bpf/build src/icshare/host/fastpath/fastpath.bpf.o
+	@bpf/build benchmarks/paths/generator.bpf.o benchmarks/paths/generator.bpf.c
+	@bpf/build benchmarks/paths/handshakes.bpf.o benchmarks/paths/handshakes.bpf.c
 
 man: setup-run ## make the manual pages and docs/json.md from the code
 	@mkdir -p data/man docs
@@ -78,5 +83,5 @@ clean: ## remove the virtual environment and every cache, keep the Debian packag
 	rm -rf "$(VENV)" .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-setup-run setup-dev setup-vm: setup-%:
+setup-run setup-dev setup-vm setup-bench: setup-%:
 	@tools/setup $*

@@ -1,4 +1,4 @@
-"""Measure on this machine: ``python -m benchmarks [REPEATS] [PART...]``, or ``make bench``.
+"""Measure on this machine: ``python -m benchmarks [REPEATS] [PART...] [--output DIRECTORY]``, or ``make bench``.
 
 Theory of operation
 -------------------
@@ -8,35 +8,54 @@ so every repeat measures everything once, and medians are compared; the spread (
 far to trust them, and the best value what a quiet machine may give. ``python`` is an interpreter that does nothing:
 figures of two machines are best compared by their ratio to it.
 
-The parts, all of them if none is named, tell what exactly they measure: ``sharing``, ``mappings``, ``forwarding`` and
-``objects``.
+The parts, all of them if none is named, tell what exactly they measure: ``sharing``, ``mappings``, ``forwarding``,
+``objects``, and ``paths``, which compares with others, comes last, and writes its results to a directory as well
+(``--output``).
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from benchmarks.figures import Figure, Part, progress, timed
 from benchmarks.forwarding import Forwarding
 from benchmarks.gateways import MappedGateway
 from benchmarks.mappings import Mappings
 from benchmarks.objects import Objects
+from benchmarks.paths import suite
 from benchmarks.sharing import Sharing
 
 from icshare.host import command
 
 REPEATS = 9
-PARTS = ("sharing", "mappings", "forwarding", "objects")
+PARTS = ("sharing", "mappings", "forwarding", "objects", "paths")
+RESULTS = Path(__file__).with_name("results")
 MAPPINGS = (10, 1_000, 10_000)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the tables, and return 1 when a goal is missed."""
-    repeats = next((int(one) for one in arguments if one.isdigit()), REPEATS)
-    chosen = [one for one in arguments if not one.isdigit()] or PARTS
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("what", nargs="*", metavar="REPEATS | PART", help=f"a number, or one of {', '.join(PARTS)}")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write the results of paths")
+    asked = parser.parse_args(arguments)
+    repeats = next((int(one) for one in asked.what if one.isdigit()), None)
+    chosen = [one for one in asked.what if not one.isdigit()] or PARTS
     if unknown := [one for one in chosen if one not in PARTS]:
         sys.exit(f"no such part: {', '.join(unknown)} (expected {', '.join(PARTS)})")
+    missed = 0
+    if others := [one for one in chosen if one != "paths"]:
+        missed += _measure(others, repeats or REPEATS)
+    if "paths" in chosen:
+        missed += suite.run(repeats or suite.REPEATS, asked.output)
+    return 1 if missed else 0
+
+
+def _measure(chosen: Sequence[str], repeats: int) -> int:
+    """Measure every part but ``paths``, print the tables, and return how many goals were missed."""
     values: dict[str, list[float]] = {}
     with ExitStack() as stack:
         parts = _parts(stack, chosen)
@@ -55,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{repeats} repeats, interleaved; spread is the middle half of the values; python takes ", end="")
     print(f"{figures['python'].median:.4f} s")
     print(f"load average {load:.1f} on {cores} cores{': too busy to judge goals by' if load > 2 * cores else ''}")
-    return 1 if sum(part.report(figures) for part in parts) else 0
+    return sum(part.report(figures) for part in parts)
 
 
 def _parts(stack: ExitStack, chosen: Sequence[str]) -> list[Part]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from tests.netns import forced
 
 from icshare.lab import Lab, LabName, LabPlan, lab_name, rootless
 
@@ -38,7 +39,9 @@ def make_lab(lab_allowed: None) -> Iterator[MakeLab]:  # noqa: ARG001 - asked fo
 
         def make(**plan: Any) -> Lab:
             name = lab_name(f"t{os.getpid()}-{next(_numbers)}")
-            return labs.enter_context(Lab.up(LabPlan(**{"prefix": name, **plan})))
+            made = labs.enter_context(Lab.up(LabPlan(**{"prefix": name, **plan})))
+            forced.prepare(made)
+            return made
 
         yield make
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.netns import forced
 
 import icshare
 from icshare.host import command
 from icshare.host.command import Completed, Process
 from icshare.lab import GATEWAY, Lab, LabPlan, lab_name, traces
 
-SETTINGS = "/etc/icshare/icshare.toml"
 NETWORK_GATEWAY = "192.168.137.1"
 
 # Only a machine that hangs takes as long as this.
@@ -31,6 +31,7 @@ _ICSHARE = (sys.executable, "-m", "icshare.cli.main")
 def laboratory(name: str, **plan: Any) -> Iterator[Lab]:
     """Build a lab from the arguments of a plan for all the tests of one file."""
     with Lab.up(LabPlan(prefix=lab_name(f"t{os.getpid()}-{name}"), **plan)) as lab:
+        forced.prepare(lab)
         yield lab
 
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.netns.forced import write_settings
 from tests.netns.gateway import (
     DHCP_CLIENTS,
     NETWORK_GATEWAY,
-    SETTINGS,
     address,
     dhclient,
     document,
@@ -55,7 +55,7 @@ bye
 def office(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
     """Give a lab that shares with two links, on each of which a switch joins two clients without addresses yet."""
     with laboratory("clients", clients_per_private=2, ftp=True, far_mtu=1300) as lab:
-        lab.path("gw", SETTINGS).write_text(TOML)
+        write_settings(lab, TOML)
         share(lab, "wan0", "lan0", "lan1")
         yield lab
 
@@ -224,7 +224,7 @@ def test_without_the_helper_active_ftp_fails_and_sharing_again_attaches_it() -> 
         argv = ["tnftp", "-A", "-n", "-v", "ftp.example.net"]
         script = "user anonymous nobody\nls\nbye\n"
         assert "226 Transfer complete" not in lab.run("c0", argv, input=script, check=False).stdout
-        lab.path("gw", SETTINGS).write_text('[sharing]\nhelpers = ["ftp"]\n')
+        write_settings(lab, '[sharing]\nhelpers = ["ftp"]\n')
         share(lab, "wan0", "lan0")
         assert "226 Transfer complete" in lab.run("c0", argv, input=script, check=False).stdout
 

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from tests.netns.forced import write_settings
 from tests.netns.gateway import (
-    SETTINGS,
     address,
     assert_unchanged,
     document,
@@ -240,7 +240,7 @@ def test_to_enable_both_sides_in_one_call_works_or_changes_nothing(make_lab: Mak
 @pytest.mark.check(27)
 def test_what_is_refused_before_anything_is_touched_cuts_no_connection(make_lab: MakeLab) -> None:
     lab = make_lab(second_uplink=True)
-    lab.path(GATEWAY, SETTINGS).write_text('[sharing]\nsubnet = "192.168.137.0/24"\n')
+    write_settings(lab, '[sharing]\nsubnet = "192.168.137.0/24"\n')
     with shared(lab):
         enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()")
         with running(lab, INTERNET, TALK, PUBLIC, 555) as session:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from tests.netns.forced import write_settings
 from tests.netns.gateway import (
-    SETTINGS,
     address,
     assert_unchanged,
     document,
@@ -129,7 +129,7 @@ def test_where_no_firewall_can_be_it_is_refused(make_lab: MakeLab) -> None:
     lab = make_lab(privates=4)
     for line in ("link add br7 type bridge", "link set br7 up", "link set lan2 master br7"):
         output(lab, GATEWAY, "ip", *line.split())
-    lab.path(GATEWAY, SETTINGS).write_text('[link.lan3]\nmedia = "direct"\n')
+    write_settings(lab, '[link.lan3]\nmedia = "direct"\n')
     enable(lab, *SIDES["public first"], "private('lan1')")
     before = rules(lab)
     for name in ("lan0", "lan1", "br7", "lan2", "lan3"):
@@ -257,7 +257,7 @@ def test_where_the_policy_prohibits_it_every_write_fails_and_the_sharing_ends(ma
     with running(lab, GATEWAY, SERVE, 22), shared(lab):
         enable(lab, f"add('wan0', 'web', 555, 444, '{address(lab, 'c0')}').Enable()")
         defined = objects(lab, "told = mappings('wan0')")
-        lab.path(GATEWAY, SETTINGS).write_text("[policy]\nallow_sharing = false\nallow_firewall = false\n")
+        write_settings(lab, "[policy]\nallow_sharing = false\nallow_firewall = false\n")
         told = objects(lab, f"{WRITES}\ntold = {{name: failing(*call) for name, call in writes.items()}}")
         assert {name: (error[0], error[2]) for name, error in told.items() if error} == dict.fromkeys(
             told, (ACCESS_DENIED, ["policy"])

@@ -8,8 +8,8 @@ memory, which takes all changes. So the checkout and its environment are at the 
 copied.
 
 ``/init`` (`_INIT`) mounts that and becomes ``/bin/sh`` of the root file system with the job (`_job`), which runs the
-program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, the kernel's log on
-``ttyS0``. A machine that ends without a status has crashed, and that is a failure.
+program and powers the machine off. Output leaves on ``hvc0``, the exit status on ``hvc1``, files on ``hvc2`` if
+any are wanted, the kernel's log on ``ttyS0``. A machine that ends without a status has crashed, and that is a failure.
 
 The processor is emulated (TCG): much of what tests icshare is a virtual machine itself, and there KVM is missing or,
 worse, hangs. One emulated processor is quicker than two, which would wait for each other's locks.
@@ -20,6 +20,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import termios
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,12 +82,14 @@ class Program:
         directory: Working directory.
         env: Its whole environment but for ``PATH`` and ``HOME``.
         interactive: Give it our terminal.
+        makes: A directory that it makes in the machine, relative to its own, whose files are wanted out here.
     """
 
     argv: Sequence[str]
     directory: Path
     env: Mapping[str, str]
     interactive: bool = False
+    makes: str = ""
 
 
 def check() -> None:
@@ -99,7 +102,14 @@ def check() -> None:
         raise NoMachineError(f"{QEMU} is not installed (Debian: qemu-system-x86)")
 
 
-def run(tree: image.Tree, program: Program, *, limit_seconds: float, accelerator: str = "tcg") -> int | None:
+def run(
+    tree: image.Tree,
+    program: Program,
+    *,
+    limit_seconds: float,
+    accelerator: str = "tcg",
+    results: Path | None = None,
+) -> int | None:
     """Boot, run *program*, and return its exit status; its output is ours.
 
     Args:
@@ -107,6 +117,7 @@ def run(tree: image.Tree, program: Program, *, limit_seconds: float, accelerator
         program: What to run.
         limit_seconds: When to pull the plug.
         accelerator: qemu's: ``tcg``, or ``kvm`` where that is known to work.
+        results: Directory for the files that the program makes.
 
     Returns:
         None when the machine ended without a status or the time was up; standard error says so by then.
@@ -127,6 +138,8 @@ def run(tree: image.Tree, program: Program, *, limit_seconds: float, accelerator
             finally:
                 emulator.kill()
                 emulator.wait()
+        if results is not None and (place / "results").exists():
+            _take_out(place / "results", results)
         status = (place / "status").read_text().strip() if (place / "status").exists() else ""
         if not said and status.isdigit():
             return int(status)
@@ -147,12 +160,15 @@ def _qemu(tree: image.Tree, place: Path, accelerator: str) -> Iterator[str]:
         options = "security_model=none,readonly=on,multidevs=remap"
         yield from ("-fsdev", f"local,id={name},path={_escaped(path)},{options}")
         yield from ("-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}")
-    yield from ("-device", "virtio-serial-pci", "-chardev", f"file,id=status,path={_escaped(place / 'status')}")
+    yield from ("-device", "virtio-serial-pci")
+    for name in ("status", "results"):
+        yield from ("-chardev", f"file,id={name},path={_escaped(place / name)}")
 
 
 def _console(program: Program) -> Iterator[str]:
     yield from ("-chardev", f"stdio,id=console,signal={'off' if program.interactive else 'on'}")
-    yield from ("-device", "virtconsole,chardev=console", "-device", "virtconsole,chardev=status")
+    for name in ("console", "status", "results"):  # hvc0, hvc1, hvc2
+        yield from ("-device", f"virtconsole,chardev={name}")
 
 
 def _escaped(path: Path) -> str:
@@ -167,6 +183,7 @@ def _job(program: Program) -> str:
     size = shutil.get_terminal_size()
     terminal = f"sane rows {size.lines} cols {size.columns}" if program.interactive else "raw -echo"
     stdin = "/dev/hvc0" if program.interactive else "/dev/null"
+    bring = f"stty raw -echo </dev/hvc2; tar -cf /dev/hvc2 -C {shlex.quote(program.makes)} ." if program.makes else ":"
     return f"""#!/bin/sh
 exec >/dev/hvc0 2>&1
 export {environment}
@@ -178,9 +195,21 @@ ip link set lo up
 stty {terminal} </dev/hvc0
 cd {shlex.quote(str(program.directory))} &&
 setsid {"--ctty " if program.interactive else ""}--wait {shlex.join(program.argv)} <{stdin}
-echo $? >/dev/hvc1
+status=$?
+{bring}
+echo $status >/dev/hvc1
 exec busybox poweroff -f
 """
+
+
+def _take_out(archive: Path, directory: Path) -> None:
+    """Unpack the files that came out of the machine, without directories; none when the program made none."""
+    with contextlib.suppress(tarfile.ReadError), tarfile.open(archive, "r:") as content:
+        directory.mkdir(parents=True, exist_ok=True)
+        for member in content:
+            found = content.extractfile(member)
+            if found is not None:
+                (directory / Path(member.name).name).write_bytes(found.read())
 
 
 @contextlib.contextmanager

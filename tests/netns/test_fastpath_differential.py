@@ -1,0 +1,264 @@
+"""The fast path does to each packet what the kernel does, byte for byte, or leaves it to the kernel.
+
+Two gateways get the same packets, drawn at random of every kind there is: one forwards with nftables alone, the other
+with the fast path. What comes out at all ends has to be the same. Packets that are right have to have gone fast, all
+others must not have. A failure names the seed; ``ICSHARE_TEST_SEED`` repeats it.
+
+The one difference there is by design: a segment with a wrong TCP or UDP checksum is passed on with it, as by any
+router, where conntrack calls it invalid and our ruleset drops it.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import SystemRandom
+
+import pytest
+from tests.netns import frames
+from tests.netns.flows import EITHER, ENDING, FAST, KERNEL, OTHER, SIDES, Author, Segment, opening, packet
+from tests.netns.gateway import output
+from tests.netns.wiretap import (
+    CLIENT,
+    CLIENT_ADDRESS,
+    MAPPED_UDP,
+    PUBLIC_ADDRESS,
+    SERVER_ADDRESS,
+    STRANGER,
+    Packet,
+    Received,
+    Tapped,
+    on_one_cpu,
+)
+
+from icshare.lab import GATEWAY
+from icshare.model.fastpath import Mode
+from icshare.wire.fastpath import Reason
+
+pytestmark = pytest.mark.netns
+
+FLOWS = 8
+EACH = 24
+"""Times that each kind is drawn."""
+MIXED = 400
+VICTIMS = 4
+# How long a packet that one gateway has let out may take in the other.
+PATIENCE = 5.0
+# Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
+ASSURED = 2.1
+
+Kind = Callable[[Author], list[Packet]]
+
+
+def seed() -> int:
+    return int(os.environ.get("ICSHARE_TEST_SEED") or SystemRandom().randrange(1 << 32))
+
+
+# ---------------------------------------------------------------------------------------------------------- comparing
+
+
+def differences(expected: Received, found: Received, *, in_order: bool = True) -> list[str]:
+    """Return what is different, one line for each frame; frames of one flow have to come in one order."""
+    told = []
+    for who, frames_expected in expected.items():
+        lost = Counter(frames_expected) - Counter(found[who])
+        more = Counter(found[who]) - Counter(frames_expected)
+        told += [f"{who} lacks {frame.hex()}" for frame in lost.elements()]
+        told += [f"{who} has {frame.hex()}" for frame in more.elements()]
+        told += [f"{who} has {fault} in {frame.hex()}" for frame in found[who] for fault in frames.faults(frame)]
+        if in_order and not lost and not more:
+            told += [
+                f"{who} has another order of the frames of {flow}"
+                for flow, some in _by_flow(frames_expected).items()
+                if _by_flow(found[who])[flow] != some
+            ]
+    return told
+
+
+def _by_flow(received: Sequence[bytes]) -> Mapping[str, list[bytes]]:
+    flows: dict[str, list[bytes]] = {}
+    for frame in received:
+        # Protocol, addresses and ports of IPv4; whatever else there is of others.
+        flows.setdefault((frame[:14] + frame[23:24] + frame[26:38]).hex(), []).append(frame)
+    return flows
+
+
+class Pair:
+    """The gateway that is right, and the one that is fast."""
+
+    def __init__(self, right: Tapped, fast: Tapped) -> None:
+        self.right = right
+        self.fast = fast
+        self._sentinels = 0
+
+    def both(
+        self, packets: Sequence[Packet], *, instead: Sequence[Packet] | None = None, patience: float = PATIENCE
+    ) -> tuple[Received, Received]:
+        """Send the same to both, or *instead* to the one that is right; return what came out of both.
+
+        A last packet each way, always by the kernel, tells that all before it is through. What the fast one has sent
+        by then can still be on its way; so it has some more time if something is missing, and for nothing else.
+        """
+        expected = self._out(self.right, packets if instead is None else instead)
+        found = self._out(self.fast, packets)
+        deadline = time.monotonic() + patience
+        while any(len(found[who]) < len(some) for who, some in expected.items()) and time.monotonic() < deadline:
+            for who, some in self.fast.received().items():
+                found[who] += some
+        return expected, found
+
+    def _out(self, gateway: Tapped, packets: Sequence[Packet]) -> dict[str, list[bytes]]:
+        gateway.send(packets)
+        self._sentinels += 1
+        marks = {STRANGER: b"sentinel out %d." % self._sentinels, CLIENT: b"sentinel in %d." % self._sentinels}
+        ports = {STRANGER: (60000, 10000 + self._sentinels), CLIENT: (10000 + self._sentinels, MAPPED_UDP)}
+        ends = {STRANGER: (CLIENT_ADDRESS, SERVER_ADDRESS), CLIENT: (SERVER_ADDRESS, PUBLIC_ADDRESS)}
+        for to, mark in marks.items():
+            (source, destination), (near, far) = ends[to], ports[to]
+            data = frames.udp((source, near), (destination, far), mark)
+            gateway.send([Packet(sender=OTHER[to], data=frames.ip4(source, destination, frames.UDP, data))])
+        return gateway.wait_for(marks)
+
+    def fast_packets(self) -> int:
+        return self.fast.reasons().get(Reason.FAST, 0)
+
+    def open(self, author: Author) -> None:
+        """Open all flows on both gateways, and wait until each goes fast in both directions."""
+        output(self.right.lab, GATEWAY, "conntrack", "-F")  # what an earlier test has left
+        told = differences(*self.both([one for flow in author.all_flows for one in opening(flow)]))
+        assert not told, told
+        udp_is_assured = time.monotonic() + ASSURED
+        probes = [packet(flow, side, Segment(payload=b"open?")) for flow in author.all_flows for side in SIDES]
+        deadline = time.monotonic() + 30
+        while True:
+            before = self.fast_packets()
+            assert not differences(*self.both(probes))
+            went = self.fast_packets() - before
+            if went == len(probes):
+                return
+            assert time.monotonic() < deadline, f"{went} of {len(probes)} packets go fast: {self.fast.reasons()}"
+            if time.monotonic() < udp_is_assured:
+                time.sleep(0.1)  # what is waited for is the kernel's clock
+
+
+# -------------------------------------------------------------------------------------------------------------- tests
+
+
+@pytest.fixture(scope="module", params=[("lan0",), ("lan0", "lan1")], ids=["one link", "a bridge"])
+def right(request: pytest.FixtureRequest, lab_allowed: None) -> Iterator[tuple[Tapped, tuple[str, ...]]]:  # noqa: ARG001
+    with Tapped.up("right", Mode.OFF, *request.param) as gateway:
+        yield gateway, request.param
+
+
+@pytest.mark.parametrize("mode", [Mode.XDP, Mode.TC])
+def test_what_comes_out_is_what_the_kernel_would_have_sent(right: tuple[Tapped, tuple[str, ...]], mode: Mode) -> None:
+    reference, privates = right
+    number = seed()
+    sys.stdout.write(f"ICSHARE_TEST_SEED={number}\n")
+    author = Author(number, FLOWS, VICTIMS * len(ENDING))
+    told: dict[str, list[str]] = {}
+    with Tapped.up("fast", mode, *privates) as gateway, on_one_cpu():
+        pair = Pair(reference, gateway)
+        pair.open(author)
+        for kind in (*FAST, *KERNEL, *EITHER, *ENDING):
+            told[kind.__name__] = _try(pair, author, kind)
+        told["wrong_transport_checksum"] = _try_wrong_checksums(pair, author)
+        mixture = list(author.mixture((*FAST, *KERNEL, *EITHER), MIXED))
+        told["mixture"] = differences(*pair.both(mixture), in_order=False)
+    wrong = "\n".join(f"{kind}: {line}" for kind, lines in told.items() for line in lines[:6])
+    assert not wrong, f"ICSHARE_TEST_SEED={number}\n{wrong}"
+
+
+def _try(pair: Pair, author: Author, kind: Kind) -> list[str]:
+    packets = [one for _ in range(VICTIMS if kind in ENDING else EACH) for one in kind(author)]
+    before = pair.fast_packets()
+    told = differences(*pair.both(packets))
+    went = pair.fast_packets() - before
+    if kind in FAST and went != len(packets):
+        told.append(f"{went} of {len(packets)} went fast")
+    if kind in KERNEL and went:
+        told.append(f"{went} went fast")
+    return told
+
+
+def _try_wrong_checksums(pair: Pair, author: Author) -> list[str]:
+    wrong = [one for _ in range(EACH) for one in author.wrong_transport_checksum()]
+    expected, found = pair.both(wrong, instead=[_mended(one) for one in wrong])
+    told = []
+    for who in SIDES:
+        if list(map(frames.without_transport_checksum, found[who])) != list(
+            map(frames.without_transport_checksum, expected[who])
+        ):
+            told.append(f"{who} has other frames")
+        told += [f"{who} has a right checksum in {one.hex()}" for one in found[who] if not frames.faults(one)]
+    expected, _ = pair.both([], instead=wrong, patience=0)
+    return told + [f"{who} gets {frame.hex()} by nftables" for who, some in expected.items() for frame in some]
+
+
+def _mended(wrong: Packet) -> Packet:
+    proto, place = wrong.data[9], 20 + (16 if wrong.data[9] == frames.TCP else 6)
+    bare = wrong.data[20:place] + b"\0\0" + wrong.data[place + 2 :]
+    check = frames.checksum(frames.pseudo(wrong.data[12:16], wrong.data[16:20], proto, len(bare)) + bare)
+    data = wrong.data[:place] + (check or 0xFFFF).to_bytes(2, "big") + wrong.data[place + 2 :]
+    return Packet(sender=wrong.sender, data=data)
+
+
+# ---------------------------------------------------------------------------------- that the comparison can tell
+
+
+# Gateways that do something else, each in a way of its own: what tells the packets apart in the end.
+WRONG_GATEWAYS = {
+    "another TTL": "ip ttl set 9",
+    "another TOS": "ip dscp set cs3",
+    "another IP id": "ip id set 7",
+    "some lost": "numgen inc mod 7 == 3 drop",
+    "another port": "udp sport set 999",
+    "another byte": "@th,160,8 set 88",
+    "more than there was": "dup to 203.0.113.99 device wan0",
+}
+
+
+def test_gateways_that_are_alike_differ_in_nothing_and_any_other_is_found_out(lab_allowed: None) -> None:  # noqa: ARG001
+    number = seed()
+    sys.stdout.write(f"ICSHARE_TEST_SEED={number}\n")
+    author = Author(number, FLOWS, VICTIMS * len(ENDING))
+    with Tapped.up("one", Mode.OFF, "lan0") as one, Tapped.up("other", Mode.OFF, "lan0") as other, on_one_cpu():
+        pair = Pair(one, other)
+        assert not differences(*pair.both([each for flow in author.all_flows for each in opening(flow)]))
+        for kind in (*FAST, *KERNEL, *EITHER, *ENDING):
+            assert not differences(*pair.both([each for _ in range(4) for each in kind(author)])), kind.__name__
+        for what, statement in WRONG_GATEWAYS.items():
+            chain = "type filter hook postrouting priority 200;"
+            rule = f'oifname "wan0" udp dport 53 {statement}'
+            output(
+                other.lab,
+                GATEWAY,
+                "nft",
+                f"add table ip odd; add chain ip odd c {{ {chain} }}; add rule ip odd c {rule}",
+            )
+            outgoing = [packet(flow, CLIENT, author.segment()) for flow in author.flows for _ in range(8)]
+            expected, found = pair.both(outgoing, patience=0)
+            assert differences(expected, found, in_order=False), what
+            output(other.lab, GATEWAY, "nft", "delete table ip odd")
+            assert not differences(*pair.both(outgoing)), f"after {what}"
+
+
+def test_what_is_lost_doubled_changed_or_out_of_order_is_told() -> None:
+    one, two, three = (
+        frames.ethernet(b"client", b"inside", frames.IPV4, frames.ip4(SERVER_ADDRESS, CLIENT_ADDRESS, frames.UDP, data))
+        for data in (
+            frames.udp((SERVER_ADDRESS, 53), (CLIENT_ADDRESS, 40000), text) for text in (b"one", b"two", b"three")
+        )
+    )
+    spoilt = three[:24] + bytes([three[24] ^ 1]) + three[25:]
+    expected = {CLIENT: [one, two, three]}
+    assert differences(expected, {CLIENT: [one, two, three]}) == []
+    assert differences(expected, {CLIENT: [one, three]}) == [f"client lacks {two.hex()}"]
+    assert differences(expected, {CLIENT: [one, two, two, three]}) == [f"client has {two.hex()}"]
+    assert len(differences(expected, {CLIENT: [one, three, two]})) == 1
+    assert differences(expected, {CLIENT: [one, three, two]}, in_order=False) == []
+    assert f"client has IP checksum in {spoilt.hex()}" in differences(expected, {CLIENT: [one, two, spoilt]})
+    wrong_sum = one[:40] + bytes([one[40] ^ 1]) + one[41:]
+    assert frames.faults(wrong_sum) == ["UDP checksum"]
+    assert frames.faults(one + b"trailer") == ["38 bytes behind the Ethernet header, of which 31 are the packet's"]

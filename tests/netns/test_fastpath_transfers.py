@@ -1,0 +1,337 @@
+"""Long transfers by clients nobody here wrote, with what may happen in their middle: they go on, or end as without it.
+
+Each transfer is one connection with as much to send as to receive, fed little by little so that it lasts; what has
+arrived at both ends is compared by its hash.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import TimeoutExpired
+from types import TracebackType
+from typing import Self
+
+import pytest
+from tests.netns.fastlab import MODES, compute_checksums, fast_laboratory, fast_packets, standing_in
+from tests.netns.gateway import (
+    assert_unchanged,
+    document,
+    icshare_command,
+    json_of,
+    laboratory,
+    output,
+    settled,
+    udhcpc,
+)
+
+from icshare.host.command import Process, end
+from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
+from icshare.lab.processes import namespace_of
+
+pytestmark = pytest.mark.netns
+
+PORT = 5000
+CHUNK = 64_000
+CHUNKS = 25
+PROCESSES = 3
+CONNECTIONS = 10
+OTHER_ADDRESS = "198.51.100.77"
+SETTINGS = ("net.netfilter.nf_conntrack_tcp_be_liberal", "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst")
+WHOLE = ([0, 0], [True, True])
+
+DD = f"dd if=/run/sent bs={CHUNK} skip=$i count=1 status=none"
+FEED = f"i=0; while [ $i -lt {CHUNKS} ]; do {DD}; sleep 0.1; i=$((i+1)); done"
+# Arguments: address, port. The client knows the end by the end of what it gets.
+SERVERS = {
+    "nc": "nc -N -l $0 $1",
+    "socat": "socat - TCP-LISTEN:$1,bind=$0,reuseaddr",
+}
+CLIENTS = {
+    "nc": "nc -N $0 $1",
+    "socat": "socat - TCP:$0:$1",
+}
+
+
+@pytest.fixture(scope="module", params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    wanted: str = request.param
+    return wanted
+
+
+@pytest.fixture(scope="module")
+def office(lab_allowed: None, mode: str) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
+    """Give a lab with a segment of two links, each to a switch of its own, between which clients can be moved."""
+    with fast_laboratory("transfers", mode, "lan0", "lan1", clients_per_private=2) as lab:
+        for node in ("c0", "inet"):
+            lab.path(node, "/run/sent").write_bytes(os.urandom(CHUNK * CHUNKS))
+        yield lab
+
+
+class Transfer:
+    """A connection from a client to a server in the Internet, which both send at the same time."""
+
+    def __init__(self, lab: Lab, tool: str = "nc", *, fast: bool = True) -> None:
+        self._lab = lab
+        self._goes_fast = fast
+        self._tool = tool
+        self._processes: dict[str, Process] = {}
+
+    def __enter__(self) -> Self:
+        for node, program in (("inet", SERVERS[self._tool]), ("c0", CLIENTS[self._tool])):
+            self._got(node).unlink(missing_ok=True)
+            script = f"({FEED}) | {program} > /run/got"
+            self._processes[node] = self._lab.popen(node, ["sh", "-c", script, str(ECHO_ADDRESS), str(PORT)])
+            if node == "inet":
+                self._await_listener()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            end(process)
+
+    def middle(self) -> None:
+        """Return when a third of it is there, and has gone fast."""
+        fast = _fast(self._lab)
+        self._await(lambda: min(self.sizes()) >= CHUNK * CHUNKS // 3, 30)
+        assert (_fast(self._lab) > fast) is self._goes_fast
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many bytes have arrived at the client and at the server."""
+        found = [self._got(node) for node in ("c0", "inet")]
+        client, server = (one.stat().st_size if one.exists() else 0 for one in found)
+        return client, server
+
+    def signal(self, number: int) -> None:
+        os.killpg(self._processes["c0"].pid, number)
+
+    def end(self) -> tuple[list[int], list[bool]]:
+        """Wait for both ends; return the statuses of server and client, and whether each got what the other sent."""
+        statuses = [process.wait(60) for process in self._processes.values()]
+        sent, got = (
+            [_hash(self._lab.path(node, f"/run/{name}")) for node in self._processes] for name in ("sent", "got")
+        )
+        return statuses, [got[0] == sent[1], got[1] == sent[0]]
+
+    def kill(self, node: str) -> None:
+        os.killpg(self._processes[node].pid, signal.SIGKILL)
+
+    def await_end(self) -> None:
+        for process in self._processes.values():
+            process.wait(60)
+
+    def fate(self) -> str:
+        """Tell whether the client hangs for a second, gets through to the end, or is told that there is nobody."""
+        before = self._after_what_was_on_its_way()
+        try:
+            self._processes["c0"].wait(1)
+        except TimeoutExpired:
+            if self.sizes() == before:
+                return "hangs"
+        return "whole" if self._processes["c0"].wait(60) == 0 and self.sizes()[0] == CHUNK * CHUNKS else "broken"
+
+    def _after_what_was_on_its_way(self) -> tuple[int, int]:
+        time.sleep(0.3)
+        return self.sizes()
+
+    def _await_listener(self) -> None:
+        self._await(lambda: f":{PORT} " in output(self._lab, "inet", "ss", "-Hltn"), 10)
+
+    def _await(self, what: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, self.sizes()
+            time.sleep(0.02)
+
+    def _got(self, node: str) -> Path:
+        return self._lab.path(node, "/run/got")
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _fast(lab: Lab) -> int:
+    with standing_in(lab, GATEWAY):
+        return fast_packets()
+
+
+def _share(lab: Lab, mode: str) -> None:
+    document(lab, "share", "wan0", "lan0", "lan1", "--fast-path", mode)
+
+
+@pytest.mark.parametrize("tool", CLIENTS)
+def test_a_transfer_gets_through_whole(office: Lab, tool: str) -> None:
+    with Transfer(office, tool) as transfer:
+        transfer.middle()
+        assert transfer.end() == WHOLE
+
+
+def test_a_transfer_goes_on_after_a_pause(office: Lab) -> None:
+    with Transfer(office) as transfer:
+        transfer.middle()
+        transfer.signal(signal.SIGSTOP)
+        time.sleep(3)
+        transfer.signal(signal.SIGCONT)
+        assert transfer.end() == WHOLE
+
+
+def test_a_transfer_goes_on_without_any_process_of_ours(office: Lab, mode: str) -> None:
+    """Name server, follower of a mapping's target, writer of the firewall's log: all killed."""
+    document(office, "firewall", "set", "wan0", "--log-opened")
+    (client,) = document(office, "clients")["clients"]
+    document(office, "map", "add", "web", "tcp", "8080", f"[{client['mac']}]:80")
+    with Transfer(office) as transfer:
+        transfer.middle()
+        space = Path("/run/netns", office.namespace(GATEWAY)).stat()
+        killed = [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and namespace_of(int(entry.name)) == (space.st_dev, space.st_ino)
+        ]
+        assert len(killed) >= PROCESSES
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        before = _fast(office)
+        assert transfer.end() == WHOLE
+        assert _fast(office) > before
+    _share(office, mode)
+    document(office, "map", "remove", "web")
+    document(office, "firewall", "set", "wan0", "--no-log-opened")
+
+
+def test_a_transfer_goes_on_when_it_is_shared_again(office: Lab, mode: str) -> None:
+    with Transfer(office) as transfer:
+        transfer.middle()
+        for other in (mode, "tc" if mode == "xdp" else "xdp", "off", mode):
+            _share(office, other)
+        assert transfer.end() == WHOLE
+
+
+def test_a_transfer_goes_on_when_the_client_moves_to_another_port_of_the_bridge(office: Lab) -> None:
+    with Transfer(office) as transfer:
+        transfer.middle()
+        output(office, "switch", "ip", "link", "set", "port0", "master", "br1")
+        before = _fast(office)
+        assert transfer.end() == WHOLE
+        assert _fast(office) > before
+    with Transfer(office) as transfer:
+        transfer.middle()
+        output(office, "switch", "ip", "link", "set", "port0", "master", "br0")
+        assert transfer.end() == WHOLE
+
+
+@pytest.mark.parametrize("what", [["-F"], ["-D", "-p", "tcp", "--orig-port-dst", str(PORT)]], ids=["flush", "delete"])
+def test_a_transfer_goes_on_when_conntrack_has_forgotten_it(office: Lab, what: list[str]) -> None:
+    with Transfer(office) as transfer:
+        transfer.middle()
+        output(office, GATEWAY, "conntrack", *what)
+        assert transfer.end() == WHOLE
+
+
+# -------------------------------------------------------------------------------------------------- ends as without it
+
+
+def test_a_change_of_the_public_address_is_the_same_to_a_transfer_as_without_a_fast_path(
+    office: Lab, mode: str
+) -> None:
+    """Its translation has gone with the address, so the server knows nothing of what comes afterwards, and says so."""
+    fates = []
+    for other in ("off", mode):
+        _share(office, other)
+        with Transfer(office, fast=other != "off") as transfer:
+            transfer.middle()
+            _change_address(office, str(UPLINK), OTHER_ADDRESS)
+            fates.append(transfer.fate())
+        _change_address(office, OTHER_ADDRESS, str(UPLINK))
+    assert fates == ["broken", "broken"]
+
+
+def _change_address(lab: Lab, old: str, new: str) -> None:
+    batch = f"address delete {old} dev wan0\naddress add {new} dev wan0\nroute add default via {UPLINK_ROUTER}\n"
+    output(lab, GATEWAY, "ip", "-batch", "-", input=batch)
+
+
+def test_a_stop_is_the_same_to_a_transfer_as_without_a_fast_path(office: Lab, mode: str) -> None:
+    fates = []
+    for other in ("off", mode):
+        _share(office, other)
+        with Transfer(office, fast=other != "off") as transfer:
+            transfer.middle()
+            assert icshare_command(office, "stop").returncode == 0
+            fates.append(transfer.fate())
+    _share(office, mode)
+    assert fates == ["hangs", "hangs"]
+
+
+# ---------------------------------------------------------------------------------------------------- ends of its own
+
+
+def _states(lab: Lab, port: int) -> list[str]:
+    """Return the states of the connections to a port, by conntrack."""
+    listed = output(lab, GATEWAY, "conntrack", "-L", "-p", "tcp", "--orig-port-dst", str(port))
+    return sorted(line.split()[3] for line in listed.splitlines())
+
+
+def _await_states(lab: Lab, port: int, wanted: list[str]) -> None:
+    """Wait a second at the most: the last packet of a connection follows what programs know of its end."""
+    deadline = time.monotonic() + 1
+    while _states(lab, port) != wanted:
+        assert time.monotonic() < deadline, _states(lab, port)
+
+
+def test_conntrack_sees_connections_close(office: Lab) -> None:
+    output(office, GATEWAY, "conntrack", "-D", "-p", "tcp")
+    url = f"http://{WEB_ADDRESS}/bytes/400000"
+    fast = _fast(office)
+    for _ in range(CONNECTIONS):
+        assert output(office, "c0", "curl", "-sS", "-o", "/dev/null", "-w", "%{size_download}", url) == "400000"
+    assert _fast(office) > fast + 100 * CONNECTIONS
+    _await_states(office, 80, ["TIME_WAIT"] * CONNECTIONS)
+
+
+@pytest.mark.parametrize("node", ["c0", "inet"])
+def test_conntrack_sees_connections_reset(office: Lab, node: str) -> None:
+    with Transfer(office) as transfer:
+        transfer.middle()
+        # What goes on sending to a process that was killed is answered with a reset.
+        transfer.kill(node)
+        transfer.await_end()
+    _await_states(office, PORT, ["CLOSE"])
+    output(office, GATEWAY, "conntrack", "-D", "-p", "tcp", "--orig-port-dst", str(PORT))
+
+
+# ------------------------------------------------------------------------------------------------------------- traces
+
+
+def test_no_trace_is_left_by_a_stop(lab_allowed: None, mode: str) -> None:  # noqa: ARG001 - asked for, not used
+    with laboratory(f"traces-{mode}") as lab:
+        compute_checksums(lab)
+        output(lab, GATEWAY, "ping", "-c", "1", str(UPLINK_ROUTER))  # so that it is known already
+        before, own = settled(lab), _attached(lab)
+        for privates in (["lan0"], ["lan0", "lan1"]):
+            document(lab, "share", "wan0", *privates, "--fast-path", mode)
+            assert _attached(lab) != own
+        udhcpc(lab, "c0")
+        fast = _fast(lab)
+        output(lab, "c0", "curl", "-sS", "-o", "/dev/null", f"http://{WEB_ADDRESS}/bytes/1000000")
+        assert _fast(lab) > fast
+        assert icshare_command(lab, "stop").returncode == 0
+        assert _attached(lab) == own
+        assert [output(lab, GATEWAY, "sysctl", "-n", name) for name in SETTINGS] == ["0\n", "0\n"]
+        assert_unchanged(lab, before)
+
+
+def _attached(lab: Lab) -> list[str]:
+    links = [one["ifname"] for one in json_of(lab, GATEWAY, "ip", "-json", "link", "show")]
+    return [
+        *(output(lab, GATEWAY, "ip", "-details", "link", "show", "dev", link).partition("xdp")[1] for link in links),
+        *(output(lab, GATEWAY, "tc", "filter", "show", "dev", link, "ingress") for link in links),
+        output(lab, GATEWAY, "tc", "qdisc", "show"),
+    ]
