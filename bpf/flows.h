@@ -44,11 +44,13 @@ struct found {
 	__u32 number;
 };
 
+/* Upper bits reach the lower ones before the ports come in: else addresses and ports that differ in one octet meet. */
 static __always_inline __u32 hash(const struct key *key)
 {
 	__u64 sum = ((__u64)key->saddr << 32 | key->daddr) * 0x9e3779b97f4a7c15ULL;
 
-	sum ^= ((__u64)key->ports << 32 | key->ifindex << 8 | key->proto) * 0xc2b2ae3d27d4eb4fULL;
+	sum = (sum ^ sum >> 32) + ((__u64)key->ports << 32 | key->ifindex << 8 | key->proto);
+	sum *= 0xc2b2ae3d27d4eb4fULL;
 	return (sum ^ sum >> 29) * 0x9e3779b97f4a7c15ULL >> 32;
 }
 

@@ -78,7 +78,8 @@ static __always_inline enum reason parse_udp(struct packet *p, __u32 network, vo
 	if ((void *)(p->udp + 1) > end)
 		return SHORT;
 	size = bpf_ntohs(p->udp->len);
-	if (size < sizeof(struct udphdr) || network + size > p->length)
+	/* What lies behind the datagram is under no checksum, so conntrack calls it invalid. */
+	if (size < sizeof(struct udphdr) || network + size != p->length)
 		return SHORT;
 	if (p->v6 && !p->udp->check)
 		return CHECKSUM;

@@ -1,8 +1,8 @@
 """Bulk TCP by iperf3, from the client to the Internet, and what it costs.
 
-One and eight streams, as many bytes for everybody. CPU per gigabyte is what all CPUs of the machine did meanwhile
-(``/proc/stat``: all but idle and waiting for disks), over what arrived: both ends and the gateway, as they share the
-machine, and whatever else ran on it.
+One and eight streams, as many bytes for everybody but for programs of a user's own, which may take long. CPU per
+gigabyte is what all CPUs of the machine did meanwhile (``/proc/stat``: all but idle and waiting for disks), over what
+arrived: both ends and the gateway, as they share the machine, and whatever else ran on it.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.paths.peers import USER_MODE
 from benchmarks.paths.results import BULK, CPU, STREAMS, Results
 from benchmarks.paths.rig import INTERNET_ADDRESS, CannotRunError
 from benchmarks.paths.stand import Stand
@@ -22,6 +23,7 @@ from icshare.host.command import PIPE, CommandError
 
 BYTES: Final = "384M"
 """In all streams together: from a third of a second to two."""
+USER_MODE_BYTES: Final = "64M"
 
 _STAT: Final = Path("/proc/stat")
 _IDLE: Final = (3, 4)  # columns of proc(5): idle, iowait
@@ -86,7 +88,9 @@ def run(stand: Stand, streams: int) -> dict[str, Any]:
         CannotRunError: Nothing came through.
     """
     try:
-        done = stand.rig.run(stand.rig.client, client(streams, "--bytes", BYTES))
+        done = stand.rig.run(
+            stand.rig.client, client(streams, "--bytes", USER_MODE_BYTES if stand.name in USER_MODE else BYTES)
+        )
     except CommandError as error:
         raise CannotRunError(f"iperf3 fails: {_error(error.output)}") from error
     told = json.loads(done.stdout)

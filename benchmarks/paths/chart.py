@@ -15,6 +15,7 @@ _MARGIN, _GAP, _HEAD, _FOOT = 24, 32, 92, 16
 _PANEL = (WIDTH - 2 * _MARGIN - _GAP * (COLUMNS - 1)) / COLUMNS
 _LABEL, _NUMBER = 170, 64
 _ROW, _BAR, _TITLE = 20, 13, 34
+_ROOM: Final = 1.3
 _OURS, _PEER, _LIMIT, _INK, _FAINT = "#1f6fb4", "#d98324", "#9aa3ab", "#20262c", "#6b747c"
 
 Rows = Sequence[tuple[str, Summary]]
@@ -61,7 +62,8 @@ def _panel(x: float, y: float, measure: str, rows: Rows) -> Iterator[str]:
     yield _text(x, y + 16, measure, size=14, weight="bold")
     yield _text(x + _PANEL, y + 16, f"{unit.name}, {better} is better", colour=_FAINT, anchor="end")
     room = _PANEL - _LABEL - _NUMBER
-    most = max(one.high for _, one in rows) or 1
+    # One contender that is all over the place must not make the others' bars unreadable: its whisker is cut off.
+    most = min(max(one.high for _, one in rows), _ROOM * max(one.median for _, one in rows)) or 1
     for number, (name, one) in enumerate(rows):
         top = y + _TITLE - 8 + number * _ROW
         middle = top + _BAR / 2
@@ -72,13 +74,15 @@ def _panel(x: float, y: float, measure: str, rows: Rows) -> Iterator[str]:
             f'fill="{colour}"/>'
         )
         if one.low < one.high:
-            yield from _whisker(x + _LABEL, room / most, middle, one)
+            yield from _whisker(x + _LABEL, room / most, middle, one, most)
         yield _text(x + _PANEL, top + 11, figure(one.median / unit.scale), anchor="end")
 
 
-def _whisker(x: float, scale: float, y: float, one: Summary) -> Iterator[str]:
-    low, high = x + scale * one.low, x + scale * one.high
-    ends = f"M{low:.1f} {y - 3:.1f}v6M{low:.1f} {y:.1f}H{high:.1f}M{high:.1f} {y - 3:.1f}v6"
+def _whisker(x: float, scale: float, y: float, one: Summary, most: float) -> Iterator[str]:
+    low, high = x + scale * one.low, x + scale * min(one.high, most)
+    ends = f"M{low:.1f} {y - 3:.1f}v6M{low:.1f} {y:.1f}H{high:.1f}"
+    if one.high <= most:
+        ends += f"M{high:.1f} {y - 3:.1f}v6"
     yield f'<path d="{ends}" stroke="{_INK}" stroke-width="1.2" fill="none"/>'
 
 

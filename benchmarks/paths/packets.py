@@ -11,6 +11,7 @@ before it is the next ones' turn.
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from ipaddress import IPv4Address
 from socket import AF_INET
 from struct import pack
@@ -45,35 +46,39 @@ class Packets:
     def measure(self, stands: Sequence[Stand], repeat: int) -> None:
         """Measure each stand once, in the order given."""
         able = [one for one in stands if (one.name, PACKETS[0]) not in self._results.unable]
-        self._rates(able, [flows for flows in FLOWS if flows <= _FEW], repeat)
-        for number in range(0, len(able), _GROUP):
-            self._rates(able[number : number + _GROUP], [flows for flows in FLOWS if flows > _FEW], repeat)
+        with ExitStack() as stack:
+            for stand in able:
+                stack.enter_context(self._frames.counting(stand.rig))
+            self._rates(able, [flows for flows in FLOWS if flows <= _FEW], repeat)
+            for number in range(0, len(able), _GROUP):
+                self._rates(able[number : number + _GROUP], [flows for flows in FLOWS if flows > _FEW], repeat)
 
     def _rates(self, stands: Sequence[Stand], numbers: Sequence[int], repeat: int) -> None:
         for last in (False, True):
             began = time.monotonic()
             for stand in stands:
-                self._settle(stand, max(numbers))
+                self._settle(stand, max(numbers), 2 if last else 1)
             if not last:
                 time.sleep(max(0, _ASSURED_SECONDS - (time.monotonic() - began)))
         for flows in numbers:
             for stand in stands:
-                with self._frames.counting(stand.rig):
-                    for way in WAYS:
-                        try:
-                            rate = self._rate(stand, flows, way)
-                        except CannotRunError as error:
-                            self._results.unable[stand.name, packets_measure(flows, way)] = str(error)
-                        else:
-                            self._results.add(stand.name, packets_measure(flows, way), repeat, rate)
+                for way in WAYS:
+                    try:
+                        rate = self._rate(stand, flows, way)
+                    except CannotRunError as error:
+                        self._results.unable[stand.name, packets_measure(flows, way)] = str(error)
+                    else:
+                        self._results.add(stand.name, packets_measure(flows, way), repeat, rate)
         for stand in stands:
             forget_connections(stand)
 
-    def _settle(self, stand: Stand, flows: int) -> None:
-        """Have traffic both ways on so many connections."""
-        with self._frames.counting(stand.rig):
-            for way in WAYS:
-                self._frames.send(stand.rig, _way(stand, way), flows, flows)
+    def _settle(self, stand: Stand, flows: int, times: int) -> None:
+        """Have traffic both ways on so many connections, so many times.
+
+        What a fast path learns of a connection that has just become assured takes it two packets each way.
+        """
+        for way in WAYS * times:
+            self._frames.send(stand.rig, _way(stand, way), flows, flows)
 
     def _rate(self, stand: Stand, flows: int, way: str) -> float:
         path = _way(stand, way)

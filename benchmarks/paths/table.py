@@ -12,7 +12,7 @@ GROUPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("connections and bulk TCP", (CONNECTIONS, *BULK, *CPU)),
     ("an answer's time", (*IDLE, *LOADED)),
 )
-_NAME, _COLUMN = 26, 15
+_NAME, _COLUMN = 24, 17
 
 
 def lines(results: Results) -> Iterator[str]:
@@ -81,11 +81,13 @@ def _outcome(goal: Goal, results: Results) -> str:
 def _table(
     title: str, results: Results, measures: Sequence[str], cell: Callable[[Results, str, str], str]
 ) -> Iterator[str]:
+    rows = {name: [cell(results, name, one) for one in measures] for name in results.contenders}
+    if not any(map(any, rows.values())):
+        return
     yield ""
     yield title
     yield " " * _NAME + "".join(f"{_head(one):>{_COLUMN}}" for one in measures)
-    for name in results.contenders:
-        cells = [cell(results, name, one) for one in measures]
+    for name, cells in rows.items():
         if any(cells):
             yield f"{name:{_NAME}}" + "".join(f"{one or '-':>{_COLUMN}}" for one in cells)
 

@@ -10,10 +10,19 @@ import pytest
 from tests.netns import forced
 
 from icshare.lab import Lab, LabName, LabPlan, lab_name, rootless
+from icshare.model.fastpath import Mode
 
 MakeLab = Callable[..., Lab]
 
 _numbers = itertools.count()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, before any lab is built, what needs the fast path's programs where the kernel does not take them."""
+    is_forced = forced.mode() is not Mode.AUTO and item.get_closest_marker("packets")
+    if (is_forced or item.get_closest_marker("programs")) and (why := forced.why_no_programs()):
+        pytest.skip(f"no fast path here: {why}")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ packets which another driver hands over.
 """
 
 import os
+from functools import cache
 
+from icshare.host import fastpath
 from icshare.lab import GATEWAY, Lab
 from icshare.model.fastpath import Mode
 
@@ -19,14 +21,20 @@ def mode() -> Mode:
     return Mode(os.environ.get(VARIABLE, Mode.AUTO))
 
 
+@cache
+def why_no_programs() -> str:
+    """Return why the kernel does not take the fast path's programs from this process, "" where it does."""
+    if os.geteuid() != 0:
+        return "programs are loaded by root only"
+    return fastpath.probe(()).kernel.why_not_bpf
+
+
 def prepare(lab: Lab) -> None:
     """Have whoever shares on the gateway of *lab* take the fast path that is forced."""
     if mode() is Mode.AUTO:
         return
     write_settings(lab, "")
-    for node in lab.plan.nodes:
-        if node != GATEWAY:
-            _make_ready(lab, node)
+    take_packets_of_xdp(lab)
 
 
 def write_settings(lab: Lab, text: str) -> None:
@@ -38,7 +46,10 @@ def write_settings(lab: Lab, text: str) -> None:
     lab.path(GATEWAY, _SETTINGS).write_text(text)
 
 
-def _make_ready(lab: Lab, node: str) -> None:
-    for line in lab.run(node, ["ip", "-brief", "link", "show", "type", "veth"], timeout=10).stdout.splitlines():
-        name, _, _ = line.partition("@")
-        lab.run(node, ["ethtool", "-K", name, "tx", "off", "gro", "on"], timeout=10)
+def take_packets_of_xdp(lab: Lab) -> None:
+    """Have the far ends of the gateway's veths compute checksums, and take packets that XDP sends."""
+    for node in lab.plan.nodes:
+        if node != GATEWAY:
+            for line in lab.run(node, ["ip", "-brief", "link", "show", "type", "veth"], timeout=10).stdout.splitlines():
+                name, _, _ = line.partition("@")
+                lab.run(node, ["ethtool", "-K", name, "tx", "off", "gro", "on"], timeout=10)

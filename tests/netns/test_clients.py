@@ -26,7 +26,7 @@ from tests.netns.gateway import (
 
 from icshare.lab import DNS_ADDRESS, ECHO_ADDRESS, FAR_ADDRESS, UPLINK, WEB_ADDRESS, Lab
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
 # c0 and c1 are behind lan0, c2 and c3 behind lan1.
 RESERVED = {"c3": "192.168.137.50"}

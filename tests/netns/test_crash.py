@@ -9,15 +9,16 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.netns import inhabited, victim
+from tests.netns import forced, inhabited, victim
 
 from icshare.host.command import Completed
 from icshare.lab import GATEWAY, Lab
+from icshare.model.fastpath import Mode
 
 # Dozens of sharings each: seconds on a quiet machine, minutes on a busy one.
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
@@ -35,9 +36,10 @@ class Wanted:
     public: str = "wan0"
     privates: tuple[str, ...]
     subnet: str | None = None
+    fast_path: Mode = Mode.AUTO
 
     def document(self) -> str:
-        return json.dumps({"public": self.public, "privates": self.privates, "subnet": self.subnet})
+        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,18 @@ CHANGES = [
     Scenario(name="other_public", first=TWO, then=OTHER_PUBLIC),
     Scenario(name="other_subnet", first=OTHER_PUBLIC, then=OTHER_SUBNET),
 ]
+# The others have tc, as auto chooses it for the links of a lab.
+XDP = Scenario(
+    name="xdp",
+    first=Wanted(privates=("lan0", "lan1"), fast_path=Mode.OFF),
+    then=Wanted(privates=("lan0", "lan1"), fast_path=Mode.XDP),
+)
 STOP = Scenario(name="stop", first=TWO, then=None)
-KILLS = [(SHARE, "kill-anywhere"), *((one, "kill") for one in CHANGES), (STOP, "kill-anywhere")]
+KILLS = [
+    *(pytest.param(one, "kill-anywhere", id=one.name) for one in [SHARE, STOP]),
+    *(pytest.param(one, "kill", id=one.name) for one in CHANGES),
+    pytest.param(XDP, "kill", id=XDP.name, marks=pytest.mark.programs),
+]
 # A change of the public connection alone is four steps and their inverses.
 LEAST = 3
 
@@ -74,11 +86,12 @@ LEAST = 3
 def lab(make_lab: MakeLab) -> Lab:
     found = make_lab(privates=3, second_uplink=True)
     inhabited.furnish(found)
+    forced.take_packets_of_xdp(found)
     return found
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize(("scenario", "how"), KILLS, ids=[one.name for one, _ in KILLS])
+@pytest.mark.parametrize(("scenario", "how"), KILLS)
 def test_after_a_kill_at_any_moment_stop_leaves_the_host_as_it_was(
     lab: Lab, scenario: Scenario, how: str, part: int
 ) -> None:

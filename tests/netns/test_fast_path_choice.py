@@ -11,7 +11,7 @@ from tests.netns.gateway import document, icshare_command, json_of, laboratory, 
 from icshare.host.command import end
 from icshare.lab import WEB_ADDRESS, Lab
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 _MEGABYTES = 100
 _SETTING = "net.netfilter.nf_conntrack_tcp_be_liberal"

@@ -17,7 +17,7 @@ from tests.netns.gateway import address, document, json_of, output
 
 from icshare.lab import FAR_ADDRESS, GATEWAY, UPLINK, Lab
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 PORT = 40000
 STREAM_SECONDS = 5

@@ -36,7 +36,7 @@ from icshare.lab import GATEWAY
 from icshare.model.fastpath import Mode
 from icshare.wire.fastpath import Reason
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 FLOWS = 8
 EACH = 24

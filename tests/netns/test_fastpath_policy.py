@@ -34,7 +34,7 @@ from icshare.model.mapping import Protocol
 from icshare.plan.placing import Socket
 from icshare.render.nft import KEEP, TABLE
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 CHANGES = 1000
 FOREIGN_CHANGES = 3

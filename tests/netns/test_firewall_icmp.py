@@ -11,7 +11,7 @@ from tests.netns.test_outside import running, settle_client
 from icshare.lab import ECHO_ADDRESS, FAR_ADDRESS, GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, Lab
 from icshare.model.firewall import IcmpOption
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
 PUBLIC = str(UPLINK.ip)
 PUBLIC6, ROUTER6 = "2001:db8:1::2", "2001:db8:1::1"

@@ -17,7 +17,7 @@ from icshare.host import command
 from icshare.host.command import PIPE, Completed, Process
 from icshare.lab import GATEWAY, INTERNET, SECOND_UPLINK, UPLINK, UPLINK_ROUTER, Lab
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
 PUBLIC = str(UPLINK.ip)
 _SECONDS = 20.0

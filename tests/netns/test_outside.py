@@ -15,7 +15,7 @@ from icshare.host import command
 from icshare.host.command import PIPE, Process
 from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, Lab
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
 MakeLab = Callable[..., Lab]
 

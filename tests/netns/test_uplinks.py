@@ -32,7 +32,7 @@ from icshare.lab import (
     Lab,
 )
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
 MakeLab = Callable[..., Lab]
 

@@ -23,6 +23,7 @@ from icshare.errors import HostError
 from icshare.host.journal import FileJournal
 from icshare.host.linux import LinuxHost
 from icshare.host.settings import run_directory
+from icshare.model.fastpath import Mode
 from icshare.plan.diff import Entry
 from icshare.plan.planner import Plan
 from icshare.plan.steps import AnyStep
@@ -119,7 +120,8 @@ def main(how: str, number: int, first: str, then: str) -> None:
 def _share(manager: SharingManager, arguments: str) -> None:
     words = json.loads(arguments)
     subnet = IPv4Network(words["subnet"]) if words["subnet"] else None
-    manager.share(words["public"], words["privates"], subnet=subnet)
+    fast_path = Mode(words["fast_path"])
+    manager.share(words["public"], words["privates"], subnet=subnet, fast_path=fast_path)
 
 
 if __name__ == "__main__":

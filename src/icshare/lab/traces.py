@@ -26,7 +26,9 @@ _NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ip
 
 
 def take(lab: Lab, node: str) -> Traces:
-    """Return the traces on *node*: links, addresses, routes, rules, neighbours, nftables, sysctls, processes, files.
+    """Return the traces on *node*: all of its network, its processes and its files.
+
+    XDP programs are among what is told of links, by their number.
 
     Raises:
         HostError: Something could not be read.
@@ -44,6 +46,7 @@ def take(lab: Lab, node: str) -> Traces:
         for one in _json(lab, node, ["ip", "-json", "neigh", "show"])
         if "lladdr" in one  # without, the kernel is still asking, or has asked in vain
     ]
+    found["queueing"] = list(_queueing(lab, node))
     ruleset = _json(lab, node, ["nft", "-json", "list", "ruleset"])["nftables"]
     found["nftables"] = [_line(one) for one in ruleset if "metainfo" not in one]
     found["sysctls"] = _sysctls(lab, node)
@@ -67,6 +70,16 @@ def differences(before: Traces, after: Traces) -> Mapping[str, tuple[str, ...]]:
         if old != new:
             changed[what] = tuple(lines)
     return changed
+
+
+def _queueing(lab: Lab, node: str) -> Iterator[str]:
+    for discipline in _json(lab, node, ["tc", "-json", "qdisc", "show"]):
+        yield _line(discipline)
+        if discipline["kind"] in {"clsact", "ingress"}:
+            link = discipline["dev"]
+            for side in ("ingress", "egress"):
+                filters = _json(lab, node, ["tc", "-json", "filter", "show", "dev", link, side])
+                yield from (f"{link} {side} {_line(one)}" for one in filters)
 
 
 def _ip(lab: Lab, node: str, *command: str) -> list[str]:

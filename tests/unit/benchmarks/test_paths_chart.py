@@ -59,3 +59,14 @@ def test_nothing_lies_outside_of_the_picture() -> None:
     for one in chart().iter(f"{SVG}rect"):
         assert float(one.attrib.get("x", 0)) + float(one.attrib["width"]) <= WIDTH
         assert float(one.attrib.get("y", 0)) + float(one.attrib["height"]) <= height
+
+
+def test_a_whisker_longer_than_the_panel_is_cut_off_and_has_no_end() -> None:
+    results = Results(contenders=(PLAIN, XDP))
+    for repeat, (plain, xdp) in enumerate([(1e-3, 1e-3), (1e-3, 2e-3), (1e-3, 9.0)]):
+        results.add(PLAIN, LOADED[1], repeat, plain)
+        results.add(XDP, LOADED[1], repeat, xdp)
+    drawing = ET.fromstring(draw(results, "3 repeats"))
+    (whisker,) = drawing.iter(f"{SVG}path")
+    assert whisker.attrib["d"].count("v6") == 1
+    assert max(float(one.attrib["width"]) for one in drawing.iter(f"{SVG}rect") if one.attrib["height"] == "13") > 100
