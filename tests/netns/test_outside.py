@@ -128,7 +128,7 @@ def settle_client(lab: Lab, node: str = "c0", address: IPv4Address = CLIENT) -> 
 
 def drops(lab: Lab, comment: str) -> int:
     """Return how many packets the rule of that *comment* has seen."""
-    listing = lab.run(GATEWAY, ["nft", "list", "chain", "inet", "icshare", "guard"]).stdout
+    listing = lab.run(GATEWAY, ["nft", "list", "table", "inet", "icshare"]).stdout
     (count,) = re.findall(rf'counter packets (\d+) .*comment "icshare: {re.escape(comment)}"', listing)
     return int(count)
 

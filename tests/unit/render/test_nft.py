@@ -41,7 +41,11 @@ def test_dnat_opens_the_segment_only_to_targets_that_are_mapped_now_and_before_a
     forward = chain(text(), "forward")
     mapped = forward.index("@mapped_received")
     foreign = forward.index("ct status & (dnat | expected) == dnat counter drop")
-    assert mapped < foreign < forward.index("ct state established,related")
+    answers = [line for line in forward.splitlines() if "ct state established" in line]
+    only_to_clients = [line for line in answers if "ct direction" in line]
+    assert [line.partition("ct direction ")[2].split()[0] for line in only_to_clients] == ["original", "reply"]
+    assert 'iifname "lan0" oifname "wan0"' in only_to_clients[0]
+    assert [forward.index(line) > foreign > mapped for line in answers] == [False, False, True]
 
 
 def test_a_mapped_socket_keeps_its_port_before_others_lose_theirs() -> None:
