@@ -1,5 +1,6 @@
 """The benchmark's packets: as many arrive as the kernel makes, and a gateway's translation shows."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,7 +30,7 @@ def frames() -> Iterator[Frames]:
 def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
     name = request.param
     with ExitStack() as stack:
-        rig = stack.enter_context(standing("bench"))
+        rig = stack.enter_context(standing(f"bench{os.getpid()}"))
         CONTENDERS[name](stack, rig)
         yield Stand(name=name, rig=rig, public=PUBLIC[name])
 
@@ -65,7 +66,7 @@ def test_every_connection_is_opened_and_closed_and_counted_once(frames: Frames, 
 def test_connections_that_a_gateway_refuses_are_not_counted(frames: Frames) -> None:
     del frames
     with ExitStack() as stack:
-        rig = stack.enter_context(standing("bench"))
+        rig = stack.enter_context(standing(f"bench{os.getpid()}"))
         CONTENDERS[PLAIN](stack, rig)
         table = "add table ip t; add chain ip t f { type filter hook forward priority 0; policy drop; }"
         rig.run(rig.gateway, ["nft", table])
