@@ -20,7 +20,7 @@ from tests.vm.image import NoMachineError
 from tests.vm.machine import Program
 
 ROOT = Path(__file__).parents[2]
-LIMIT_SECONDS = 20 * 60
+LIMIT_SECONDS = 30 * 60
 
 # How pytest runs in the machine. What it does not need it does not load: looking through the installed packages for
 # plugins alone takes a second there. The conftest.py above this directory is left out, as it brings hypothesis.
