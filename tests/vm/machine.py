@@ -183,8 +183,8 @@ def _job(program: Program) -> str:
     size = shutil.get_terminal_size()
     terminal = f"sane rows {size.lines} cols {size.columns}" if program.interactive else "raw -echo"
     stdin = "/dev/hvc0" if program.interactive else "/dev/null"
-    bring = (  # the console forgets how it was set when nobody has it open
-        f"{{ stty raw -echo && tar -cf - -C {shlex.quote(program.makes)} . >&0; }} <>/dev/hvc2"
+    bring = (  # the console forgets how it was set when nobody has it open, and tar writes to none
+        f"{{ stty raw -echo <&3 && tar -cf - -C {shlex.quote(program.makes)} . | cat >&3; }} 3<>/dev/hvc2"
         if program.makes
         else ":"
     )
