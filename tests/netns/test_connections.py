@@ -178,10 +178,10 @@ def test_what_the_kernel_showed_it_takes_back_and_shows_again() -> None:
             # The kernel's own routes of IPv6 come when the link begins to carry, at a time of their own.
             lines = shown.replace(" linkdown", "").splitlines()
             own = ("local 2001:db8::1 ", "anycast 2001:db8:: ")
-                return sorted(
-                    line for line in lines
-                    if "fe80" not in line and "ff00::/8" not in line and not line.startswith(own)
-                )
+            return sorted(
+                line for line in lines
+                if "fe80" not in line and "ff00::/8" not in line and not line.startswith(own)
+            )
         def shown():
             return [
                 [line for line in lines("-o", "address", "show", "dev", "eth7") if "fe80" not in line],
