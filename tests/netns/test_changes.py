@@ -25,7 +25,7 @@ from icshare.host import command
 from icshare.host.command import Process
 from icshare.lab import ECHO_ADDRESS, UPLINK, Lab
 
-pytestmark = [pytest.mark.netns, pytest.mark.packets]
+pytestmark = pytest.mark.netns
 
 MakeLab = Callable[..., Lab]
 

@@ -35,7 +35,7 @@ from icshare.lab import (
 )
 from icshare.render.w3clog import HEADER
 
-pytestmark = [pytest.mark.netns, pytest.mark.packets]
+pytestmark = pytest.mark.netns
 
 PUBLIC, SECOND = str(UPLINK.ip), str(SECOND_UPLINK.ip)
 PUBLIC6, ROUTER6 = "2001:db8:1::2", "2001:db8:1::1"
