@@ -58,7 +58,7 @@ struct config {
 	__u32 generation;	  /* another one: the policy has changed, the ruleset has to grant again */
 	__u32 udp_stream_ms;	  /* net.netfilter.nf_conntrack_udp_timeout_stream */
 	__u32 tcp_established_ms; /* net.netfilter.nf_conntrack_tcp_timeout_established */
-	__u32 flags;
+	__u32 flags; /* below; the upper 16 bits tell userspace how many attachments there are to be */
 	__u32 hz;    /* jiffies in a second: of clock_getres(CLOCK_MONOTONIC_COARSE) */
 	__u32 flows; /* elements of the cache that each CPU has: a power of two */
 	__u8 digest[16]; /* of the configuration, hexadecimal */

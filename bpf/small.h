@@ -52,7 +52,7 @@ static __always_inline void map_v4(__u8 *addr, __be32 v4)
 	__builtin_memcpy(addr + 12, &v4, 4);
 }
 
-/* The same again, in the words of struct account and struct network_key. */
+/* An address in the words of struct account and struct network_key. */
 static __always_inline void map_address(__u8 *addr, const __be32 *address, bool v6)
 {
 	if (v6)
