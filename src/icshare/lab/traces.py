@@ -28,7 +28,7 @@ _NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ip
 def take(lab: Lab, node: str) -> Traces:
     """Return the traces on *node*: all of its network, its processes and its files.
 
-    XDP programs are among what is told of links, by their number.
+    BPF programs are told by their tag, a hash of what they do, not by the number that they got when they were loaded.
 
     Raises:
         HostError: Something could not be read.
@@ -92,7 +92,14 @@ def _json(lab: Lab, node: str, argv: list[str]) -> Any:  # noqa: ANN401 (a JSON 
 
 
 def _line(entry: object) -> str:
-    return msgspec.json.encode(entry, order="deterministic").decode()
+    return msgspec.json.encode(_lasting(entry), order="deterministic").decode()
+
+
+def _lasting(entry: object) -> object:
+    """Return *entry* without the numbers of BPF programs."""
+    if isinstance(entry, dict):
+        return {key: _lasting(value) for key, value in entry.items() if (key, "tag" in entry) != ("id", True)}
+    return [_lasting(one) for one in entry] if isinstance(entry, list) else entry
 
 
 def _sysctls(lab: Lab, node: str) -> list[str]:
