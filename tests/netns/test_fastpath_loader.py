@@ -87,6 +87,22 @@ def refusal(of, *arguments):
         return f"{type(error).__name__}: {error}"
     return ""
 
+def client(number):
+    return wire.ACCOUNT.pack(bytes(10) + b"\\xff\\xff" + IPv4Address(f"192.168.137.{number}").packed, 0, 0, 0)
+
+def count(account, slot, sent, received):
+    # One of the running programs has counted for an account, on one CPU.
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        links = attachments.look(kernel, held)
+        maps = attachments.open_maps(links.ours[0].program, held)
+        maps["accounts"].update(account, wire.key(slot))
+        zeros = wire.COUNTER.pack(0, 0, 0, 0) * (libbpf.possible_cpus() - 1)
+        maps["counters"].update(wire.key(slot), wire.COUNTER.pack(sent, 1, received, 1) + zeros)
+
+def bytes_told():
+    return {str(to.address): [one.sent_bytes, one.received_bytes] for to, one in fastpath.traffic().items()}
+
 sh("nft 'add table inet x; add chain inet x y { type filter hook forward priority 0; }'")
 sh("nft 'add rule inet x y ct state new'")
 for name in ("lan0", "wan0"):
@@ -181,20 +197,111 @@ def test_another_configuration_takes_the_place_of_the_first(inside: Inside, firs
 def test_what_was_counted_survives_a_change(inside: Inside) -> None:
     found = inside("""
         fastpath.start(XDP)
-        with ExitStack() as held:
-            kernel = held.enter_context(NetlinkSocket())
-            maps = loader._maps(attachments.look(kernel, held), held, "accounts")
-            client = wire.ACCOUNT.pack(bytes(10) + b"\\xff\\xff" + IPv4Address("192.168.137.9").packed, 0, 0, 0)
-            maps[0].update(client, wire.key(3))
-            (counters,) = loader._maps(attachments.look(kernel, held), held, "counters")
-            counters.update(wire.key(3), wire.COUNTER.pack(10, 1, 20, 2) * libbpf.possible_cpus())
-        before = fastpath.traffic()
+        count(client(9), 3, 10, 20)
+        before = bytes_told()
         fastpath.start(TC)
-        after = fastpath.traffic()
-        (account, counter), = after.items()
-        show([before == after, str(account.address), counter.sent_bytes // libbpf.possible_cpus()])
+        show([before, bytes_told(), sh("nft list tables")])
     """)
-    assert found == [True, "192.168.137.9", 10]
+    assert found == [{"192.168.137.9": [10, 20]}, {"192.168.137.9": [10, 20]}, "table inet x\n"]
+
+
+def test_what_was_counted_survives_a_stop_for_as_long_as_the_table_stays(inside: Inside) -> None:
+    """It was forgotten, so that the bytes of a client went backwards."""
+    found = inside("""
+        sh("nft add table inet icshare")
+        told = []
+        for round in (1, 2, 3):
+            fastpath.start(XDP)
+            count(client(9), 3, 10, 20)
+            count(client(round), 4, round, 0)
+            fastpath.stop()
+            told.append(bytes_told())
+        fastpath.start(TC)
+        told.append(bytes_told())
+        sh("nft delete table inet icshare")
+        told.append(bytes_told())
+        fastpath.stop()
+        show([told, sh("nft list tables")])
+    """)
+    told, tables = found
+    firsts = [{f"192.168.137.{number}": [number, 0] for number in range(1, rounds + 1)} for rounds in (1, 2, 3, 3)]
+    nines = [{"192.168.137.9": [sum_, 2 * sum_]} for sum_ in (10, 20, 30, 30)]
+    assert told == [*(one | other for one, other in zip(firsts, nines, strict=True)), {}]
+    assert tables == "table inet x\n"
+
+
+def test_nothing_is_written_down_where_nothing_was_counted(inside: Inside) -> None:
+    found = inside("""
+        sh("nft add table inet icshare")
+        before = sh("nft list ruleset")
+        for one in (XDP, TC):
+            fastpath.start(one)
+            fastpath.stop()
+        show(sh("nft list ruleset") == before)
+    """)
+    assert found
+
+
+def test_what_was_counted_survives_new_maps(inside: Inside) -> None:
+    """A version with another layout begins with empty ones."""
+    found = inside("""
+        sh("nft add table inet icshare")
+        fastpath.start(TC)
+        count(client(9), 3, 10, 20)
+        loader._kept = lambda *_: {}
+        fastpath.start(BOTH)
+        told = [bytes_told()]
+        count(client(9), 5, 1, 2)
+        told.append(bytes_told())
+        fastpath.start(XDP)
+        told.append(bytes_told())
+        fastpath.stop()
+        show([*told, bytes_told()])
+    """)
+    assert found == [{"192.168.137.9": one} for one in ([10, 20], [11, 22], [11, 22], [11, 22])]
+
+
+@pytest.mark.parametrize("moment", ["before it is written", "after it was written", "in the middle", "at the end"])
+@pytest.mark.parametrize("action", ["stop()", "start(BOTH)"])
+def test_a_kill_at_any_moment_counts_nothing_twice_and_forgets_nothing(
+    inside: Inside, action: str, moment: str
+) -> None:
+    """Programs are taken away, or others with new maps take their place."""
+    found = inside(f"""
+        ACTION, MOMENT = "{action}", "{moment}"
+        sh("nft add table inet icshare")
+        loader._kept = lambda *_: {{}}
+        for round in (1, 2):
+            fastpath.start(TC)
+            count(client(9), 3, 10, 20)
+            if round == 1:
+                fastpath.stop()
+        write, take_away = loader.ledger.write, loader.detach
+
+        def write_or_die(books):
+            if MOMENT.startswith("after"):
+                write(books)
+            os._exit(9)
+
+        def take_and_die(kernel, links, attachments):
+            take_away(kernel, links, [*attachments][: 1 if MOMENT == "in the middle" else None])
+            os._exit(9)
+
+        if os.fork() == 0:
+            if MOMENT.endswith("written"):
+                loader.ledger.write = write_or_die
+            else:
+                loader.detach = take_and_die
+            eval("fastpath." + ACTION)
+            os._exit(0)
+        died = os.waitstatus_to_exitcode(os.wait()[1]) == 9
+        told = [bytes_told()]
+        for one in ("start(TC)", "start(XDP)", "stop()", "start(TC)", "stop()"):
+            eval("fastpath." + one)
+            told.append(bytes_told())
+        show([died, told])
+    """)
+    assert found == [True, [{"192.168.137.9": [20, 40]}] * 6]
 
 
 GRANTING = """

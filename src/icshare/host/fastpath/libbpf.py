@@ -132,6 +132,11 @@ class Layout:
     max_entries: int
     flags: int
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of a key and of a value."""
+        return self.key_size, self.value_size
+
 
 class Map:
     """A map of the kernel, open; use it as a context manager, or close it."""

@@ -1,16 +1,17 @@
 """Starting, changing, reading and stopping the fast path of the network namespace that this process is in."""
 
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from icshare.errors import HostError, NotSupportedError, PrivilegeError
-from icshare.host.fastpath import libbpf, refusal
+from icshare.errors import HostError, IcshareError, NotSupportedError, PrivilegeError
+from icshare.host.fastpath import ledger, libbpf, refusal
 from icshare.host.fastpath.attachments import (
     CONFIG_MAP,
     PROGRAMS,
@@ -27,6 +28,9 @@ from icshare.host.netlink import NetlinkSocket
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
 from icshare.wire.fastpath import Account, Config, Counter, Reason, Tables
+from icshare.wire.ledger import Books, carry_over, total
+
+log = logging.getLogger(__name__)
 
 OBJECT: Final = "fastpath.bpf.o"
 OBJECT_NAME: Final = "fastpath"
@@ -79,15 +83,17 @@ def start(text: str) -> None:
         hooks = list(dict.fromkeys(hooks))
         refuse_foreign(links, hooks)
         if not hooks:
-            detach(kernel, links, links.ours)
+            with _keeping(_counting(links, held)):
+                detach(kernel, links, links.ours)
             return
         names = {program_for(*hook) for hook in hooks}
         loaded = held.enter_context(_load(links, held, names))
         _fill(loaded, wanted, digest(text), len(hooks), settings)
         wishes = [Wish(link=link, hook=hook, fd=loaded.program(program_for(link, hook))) for link, hook in hooks]
-        attach(kernel, links, wishes)
         places = {(link.index, hook) for link, hook in hooks}
-        detach(kernel, links, [one for one in links.ours if (one.index, one.hook) not in places])
+        with loaded.map("accounts") as staying, _keeping(_counting(links, held), staying.id):
+            attach(kernel, links, wishes)
+            detach(kernel, links, [one for one in links.ours if (one.index, one.hook) not in places])
 
 
 def stop() -> None:
@@ -103,7 +109,8 @@ def stop() -> None:
             links = look(kernel, held)
         except NotSupportedError:  # without the library nothing of ours can have been loaded
             return
-        detach(kernel, links, links.ours)
+        with _keeping(_counting(links, held)):
+            detach(kernel, links, links.ours)
 
 
 def running() -> str | None:
@@ -147,20 +154,28 @@ def refresh() -> None:
 
 
 def traffic() -> Mapping[Account, Counter]:
-    """Return what each client and mapping has exchanged by the fast path since it was first started; {} when it is not.
+    """Return what each client and mapping has exchanged by the fast path since the sharing's table was loaded.
 
-    {} as well without the privilege to look.
+    Also when the fast path was stopped since, or has begun with new maps. Without the privilege to look at programs,
+    only what those have counted that are gone; {} without any privilege.
+
+    While programs are taken away, which takes some milliseconds, the answer may lack what they have counted in these.
 
     Raises:
         HostError: The kernel could not be read.
     """
+    # Programs first: who has seen one knows what to leave out of a ledger that was written meanwhile.
     with ExitStack() as held:
-        found: dict[Account, Counter] = {}
-        for maps in _all_maps(held, "accounts"):
-            _, counted = _counters(maps)
-            for account, counter in counted.items():
-                found[account] = found.get(account, Counter()) + counter
-        return found
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            counted = _sums(_counting(look(kernel, held), held))
+        except (PrivilegeError, NotSupportedError):
+            counted = {}
+    try:
+        kept = ledger.read()
+    except (PrivilegeError, NotSupportedError):
+        kept = {}
+    return total({**kept, **counted}, frozenset())
 
 
 def reasons() -> Mapping[Reason, int]:
@@ -174,7 +189,12 @@ def reasons() -> Mapping[Reason, int]:
     """
     with ExitStack() as held:
         found = dict.fromkeys(Reason, 0)
-        for maps in _all_maps(held, "reasons"):
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            links = look(kernel, held)
+        except (PrivilegeError, NotSupportedError):
+            return found
+        for maps in _by_map(links, held, "reasons").values():
             values = maps["reasons"].items()
             for reason in Reason:
                 found[reason] += wire.sum_reasons(values.get(wire.key(reason), b""))
@@ -184,19 +204,58 @@ def reasons() -> Mapping[Reason, int]:
         return found
 
 
-def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
-    """Return the maps of all programs of ours, those that share the map called *distinct* once."""
-    kernel = held.enter_context(NetlinkSocket())
-    try:
-        links = look(kernel, held)
-    except (PrivilegeError, NotSupportedError):
-        return []
+def _by_map(links: Links, held: ExitStack, distinct: str) -> Mapping[int, Mapping[str, libbpf.Map]]:
+    """Return the maps of all programs of ours by the identifier of that called *distinct*."""
     found: dict[int, Mapping[str, libbpf.Map]] = {}
     for program in {one.program for one in links.ours}:
         maps = open_maps(program, held)
         if distinct in maps:
             found[maps[distinct].id] = maps
-    return list(found.values())
+    return found
+
+
+def _counting(links: Links, held: ExitStack) -> Mapping[int, Mapping[str, libbpf.Map]]:
+    """Return the maps in which programs of ours count for clients, as far as this version can read them."""
+    sizes = {"accounts": (wire.ACCOUNT.size, wire.INDEX.size), "counters": (wire.INDEX.size, wire.COUNTER.size)}
+    return {
+        source: maps
+        for source, maps in _by_map(links, held, "accounts").items()
+        if all(name in maps and maps[name].layout.sizes == size for name, size in sizes.items())
+    }
+
+
+def _sums(counting: Mapping[int, Mapping[str, libbpf.Map]]) -> Books:
+    return {source: _counters(maps)[1] for source, maps in counting.items()}
+
+
+@contextmanager
+def _keeping(counting: Mapping[int, Mapping[str, libbpf.Map]], *staying: int) -> Iterator[None]:
+    """Keep what is counted in maps, but in those that stay, while programs are taken away within.
+
+    It is written before, for who is killed, and after, when no packet is counted any more.
+    """
+    going = {source: maps for source, maps in counting.items() if source not in staying}
+    if not going:
+        yield
+        return
+    _keep(going, frozenset(staying))
+    try:
+        yield
+    finally:
+        _keep(going, frozenset(staying), wait=True)
+
+
+def _keep(going: Mapping[int, Mapping[str, libbpf.Map]], staying: AbstractSet[int], *, wait: bool = False) -> None:
+    """Write the ledger. That it cannot be written is no reason to let programs run that are to be stopped."""
+    try:
+        if wait:
+            libbpf.wait_for_readers()
+        before = ledger.read()
+        after = carry_over(before, _sums(going), staying)
+        if after != before:
+            ledger.write(after)
+    except IcshareError as error:
+        log.warning("what clients have exchanged by the fast path until now is not kept: %s", error)
 
 
 def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account, Counter]]:
