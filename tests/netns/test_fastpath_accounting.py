@@ -4,14 +4,18 @@ Receivers count for themselves, behind a router or a switch that takes apart wha
 merged.
 """
 
+import itertools
+import json
 import random
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
 import pytest
+from tests.netns import inhabited, victim
 from tests.netns.fastlab import MODES, fast_laboratory, fast_packets, standing_in
 from tests.netns.gateway import address, document, json_of, output
 
@@ -196,6 +200,58 @@ def test_sharing_again_goes_on_counting(office: Lab) -> None:
             assert _client(office).less(told) == _arrived(office).less(had), other
         _exchange(client, server, _sizes(200))
         assert _client(office).less(told) == _arrived(office).less(had)
+
+
+def test_the_fast_path_off_and_on_again_forgets_nothing(office: Lab) -> None:
+    """The bytes of clients and mappings went backwards, as they went with the programs."""
+    mode, inside = document(office, "status")["fast_path"][0]["path"], address(office, "c0")
+    with ExitStack() as stack:
+        document(office, "map", "add", "kept", "udp", "8080", f"{inside}:80")
+        stack.callback(document, office, "map", "remove", "kept")
+        stack.callback(document, office, "share", "wan0", "lan0", "--fast-path", mode)
+        had, told, fast = _settled(office), _client(office), _fast(office)
+        server, stranger = stack.enter_context(_udp(office, "c0", 80)), stack.enter_context(_udp(office, "far"))
+        stranger.connect((str(UPLINK.ip), 8080))
+        stranger.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _exchange_for(ASSURED, stranger, server)
+        for path in (mode, "off", "xdp", "tc", "off", "off", mode):
+            before = _fast(office)
+            _exchange(stranger, server, _sizes(300))
+            document(office, "share", "wan0", "lan0", "--fast-path", path)
+            _exchange(server, stranger, _sizes(300))
+            arrived = _arrived(office).less(had)
+            assert _mapping(office, "kept") == arrived, path
+            assert _client(office).less(told) == arrived, path
+            assert _fast(office) >= before, path
+        assert _fast(office) > fast + 1500
+
+
+def test_a_change_that_fails_forgets_nothing(office: Lab) -> None:
+    """Each step on the way to no fast path is refused once, and what was done until then taken back."""
+    mode = document(office, "status")["fast_path"][0]["path"]
+    present, wanted = (
+        json.dumps({"public": "wan0", "privates": ["lan0"], "subnet": None, "fast_path": one}) for one in (mode, "off")
+    )
+    with ExitStack() as stack:
+        stack.callback(document, office, "share", "wan0", "lan0", "--fast-path", mode)
+        server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
+        had, told, fast = _settled(office), _client(office), _fast(office)
+        client.connect((str(FAR_ADDRESS), PORT))
+        client.send(b"first")
+        server.connect(server.recvfrom(64)[1])
+        _exchange_for(ASSURED, client, server)
+        stopped = False
+        for number in itertools.count(1):
+            _exchange(client, server, _sizes(300))
+            strike = [sys.executable, victim.__file__, "fail", str(number), present, wanted]
+            said = office.run(GATEWAY, strike, env=inhabited.ENVIRONMENT, timeout=60).stdout
+            assert _client(office).less(told) == _arrived(office).less(had), said
+            if said == "done":
+                break
+            stopped = stopped or number > 1
+        assert stopped, "the change had one step"
+        assert _fast(office) > fast + 600
 
 
 def test_conntrack_does_not_forget_a_flow_of_which_it_sees_nothing(office: Lab) -> None:
