@@ -22,13 +22,17 @@ __noinline __u32 open_account(const struct account *account)
 	known = bpf_map_lookup_elem(&accounts, &key);
 	if (known)
 		return *known;
-	given = __sync_fetch_and_add(&accounts_given, 1) + 1;
-	if (given >= MAX_ACCOUNTS) {
-		__sync_fetch_and_add(&accounts_given, -1);
-		return 0;
+	if (bpf_map_pop_elem(&spare, &given)) {
+		given = __sync_fetch_and_add(&accounts_given, 1) + 1;
+		if (given >= MAX_ACCOUNTS) {
+			__sync_fetch_and_add(&accounts_given, -1);
+			return 0;
+		}
 	}
-	bpf_map_update_elem(&accounts, &key, &given, BPF_NOEXIST);
-	known = bpf_map_lookup_elem(&accounts, &key); /* another CPU may have been first */
+	if (!bpf_map_update_elem(&accounts, &key, &given, BPF_NOEXIST))
+		return given;
+	bpf_map_push_elem(&spare, &given, BPF_ANY);
+	known = bpf_map_lookup_elem(&accounts, &key); /* another CPU was first */
 	return known ? *known : 0;
 }
 

@@ -188,6 +188,13 @@ struct {
 	__type(value, __u32);
 } accounts SEC(".maps");
 
+/* Elements of `counters` that were given and are nobody's any more; they are zero. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, MAX_ACCOUNTS);
+	__type(value, __u32);
+} spare SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_ACCOUNTS);

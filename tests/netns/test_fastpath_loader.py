@@ -304,6 +304,72 @@ def test_a_kill_at_any_moment_counts_nothing_twice_and_forgets_nothing(
     assert found == [True, [{"192.168.137.9": [20, 40]}] * 6]
 
 
+def test_the_places_of_what_is_forgotten_are_given_to_others(inside: Inside) -> None:
+    """Accounts were never closed, so that after 16,383 mappings and clients nobody else went fast."""
+    found = inside("""
+        def mapping(number):
+            return wire.Account(IPv4Address("192.168.137.9"), 80, number, 6)
+
+        def key(account):
+            address = bytes(10) + b"\\xff\\xff" + account.address.packed
+            return wire.ACCOUNT.pack(address, account.port, account.external, account.protocol)
+
+        def spare():
+            with ExitStack() as held:
+                kernel = held.enter_context(NetlinkSocket())
+                links = attachments.look(kernel, held)
+                (queue,) = loader._maps(links, held, "spare")
+                (counters,) = loader._maps(links, held, "counters")
+                pop = libbpf._load_library().bpf_map_lookup_and_delete_elem
+                pop.argtypes, found = [ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p], []
+                value = ctypes.create_string_buffer(4)
+                while pop(queue.fd, None, value) == 0:
+                    counted = wire.sum_counters(counters.lookup(value.raw))
+                    found.append([wire.slot(value.raw), counted == wire.Counter()])
+                return found
+
+        def told():
+            return sorted(to.external for to in fastpath.traffic())
+
+        sh("nft add table inet icshare")
+        fastpath.start(TC)
+        for number in (1, 2, 3):
+            count(key(mapping(number)), number, 10, 20)
+        fastpath.stop()
+        fastpath.start(TC)
+        for number in (2, 3, 4):
+            count(key(mapping(number)), 10 + number, 10, 20)
+        generation = config().generation
+        before = told()
+        fastpath.forget({mapping(5)})
+        unmoved = config().generation == generation
+        fastpath.forget({mapping(1), mapping(2), mapping(4), mapping(5)})
+        counter = fastpath.traffic()[mapping(3)]
+        show([before, unmoved, told(), counter.sent_bytes, config().generation - generation, sorted(spare())])
+    """)
+    assert found == [[1, 2, 3, 4], True, [3], 20, 1, [[12, True], [14, True]]]
+
+
+def test_who_has_little_room_left_for_accounts_begins_with_new_maps(inside: Inside) -> None:
+    found = inside("""
+        sh("nft add table inet icshare")
+        fastpath.start(TC)
+        count(client(9), 3, 10, 20)
+        with ExitStack() as held:
+            kernel = held.enter_context(NetlinkSocket())
+            (opened,) = loader._maps(attachments.look(kernel, held), held, "accounts")
+            for number in range(opened.layout.max_entries // 2):
+                opened.update(wire.ACCOUNT.pack(bytes(16), number, 0, 6), wire.key(1000))
+            full = opened.id
+        fastpath.start(XDP)
+        with ExitStack() as held:
+            kernel = held.enter_context(NetlinkSocket())
+            (opened,) = loader._maps(attachments.look(kernel, held), held, "accounts")
+            show([opened.id != full, len(opened.items()), bytes_told()])
+    """)
+    assert found == [True, 0, {"192.168.137.9": [10, 20]}]
+
+
 GRANTING = """
 table inet grants {
     chain srcnat {

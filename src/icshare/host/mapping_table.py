@@ -1,13 +1,15 @@
 """The elements of port mappings in the kernel: read, and changed in one transaction."""
 
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from icshare.errors import HostError
+from icshare.errors import HostError, IcshareError
 from icshare.host import fastpath
 from icshare.host.nft import Nftables
 from icshare.model.mapping import Protocol
@@ -15,6 +17,9 @@ from icshare.plan.placing import Socket
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.mappings import COUNTED, PLAIN, RECEIVED, SENT, Element, Part, add_text, cut_text, delete_text
 from icshare.render.nft import TABLE
+from icshare.wire.fastpath import Account
+
+log = logging.getLogger(__name__)
 
 _ALL = frozenset((*COUNTED, RECEIVED, SENT, *PLAIN))
 
@@ -78,6 +83,7 @@ class KernelMappings:
                 raise
             if again:
                 nft.load(again)
+        _forget_fast(one for one in remove if (one.table, one.name) == RECEIVED)
 
     def _nft(self) -> Nftables:
         """Return the context of this thread, for the network namespace in which it is now; a fork gets its own."""
@@ -98,6 +104,23 @@ def _add_fast(found: dict[Element, int | None]) -> None:
             element = Element(*place, key)
             if element in found:
                 found[element] = (found[element] or 0) + count
+
+
+def _forget_fast(removed: Iterable[Element]) -> None:
+    """Have the fast path forget what it has counted for mappings: the change itself is made, and stays."""
+    accounts = {_account(one) for one in removed}
+    if not accounts:
+        return
+    try:
+        fastpath.forget(accounts)
+    except IcshareError as error:
+        log.warning("what went fast by removed port mappings is not forgotten: %s", error)
+
+
+def _account(received: Element) -> Account:
+    """Return where the fast path counts what goes by a mapping."""
+    protocol, external, address, port = received.key
+    return Account(IPv4Address(address), int(port), int(external), int(Protocol[str(protocol).upper()]))
 
 
 def _in_the_way(found: Iterable[Element], remove: Iterable[Element], add: Iterable[Element]) -> list[Element]:

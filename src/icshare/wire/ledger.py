@@ -59,7 +59,7 @@ def total(books: Books, live: AbstractSet[int]) -> dict[Account, Counter]:
     return found
 
 
-def forget(books: Books, accounts: AbstractSet[Account]) -> Books:
+def without(books: Books, accounts: AbstractSet[Account]) -> Books:
     """Return *books* without *accounts*."""
     kept = {
         source: {account: counter for account, counter in sums.items() if account not in accounts}

@@ -11,7 +11,7 @@ must anyway. Maps that count, and that which knows where stations are, are taken
 same. A version with another layout begins with empty ones: what was counted before it is lost.
 """
 
-from icshare.host.fastpath.loader import reasons, refresh, running, start, stop, traffic
+from icshare.host.fastpath.loader import forget, reasons, refresh, running, start, stop, traffic
 from icshare.host.fastpath.probe import probe
 
-__all__ = ["probe", "reasons", "refresh", "running", "start", "stop", "traffic"]
+__all__ = ["forget", "probe", "reasons", "refresh", "running", "start", "stop", "traffic"]

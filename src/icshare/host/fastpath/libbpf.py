@@ -201,6 +201,27 @@ class Map:
             raise AssertionError(f"{self.name}: a value has {self._value_bytes} bytes, not {len(value)}")
         _succeed(_load_library().bpf_map_update_elem(self.fd, key, value, 0), f"write the map {self.name}")
 
+    def delete(self, key: bytes) -> None:
+        """Forget *key*; that it is not there is no error.
+
+        Raises:
+            HostError: The kernel refused.
+        """
+        self._check(key)
+        status = _load_library().bpf_map_delete_elem(self.fd, key)
+        if status != -errno.ENOENT:
+            _succeed(status, f"write the map {self.name}")
+
+    def push(self, value: bytes) -> None:
+        """Append *value* to a queue.
+
+        Raises:
+            HostError: The kernel refused: E2BIG when it is full.
+        """
+        if len(value) != self._value_bytes:
+            raise AssertionError(f"{self.name}: a value has {self._value_bytes} bytes, not {len(value)}")
+        _succeed(_load_library().bpf_map_update_elem(self.fd, None, value, 0), f"write the map {self.name}")
+
     def items(self, limit: int | None = None) -> dict[bytes, bytes]:
         """Return everything in it, in one or a few calls; of an array the first *limit* elements.
 

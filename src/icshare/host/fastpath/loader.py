@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from importlib import resources
@@ -28,14 +28,14 @@ from icshare.host.netlink import NetlinkSocket
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
 from icshare.wire.fastpath import Account, Config, Counter, Reason, Tables
-from icshare.wire.ledger import Books, carry_over, total
+from icshare.wire.ledger import Books, carry_over, total, without
 
 log = logging.getLogger(__name__)
 
 OBJECT: Final = "fastpath.bpf.o"
 OBJECT_NAME: Final = "fastpath"
 
-KEPT_MAPS: Final = ("stations", "accounts", "counters", "reasons", f"{OBJECT_NAME}.bss")
+KEPT_MAPS: Final = ("stations", "accounts", "counters", "spare", "reasons", f"{OBJECT_NAME}.bss")
 """Maps that the next program takes over from the one before: what was counted and learnt. All of them or none, as
 numbers in one of them are places in another."""
 
@@ -142,15 +142,61 @@ def refresh() -> None:
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
         try:
-            configs = _maps(look(kernel, held), held, CONFIG_MAP)
+            links = look(kernel, held)
         except (PrivilegeError, NotSupportedError):
             return
-        if not configs:
-            return
-        libbpf.wait_for_readers()
-        for one in configs:
-            present = wire.decode_config(one.lookup(_FIRST) or b"")
-            one.update(_FIRST, wire.next_generation(present).encode())
+        if links.ours:
+            libbpf.wait_for_readers()
+            _begin_generation(links, held)
+
+
+def forget(accounts: AbstractSet[Account]) -> None:
+    """Forget what was counted for mappings that are gone, and have others counted in their places.
+
+    A process that may not look at programs (without CAP_SYS_ADMIN) can only have the ledger forget.
+
+    Raises:
+        HostError: The kernel refused.
+        PrivilegeError: The ledger may not be changed.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            links = look(kernel, held)
+        except (PrivilegeError, NotSupportedError):
+            links = Links(present={})
+        closed = [(maps, _close(maps["accounts"], accounts)) for maps in _counting(links, held).values()]
+        if any(slots for _, slots in closed):
+            # Flows remember their places for as long as this generation goes on, and programs until they have ended.
+            _begin_generation(links, held)
+            libbpf.wait_for_readers()
+        for maps, slots in closed:
+            _clear(maps, slots)
+    before = ledger.read()
+    after = without(before, accounts)
+    if after != before:
+        ledger.write(after)
+
+
+def _close(opened: libbpf.Map, accounts: AbstractSet[Account]) -> list[int]:
+    """Close accounts as far as they are open, and return their places."""
+    found = {key: wire.slot(value) for key, value in opened.items().items() if wire.decode_account(key) in accounts}
+    for key in found:
+        opened.delete(key)
+    return list(found.values())
+
+
+def _clear(maps: Mapping[str, libbpf.Map], slots: Sequence[int]) -> None:
+    """Give places in `counters` that nobody counts in any more to whoever comes next."""
+    for slot in slots if "spare" in maps else ():
+        maps["counters"].update(wire.key(slot), wire.COUNTER.pack(0, 0, 0, 0) * libbpf.possible_cpus())
+        maps["spare"].push(wire.key(slot))
+
+
+def _begin_generation(links: Links, held: ExitStack) -> None:
+    for one in _maps(links, held, CONFIG_MAP):
+        present = wire.decode_config(one.lookup(_FIRST) or b"")
+        one.update(_FIRST, wire.next_generation(present).encode())
 
 
 def traffic() -> Mapping[Account, Counter]:
@@ -349,11 +395,16 @@ def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Obje
 
 
 def _kept(links: Links, held: ExitStack, layouts: Mapping[str, libbpf.Layout]) -> Mapping[str, libbpf.Map]:
-    """Return the maps that are taken over: all of `KEPT_MAPS`, or none when one of them has another layout."""
+    """Return the maps that are taken over: all of `KEPT_MAPS`, or none.
+
+    None when one of them has another layout, or when there is little room for other accounts left: the ledger keeps the
+    sums of those that are in use no more.
+    """
     for program in {one.program for one in links.ours}:
         maps = open_maps(program, held)
         if all(name in maps and maps[name].layout == layouts[name] for name in KEPT_MAPS):
-            return {name: maps[name] for name in KEPT_MAPS}
+            full = len(maps["accounts"].items()) > layouts["accounts"].max_entries // 2
+            return {} if full else {name: maps[name] for name in KEPT_MAPS}
     return {}
 
 
