@@ -405,6 +405,8 @@ def test_packets_of_a_connection_are_counted_and_none_is_lost_from_the_count(ins
             sh(f"{inner} ethtool -K {side}0-peer tx off gro on tso off")
             there[side] = os.open(f"/run/netns/{side}", os.O_RDONLY)
         subprocess.run(["nft", "-f", "-"], input=GRANTING, text=True, check=True)
+        # As a sharing sets it: conntrack does not see all segments, and must not call the later ones invalid.
+        sh("sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1")
 
         def elsewhere(side):
             assert setns(there[side], 0) == 0
