@@ -182,6 +182,11 @@ def test_a_mapping_counts_to_the_byte(office: Lab, protocol: str) -> None:
         arrived = _settled(office).less(had)
         assert _mapping(office, f"by-{protocol}") == arrived
         assert _client(office).less(told) == arrived
+        # Another mapping of the same ports is another one: it showed what had gone fast by the first.
+        document(office, "map", "remove", f"by-{protocol}")
+        document(office, "map", "add", f"by-{protocol}", protocol, "8080", f"{inside}:80")
+        assert _mapping(office, f"by-{protocol}") == Bytes(0, 0)
+        assert _client(office).less(told) == _settled(office).less(had)
 
 
 def test_sharing_again_goes_on_counting(office: Lab) -> None:

@@ -26,6 +26,7 @@ from icshare.errors import ConflictError, HostError, NotSupportedError
 from icshare.host import fastpath
 from icshare.host.fastpath import attachments, libbpf, loader
 from icshare.host.netlink import NetlinkSocket
+from icshare.host.nft import Nftables
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
 from icshare.wire import rtattach
@@ -278,9 +279,9 @@ def test_a_kill_at_any_moment_counts_nothing_twice_and_forgets_nothing(
                 fastpath.stop()
         write, take_away = loader.ledger.write, loader.detach
 
-        def write_or_die(books):
+        def write_or_die(nft, books):
             if MOMENT.startswith("after"):
-                write(books)
+                write(nft, books)
             os._exit(9)
 
         def take_and_die(kernel, links, attachments):
@@ -340,10 +341,10 @@ def test_the_places_of_what_is_forgotten_are_given_to_others(inside: Inside) -> 
         for number in (2, 3, 4):
             count(key(mapping(number)), 10 + number, 10, 20)
         generation = config().generation
-        before = told()
-        fastpath.forget({mapping(5)})
+        before, nft = told(), Nftables().__enter__()
+        fastpath.forget({mapping(5)}, nft)
         unmoved = config().generation == generation
-        fastpath.forget({mapping(1), mapping(2), mapping(4), mapping(5)})
+        fastpath.forget({mapping(1), mapping(2), mapping(4), mapping(5)}, nft)
         counter = fastpath.traffic()[mapping(3)]
         show([before, unmoved, told(), counter.sent_bytes, config().generation - generation, sorted(spare())])
     """)

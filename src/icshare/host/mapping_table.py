@@ -83,7 +83,7 @@ class KernelMappings:
                 raise
             if again:
                 nft.load(again)
-        _forget_fast(one for one in remove if (one.table, one.name) == RECEIVED)
+        _forget_fast(nft, (one for one in remove if (one.table, one.name) == RECEIVED))
 
     def _nft(self) -> Nftables:
         """Return the context of this thread, for the network namespace in which it is now; a fork gets its own."""
@@ -106,13 +106,13 @@ def _add_fast(found: dict[Element, int | None]) -> None:
                 found[element] = (found[element] or 0) + count
 
 
-def _forget_fast(removed: Iterable[Element]) -> None:
+def _forget_fast(nft: Nftables, removed: Iterable[Element]) -> None:
     """Have the fast path forget what it has counted for mappings: the change itself is made, and stays."""
     accounts = {_account(one) for one in removed}
     if not accounts:
         return
     try:
-        fastpath.forget(accounts)
+        fastpath.forget(accounts, nft)
     except IcshareError as error:
         log.warning("what went fast by removed port mappings is not forgotten: %s", error)
 

@@ -6,33 +6,30 @@ from icshare.render.nft import TABLE
 from icshare.wire.ledger import SETS, Books, read_books, write_books
 
 
-def read() -> Books:
+def read(nft: Nftables) -> Books:
     """Return what is kept; nothing without the sharing's table.
 
     Raises:
         PrivilegeError: It may not be read.
-        NotSupportedError: There is no nftables.
         HostError: It could not be read.
     """
-    with Nftables() as nft:
-        return read_books(item for name in sorted(_present(nft)) for item in nft.list_json(f"set inet {TABLE} {name}"))
+    return read_books(item for name in sorted(_present(nft)) for item in nft.list_json(f"set inet {TABLE} {name}"))
 
 
-def write(books: Books) -> None:
+def write(nft: Nftables, books: Books) -> None:
     """Keep *books* and nothing else; without the sharing's table there is nothing to keep, and nowhere.
 
     Raises:
         PrivilegeError: It may not be written.
         HostError: The kernel refused; what was kept is as before.
     """
-    with Nftables() as nft:
-        if not nft.table_exists("inet", TABLE):
-            return
-        try:
-            nft.load(write_books(TABLE, books))
-        except HostError:
-            if nft.table_exists("inet", TABLE):  # else somebody has just taken it away
-                raise
+    if not nft.table_exists("inet", TABLE):
+        return
+    try:
+        nft.load(write_books(TABLE, books))
+    except HostError:
+        if nft.table_exists("inet", TABLE):  # else somebody has just taken it away
+            raise
 
 
 def _present(nft: Nftables) -> set[str]:

@@ -25,6 +25,7 @@ from icshare.host.fastpath.attachments import (
     refuse_foreign,
 )
 from icshare.host.netlink import NetlinkSocket
+from icshare.host.nft import Nftables
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
 from icshare.wire.fastpath import Account, Config, Counter, Reason, Tables
@@ -150,10 +151,14 @@ def refresh() -> None:
             _begin_generation(links, held)
 
 
-def forget(accounts: AbstractSet[Account]) -> None:
+def forget(accounts: AbstractSet[Account], nft: Nftables) -> None:
     """Forget what was counted for mappings that are gone, and have others counted in their places.
 
     A process that may not look at programs (without CAP_SYS_ADMIN) can only have the ledger forget.
+
+    Args:
+        accounts: The mappings' accounts.
+        nft: Where the mappings were removed. To close another one now takes as long as the kernel needs for that.
 
     Raises:
         HostError: The kernel refused.
@@ -172,10 +177,10 @@ def forget(accounts: AbstractSet[Account]) -> None:
             libbpf.wait_for_readers()
         for maps, slots in closed:
             _clear(maps, slots)
-    before = ledger.read()
+    before = ledger.read(nft)
     after = without(before, accounts)
     if after != before:
-        ledger.write(after)
+        ledger.write(nft, after)
 
 
 def _close(opened: libbpf.Map, accounts: AbstractSet[Account]) -> list[int]:
@@ -218,7 +223,8 @@ def traffic() -> Mapping[Account, Counter]:
         except (PrivilegeError, NotSupportedError):
             counted = {}
     try:
-        kept = ledger.read()
+        with Nftables() as nft:
+            kept = ledger.read(nft)
     except (PrivilegeError, NotSupportedError):
         kept = {}
     return total({**kept, **counted}, frozenset())
@@ -296,10 +302,11 @@ def _keep(going: Mapping[int, Mapping[str, libbpf.Map]], staying: AbstractSet[in
     try:
         if wait:
             libbpf.wait_for_readers()
-        before = ledger.read()
-        after = carry_over(before, _sums(going), staying)
-        if after != before:
-            ledger.write(after)
+        with Nftables() as nft:
+            before = ledger.read(nft)
+            after = carry_over(before, _sums(going), staying)
+            if after != before:
+                ledger.write(nft, after)
     except IcshareError as error:
         log.warning("what clients have exchanged by the fast path until now is not kept: %s", error)
 
