@@ -424,6 +424,10 @@ def test_packets_of_a_connection_are_counted_and_none_is_lost_from_the_count(ins
         configuration["networks"] = [{"network": "192.168.137.0/24", "l3": "lan0"}]
         before = arrived()
         fastpath.start(json.dumps(configuration))
+        with ExitStack() as held:
+            kernel = held.enter_context(NetlinkSocket())
+            (spare,) = loader._maps(attachments.look(kernel, held), held, "spare")
+            spare.push(wire.key(77))
         server, client = elsewhere("wan"), elsewhere("lan")
         server.bind(("203.0.113.1", 7))
         server.listen()
@@ -435,7 +439,12 @@ def test_packets_of_a_connection_are_counted_and_none_is_lost_from_the_count(ins
             answering.sendall(answering.recv(1000))
             client.recv(1000)
         reasons, (account, counter) = fastpath.reasons(), *fastpath.traffic().items()
+        with ExitStack() as held:
+            kernel = held.enter_context(NetlinkSocket())
+            (accounts,) = loader._maps(attachments.look(kernel, held), held, "accounts")
+            given = [wire.slot(one) for one in accounts.items().values()]
         show([
+            given,
             str(account.address), sum(reasons.values()) - (arrived() - before),
             counter.sent_packets + counter.received_packets - reasons[wire.Reason.FAST],
             counter.sent_packets, counter.received_packets,
@@ -443,7 +452,8 @@ def test_packets_of_a_connection_are_counted_and_none_is_lost_from_the_count(ins
     """),
         wrapper=("unshare", "--net", "--mount"),
     )
-    address, unseen, uncounted, sent, received = found
+    given, address, unseen, uncounted, sent, received = found
+    assert given == [77], "a place that was free again is taken first"
     assert (address, unseen, uncounted) == ("192.168.137.2", 0, 0)
     assert min(sent, received) > 1000
 

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from tests.vm.nodes import Node
 
 from icshare.host import fastpath
+from icshare.host.fastpath import attachments, libbpf
 from icshare.host.netlink import NetlinkSocket
+from icshare.host.nft import Nftables
 from icshare.model.names import interface_name
 from icshare.plan.steps import digest
+from icshare.wire import fastpath as wire
 from icshare.wire import rtattach
 from icshare.wire.fastpath import Reason
 from icshare.wire.rtnetlink import dump_links
@@ -68,3 +72,31 @@ def test_the_program_is_loaded_attached_exchanged_and_gone(gateway: Node) -> Non
         fastpath.stop()
         assert fastpath.running() is None
         assert attached() == {}
+
+
+def test_what_was_counted_is_kept_when_programs_go_and_places_are_given_again(gateway: Node) -> None:
+    account, mapping = (
+        wire.ACCOUNT.pack(bytes(10) + b"\xff\xff" + bytes([192, 168, 137, 9]), *rest)
+        for rest in ((0, 0, 0), (80, 80, 6))
+    )
+    keys = {wire.decode_account(one) for one in (account, mapping)}
+    with gateway.network(), Nftables() as nft, ExitStack() as held:
+        nft.load("add table inet icshare\n")
+        fastpath.start(text(("tc", "lan0"), ("tc", "wan0")))
+        links = attachments.look(held.enter_context(NetlinkSocket()), held)
+        maps = attachments.open_maps(links.ours[0].program, held)
+        each = wire.COUNTER.pack(10, 1, 20, 2) * libbpf.possible_cpus()
+        for key, slot in ((account, 1), (mapping, 2)):
+            maps["accounts"].update(key, wire.key(slot))
+            maps["counters"].update(wire.key(slot), each)
+        before = fastpath.traffic()
+        assert set(before) == keys
+        fastpath.stop()
+        assert fastpath.traffic() == before
+        fastpath.start(text(("xdp", "lan0"), ("xdp", "wan0")))
+        assert fastpath.traffic() == before
+        fastpath.forget({wire.decode_account(mapping)}, nft)
+        assert set(fastpath.traffic()) == {wire.decode_account(account)}
+        fastpath.stop()
+        nft.load("delete table inet icshare\n")
+        assert fastpath.traffic() == {}

@@ -131,7 +131,7 @@ def _decode(name: str, element: Mapping[str, Any]) -> tuple[int, Account, Counte
         account = Account(IPv4Address(address))
     else:
         protocol, external, address, port = key
-        account = Account(IPv4Address(address), int(port), int(external), int(Protocol[protocol.upper()]))
+        account = Account(IPv4Address(address), int(port), int(external), int(Protocol[str(protocol).upper()]))
     counted = element["elem"]["counter"]
     packets, octets = int(counted["packets"]), int(counted["bytes"])
     if name.endswith("sent"):
