@@ -8,7 +8,7 @@ Each `start` with another configuration begins with new maps for what is configu
 programs link by link. So no packet ever meets half a configuration, and taking back is to exchange once more. Flows
 have to prove themselves again, which costs each a few packets' way through the kernel; after a change of policy they
 must anyway. Maps that count, and that which knows where stations are, are taken over as long as their layout is the
-same. A version with another layout begins with empty ones: what was counted before it is lost.
+same. What was counted in maps that go is kept in the sharing's table for as long as that is there (`ledger`).
 """
 
 from icshare.host.fastpath.loader import forget, reasons, refresh, running, start, stop, traffic
