@@ -1,5 +1,6 @@
 """The fast path's program in a kernel of Debian 12, whose modules it has to bring in by itself."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,11 +19,13 @@ from icshare.wire import rtattach
 from icshare.wire.fastpath import Reason
 from icshare.wire.rtnetlink import dump_links
 
+_numbers = itertools.count(1)
+
 
 @pytest.fixture
 def gateway() -> Iterator[Node]:
     """Give a node with two links of its own that are up."""
-    node = Node("fast")
+    node = Node(f"fast{next(_numbers)}")
     try:
         for name in ("lan0", "wan0"):
             node.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-peer")
