@@ -29,7 +29,7 @@ from icshare.model.status import Health
 from icshare.plan.diff import Change, Do, Entry, Undo, changes
 from icshare.plan.planner import Plan, make_plan
 from icshare.plan.segments import Present
-from icshare.plan.steps import AnyStep, CreateBridge
+from icshare.plan.steps import AnyStep, CreateBridge, SetConntrack
 from icshare.plan.transition import in_force, rewind
 from icshare.ports import Host, Journal, Progress, Record, silent
 
@@ -298,4 +298,5 @@ def _present(record: Record | None) -> Present | None:
         return None
     bridge = next((entry.step for entry in record.entries if isinstance(entry.step, CreateBridge)), None)
     members = tuple(name for segment in record.segments for name in segment.members)
-    return Present(members=members, bridge_mac=bridge.mac if bridge else None)
+    went_fast = any(isinstance(entry.step, SetConntrack) for entry in record.entries)
+    return Present(members=members, bridge_mac=bridge.mac if bridge else None, went_fast=went_fast)

@@ -164,7 +164,7 @@ def make_plan(
         *(step for segment in segments for step in add_gateway(segment, baseline)),
         *_services(sharing, segments, public, baseline, environment, here=here),
         *(step for segment in segments for step in serve_by_hostapd(access_point, segment, baseline)),
-        *_go_fast(fast, baseline),
+        *_go_fast(fast, baseline, present),
     )
     notes += fast.notes
     if pinned:
@@ -177,15 +177,18 @@ def make_plan(
     return Plan(wanted=wanted, segments=segments, steps=steps, notes=tuple(notes), paths=fast.pairs)
 
 
-def _go_fast(fast: Choice, baseline: Snapshot) -> Iterator[AnyStep]:
-    """Start our programs, and have connection tracking overlook what it does not see any more."""
-    if not fast.programs:
-        return
-    for setting in SETTINGS:
+def _go_fast(fast: Choice, baseline: Snapshot, present: Present) -> Iterator[AnyStep]:
+    """Start our programs, and have connection tracking overlook what it does not see any more.
+
+    That stays when programs have gone: it would call invalid what comes of connections whose later segments it has not
+    seen, and these would hang for good.
+    """
+    for setting in SETTINGS if fast.programs or present.went_fast else ():
         previous = baseline.conntrack.get(setting, "0")  # there is none before its module is loaded
         if previous != "1":
             yield s.SetConntrack(setting=setting, value="1", previous=previous)
-    yield s.StartFastPath(text=fast.programs)
+    if fast.programs:
+        yield s.StartFastPath(text=fast.programs)
 
 
 def _protection(wanted: Wanted) -> Iterator[AnyStep]:

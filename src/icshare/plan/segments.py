@@ -31,10 +31,12 @@ class Present:
     Attributes:
         members: Its private connections.
         bridge_mac: MAC address of its bridge, None without a bridge.
+        went_fast: Connection tracking has not seen every segment of connections that go on.
     """
 
     members: tuple[InterfaceName, ...] = ()
     bridge_mac: str | None = None
+    went_fast: bool = False
 
 
 class Members:

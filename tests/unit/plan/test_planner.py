@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.hosts import abilities, connections_of, snapshot
 
 from icshare.errors import ConflictError
+from icshare.model.fastpath import Mode
 from icshare.model.link import IfIndex, Neighbour
 from icshare.model.names import InterfaceName, MacAddress
 from icshare.model.sharing import Sharing, Wanted
@@ -405,3 +406,12 @@ def test_connection_tracking_that_overlooks_already_is_left_alone() -> None:
     changed = [step for step in made.steps if isinstance(step, SetConntrack)]
     assert [(one.setting, one.previous) for one in changed] == [("tcp_ignore_invalid_rst", "0")]
     assert isinstance(made.steps[-1], StartFastPath)
+
+
+def test_connection_tracking_overlooks_for_as_long_as_there_may_be_connections_that_went_fast() -> None:
+    """They hung when the fast path was switched off, as connection tracking called their later segments invalid."""
+    description = {"links": links("wan0", "lan0")}
+    for present, settings in ((Present(), 0), (Present(went_fast=True), 2)):
+        made = plan(description, Sharing(public=WAN, privates=(LAN0,), fast_path=Mode.OFF), present=present)
+        assert len([step for step in made.steps if isinstance(step, SetConntrack)]) == settings
+        assert not [step for step in made.steps if isinstance(step, StartFastPath)]
