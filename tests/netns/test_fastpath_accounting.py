@@ -232,6 +232,27 @@ def test_the_fast_path_off_and_on_again_forgets_nothing(office: Lab) -> None:
         assert _fast(office) > fast + 1500
 
 
+def test_the_fast_path_goes_under_traffic_without_a_byte_lost_from_the_books(office: Lab) -> None:
+    mode = document(office, "status")["fast_path"][0]["path"]
+    with ExitStack() as stack:
+        stack.callback(document, office, "share", "wan0", "lan0", "--fast-path", mode)
+        had, told, fast = _settled(office), _client(office), _fast(office)
+        fetch = ["curl", "-sS", "--max-time", "90", "--limit-rate", "1M", "-o", "/dev/null"]
+        client = office.popen("c0", [*fetch, f"http://{FAR_ADDRESS}/bytes/16000000"])
+        seen, paths = [told], itertools.cycle(("off", mode))
+        while client.poll() is None:
+            document(office, "share", "wan0", "lan0", "--fast-path", next(paths))
+            seen.append(_client(office))
+        assert client.returncode == 0
+        assert len(seen) > 4
+        assert [one.sent for one in seen] == sorted(one.sent for one in seen)
+        assert [one.received for one in seen] == sorted(one.received for one in seen)
+        assert _fast(office) > fast + 500
+        arrived = _settled(office).less(had)
+        assert arrived.received > 16_000_000
+        assert _client(office).less(told) == arrived
+
+
 def test_a_change_that_fails_forgets_nothing(office: Lab) -> None:
     """Each step on the way to no fast path is refused once, and what was done until then taken back."""
     mode = document(office, "status")["fast_path"][0]["path"]
