@@ -30,12 +30,14 @@ CLIENT, NEIGHBOUR, STRANGER = "client", "neighbour", "internet"
 """Who sends and receives: c0, whose packets are watched; c1, on the same bridge if there is one; a server outside."""
 
 CLIENT_ADDRESS = IPv4Address("192.168.137.50")
+SECOND_ADDRESS = IPv4Address("192.168.137.150")
+"""The client's as well, as if there were two behind one port."""
 NEIGHBOUR_ADDRESS = IPv4Address("192.168.137.51")
 GATEWAY_ADDRESS = IPv4Address("192.168.137.1")
 SERVER_ADDRESS = IPv4Address("203.0.113.99")
 PUBLIC_ADDRESS = UPLINK.ip
 MAPPED_TCP, MAPPED_UDP = 8080, 9090
-PUBLIC_MTU = 1400
+PUBLIC_MTU, PRIVATE_MTU = 1400, 1500
 
 _PATIENCE = 20.0
 _CLONE_NEWNET = 0x40000000
@@ -117,8 +119,11 @@ Received = Mapping[str, Sequence[bytes]]
 class Tapped:
     """A gateway that shares, and whoever is at its ends."""
 
-    def __init__(self, lab: Lab, sockets: Mapping[str, socket.socket], hardware: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, lab: Lab, privates: Sequence[str], sockets: Mapping[str, socket.socket], hardware: Mapping[str, bytes]
+    ) -> None:
         self.lab = lab
+        self.privates = privates
         self._sockets = sockets
         self._hardware = hardware
         self._names = {hardware[who]: name for who, name in _NAMES.items() if who in hardware}
@@ -137,7 +142,7 @@ class Tapped:
             for node, link in ends.values():
                 output(lab, node, "ethtool", "-K", link, "tx", "off", "gro", "on")
             document(lab, "share", "wan0", *privates, "--fast-path", mode)
-            for node, address in zip(("c0", "c1"), (CLIENT_ADDRESS, NEIGHBOUR_ADDRESS), strict=True):
+            for address, node in ((CLIENT_ADDRESS, "c0"), (SECOND_ADDRESS, "c0"), (NEIGHBOUR_ADDRESS, "c1")):
                 if node in lab.plan.clients:
                     output(lab, node, "ip", "address", "add", f"{address}/24", "dev", "eth0")
             document(lab, "map", "add", "a", "tcp", str(MAPPED_TCP), str(CLIENT_ADDRESS))
@@ -163,7 +168,7 @@ class Tapped:
                 opened.setblocking(False)
                 sockets[who] = opened
             try:
-                yield cls(lab, sockets, hardware)
+                yield cls(lab, privates, sockets, hardware)
             finally:
                 icshare_command(lab, "stop")
 
@@ -197,6 +202,25 @@ class Tapped:
                         found[who].append(frame)
             assert time.monotonic() < deadline, f"nothing comes through to {missing}"
         return found
+
+    def forget_flows(self) -> None:
+        """Forget every connection, and what may go fast."""
+        output(self.lab, GATEWAY, "conntrack", "-F")
+        with standing_in(self.lab, GATEWAY):
+            fastpath.refresh()
+
+    @contextmanager
+    def private_mtu(self, mtu: int) -> Iterator[None]:
+        """Give the private links another MTU, and with them their bridge if there is one."""
+        try:
+            self._set_private_mtu(mtu)
+            yield
+        finally:
+            self._set_private_mtu(PRIVATE_MTU)
+
+    def _set_private_mtu(self, mtu: int) -> None:
+        for link in self.privates:
+            output(self.lab, GATEWAY, "ip", "link", "set", "dev", link, "mtu", str(mtu))
 
     def reasons(self) -> Mapping[Reason, int]:
         """Return how many packets went fast, and how many did not, by reason."""
