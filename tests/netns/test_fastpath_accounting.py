@@ -9,10 +9,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 import pytest
-from tests.netns.fastlab import MODES, fast_laboratory, fast_packets, standing_in
+from tests.netns.fastlab import MODES, fast_laboratory, fast_packets_of, standing_in
 from tests.netns.gateway import address, document, json_of, output
 
 from icshare.lab import FAR_ADDRESS, GATEWAY, UPLINK, Lab
@@ -88,11 +89,6 @@ def _settled(lab: Lab) -> Bytes:
     return found
 
 
-def _fast(lab: Lab) -> int:
-    with standing_in(lab, GATEWAY):
-        return fast_packets()
-
-
 def _udp(lab: Lab, node: str, port: int = 0) -> socket.socket:
     with standing_in(lab, node):
         found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -115,6 +111,14 @@ def _exchange_for(seconds: float, one: socket.socket, other: socket.socket) -> N
         time.sleep(0.1)
 
 
+def _begin(one: socket.socket, other: socket.socket, to: tuple[IPv4Address, int]) -> None:
+    """Have *one* send to *other*, whom the address *to* leads to, and both talk until conntrack calls it assured."""
+    one.connect((str(to[0]), to[1]))
+    one.send(b"first")
+    other.connect(other.recvfrom(64)[1])
+    _exchange_for(ASSURED, one, other)
+
+
 def _sizes(count: int) -> list[int]:
     chance = random.Random(7)
     return [chance.randint(0, 1472) for _ in range(count)]
@@ -123,18 +127,15 @@ def _sizes(count: int) -> list[int]:
 def test_datagrams_are_counted_to_the_byte(office: Lab) -> None:
     with ExitStack() as stack:
         server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
-        had, fast, told = _settled(office), _fast(office), _client(office)
-        client.connect((str(FAR_ADDRESS), PORT))
-        client.send(b"first")
-        server.connect(server.recvfrom(64)[1])
-        _exchange_for(ASSURED, client, server)
+        had, fast, told = _settled(office), fast_packets_of(office), _client(office)
+        _begin(client, server, (FAR_ADDRESS, PORT))
         _exchange(client, server, _sizes(2000))
-    assert _fast(office) > fast + 3000
+    assert fast_packets_of(office) > fast + 3000
     assert _client(office).less(told) == _arrived(office).less(had)
 
 
 def test_streams_are_counted_to_the_byte_and_never_less_than_before(office: Lab) -> None:
-    fast = _fast(office)
+    fast = fast_packets_of(office)
     had, told = _settled(office), _client(office)
     seen = [told]
     fetch = ["curl", "-sS", "--max-time", "60", "--limit-rate", "2M", "-o", "/dev/null"]
@@ -148,7 +149,7 @@ def test_streams_are_counted_to_the_byte_and_never_less_than_before(office: Lab)
     seen.append(_client(office))
     assert seen == sorted(seen)
     assert [one.received for one in seen] == sorted(one.received for one in seen)
-    assert _fast(office) > fast + 4000
+    assert fast_packets_of(office) > fast + 4000
     arrived = _settled(office).less(had)
     assert arrived.received > 6_000_000
     assert _client(office).less(told) == arrived
@@ -160,13 +161,10 @@ def test_a_mapping_counts_to_the_byte(office: Lab, protocol: str) -> None:
     with ExitStack() as stack:
         document(office, "map", "add", f"by-{protocol}", protocol, "8080", f"{inside}:80")
         stack.callback(document, office, "map", "remove", f"by-{protocol}")
-        had, fast, told = _settled(office), _fast(office), _client(office)
+        had, fast, told = _settled(office), fast_packets_of(office), _client(office)
         if protocol == "udp":
             server, stranger = stack.enter_context(_udp(office, "c0", 80)), stack.enter_context(_udp(office, "far"))
-            stranger.connect((str(UPLINK.ip), 8080))
-            stranger.send(b"first")
-            server.connect(server.recvfrom(64)[1])
-            _exchange_for(ASSURED, stranger, server)
+            _begin(stranger, server, (UPLINK.ip, 8080))
         else:
             with standing_in(office, "c0"):
                 listening = stack.enter_context(socket.create_server(("", 80)))
@@ -174,7 +172,7 @@ def test_a_mapping_counts_to_the_byte(office: Lab, protocol: str) -> None:
                 stranger = stack.enter_context(socket.create_connection((str(UPLINK.ip), 8080), timeout=30))
             server = stack.enter_context(listening.accept()[0])
         _exchange(stranger, server, [1 + size for size in _sizes(1000)])
-        assert _fast(office) > fast + 1500
+        assert fast_packets_of(office) > fast + 1500
         arrived = _settled(office).less(had)
         assert _mapping(office, f"by-{protocol}") == arrived
         assert _client(office).less(told) == arrived
@@ -186,10 +184,7 @@ def test_sharing_again_goes_on_counting(office: Lab) -> None:
     had, told = _settled(office), _client(office)
     with ExitStack() as stack:
         server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
-        client.connect((str(FAR_ADDRESS), PORT))
-        client.send(b"first")
-        server.connect(server.recvfrom(64)[1])
-        _exchange_for(ASSURED, client, server)
+        _begin(client, server, (FAR_ADDRESS, PORT))
         for other in (mode, "tc" if mode == "xdp" else "xdp", mode):
             _exchange(client, server, _sizes(200))
             document(office, "share", "wan0", "lan0", "--fast-path", other)
@@ -203,18 +198,15 @@ def test_conntrack_does_not_forget_a_flow_of_which_it_sees_nothing(office: Lab) 
     document(office, "share", "wan0", "lan0", "--fast-path", document(office, "status")["fast_path"][0]["path"])
     with ExitStack() as stack:
         server, client = stack.enter_context(_udp(office, "far", PORT)), stack.enter_context(_udp(office, "c0"))
-        client.connect((str(FAR_ADDRESS), PORT))
-        client.send(b"first")
-        server.connect(server.recvfrom(64)[1])
-        _exchange_for(ASSURED, client, server)
-        begun, kernel = _entry(office), _fast(office)
+        _begin(client, server, (FAR_ADDRESS, PORT))
+        begun, kernel = _entry(office), fast_packets_of(office)
         assert "[ASSURED]" in begun
         for _ in range(2 * STREAM_SECONDS):
             _exchange_for(1, client, server)
             seconds = int(_entry(office).split()[2])
             assert seconds >= STREAM_SECONDS - 2
         assert _entry(office).rpartition("id=")[2] == begun.rpartition("id=")[2]
-        assert _fast(office) > kernel + 10 * STREAM_SECONDS
+        assert fast_packets_of(office) > kernel + 10 * STREAM_SECONDS
 
 
 def _entry(lab: Lab) -> str:

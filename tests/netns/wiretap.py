@@ -5,7 +5,6 @@ which two gateways can be compared: hardware addresses by the part that they pla
 random when it writes an ICMP error of its own.
 """
 
-import ctypes
 import os
 import select
 import socket
@@ -15,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Self
 
 from tests.netns import frames
+from tests.netns.fastlab import standing_in
 from tests.netns.gateway import document, icshare_command, json_of, laboratory, output
 
 from icshare.host import fastpath
@@ -40,7 +39,6 @@ MAPPED_TCP, MAPPED_UDP = 8080, 9090
 PUBLIC_MTU, PRIVATE_MTU = 1400, 1500
 
 _PATIENCE = 20.0
-_CLONE_NEWNET = 0x40000000
 _PACKET_AUXDATA, _VLAN_VALID, _VLAN_TPID_VALID = 8, 1 << 4, 1 << 6
 _AUXILIARY = struct.Struct("=IIIHHHH")
 _SOL_PACKET = 263
@@ -62,24 +60,6 @@ _SAME = (
     "net.ipv4.icmp_ratelimit=0",
     "net.ipv4.icmp_ratemask=0",
 )
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def standing_in(lab: Lab, node: str) -> Iterator[None]:
-    """Have this thread be in the network namespace of *node*; sockets that are made there stay there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home:
-        with Path("/run/netns", lab.namespace(node)).open("rb") as there:
-            _enter(there.fileno())
-        try:
-            yield
-        finally:
-            _enter(home.fileno())
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @contextmanager
