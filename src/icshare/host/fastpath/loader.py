@@ -191,12 +191,7 @@ def _all_maps(held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
         links = look(kernel, held)
     except (PrivilegeError, NotSupportedError):
         return []
-    found: dict[int, Mapping[str, libbpf.Map]] = {}
-    for program in {one.program for one in links.ours}:
-        maps = open_maps(program, held)
-        if distinct in maps:
-            found[maps[distinct].id] = maps
-    return list(found.values())
+    return _sets_of_maps(links, held, distinct)
 
 
 def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account, Counter]]:
@@ -209,11 +204,16 @@ def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account,
 
 def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:
     """Return the maps of one name of all programs of ours, each once."""
-    found: dict[int, libbpf.Map] = {}
+    return [maps[name] for maps in _sets_of_maps(links, held, name)]
+
+
+def _sets_of_maps(links: Links, held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
+    """Return the maps of each program of ours; of those that share the map called *distinct*, one program's."""
+    found: dict[int, Mapping[str, libbpf.Map]] = {}
     for program in {one.program for one in links.ours}:
         maps = open_maps(program, held)
-        if name in maps:
-            found[maps[name].id] = maps[name]
+        if distinct in maps:
+            found[maps[distinct].id] = maps
     return list(found.values())
 
 
