@@ -13,6 +13,8 @@ from icshare.host import fastpath
 from icshare.lab import GATEWAY, Lab
 
 MODES = ("xdp", "tc")
+ASSURED = 2.1
+"""Seconds after its first packet when conntrack calls a UDP flow assured that goes both ways."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 

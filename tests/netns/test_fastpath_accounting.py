@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 import pytest
-from tests.netns.fastlab import MODES, fast_laboratory, fast_packets_of, standing_in
+from tests.netns.fastlab import ASSURED, MODES, fast_laboratory, fast_packets_of, standing_in
 from tests.netns.gateway import address, document, json_of, output
 
 from icshare.lab import FAR_ADDRESS, GATEWAY, UPLINK, Lab
@@ -22,8 +22,6 @@ pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 PORT = 40000
 STREAM_SECONDS = 5
-# Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
-ASSURED = 2.0
 
 # What comes to a node over the Internet, before anything could drop it.
 COUNT = """

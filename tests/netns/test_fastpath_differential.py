@@ -18,6 +18,7 @@ from random import SystemRandom
 
 import pytest
 from tests.netns import frames
+from tests.netns.fastlab import ASSURED
 from tests.netns.flows import (
     EITHER,
     ENDING,
@@ -67,8 +68,6 @@ MIXED = 400
 VICTIMS = 4
 # How long a packet that one gateway has let out may take in the other.
 PATIENCE = 5.0
-# Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
-ASSURED = 2.1
 NEAR = 69
 FIRST_OF_NEAR_SERVERS = IPv4Address("203.0.113.10")
 SMALLER_MTU = 1300

@@ -24,6 +24,7 @@ from tests.netns.gateway import (
     document,
     icshare_command,
     json_of,
+    kill_all,
     laboratory,
     output,
     settled,
@@ -32,7 +33,6 @@ from tests.netns.gateway import (
 
 from icshare.host.command import Process, end
 from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
-from icshare.lab.processes import namespace_of
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
@@ -201,15 +201,7 @@ def test_a_transfer_goes_on_without_any_process_of_ours(office: Lab, mode: str) 
     document(office, "map", "add", "web", "tcp", "8080", f"[{client['mac']}]:80")
     with Transfer(office) as transfer:
         transfer.middle()
-        space = Path("/run/netns", office.namespace(GATEWAY)).stat()
-        killed = [
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and namespace_of(int(entry.name)) == (space.st_dev, space.st_ino)
-        ]
-        assert len(killed) >= PROCESSES
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
+        assert kill_all(office) >= PROCESSES
         before = fast_packets_of(office)
         assert transfer.end() == WHOLE
         assert fast_packets_of(office) > before
@@ -250,17 +242,23 @@ def test_a_transfer_goes_on_when_conntrack_has_forgotten_it(office: Lab, what: l
 # -------------------------------------------------------------------------------------------------- ends as without it
 
 
+def _without_and_with(lab: Lab, mode: str) -> Iterator[Transfer]:
+    """Give a transfer in its middle that goes by the kernel, then one that goes by the fast path *mode*."""
+    for other in ("off", mode):
+        _share(lab, other)
+        with Transfer(lab, fast=other != "off") as transfer:
+            transfer.middle()
+            yield transfer
+
+
 def test_a_change_of_the_public_address_is_the_same_to_a_transfer_as_without_a_fast_path(
     office: Lab, mode: str
 ) -> None:
     """Its translation has gone with the address, so the server knows nothing of what comes afterwards."""
     fates = []
-    for other in ("off", mode):
-        _share(office, other)
-        with Transfer(office, fast=other != "off") as transfer:
-            transfer.middle()
-            _change_address(office, str(UPLINK), OTHER_ADDRESS)
-            fates.append(transfer.fate())
+    for transfer in _without_and_with(office, mode):
+        _change_address(office, str(UPLINK), OTHER_ADDRESS)
+        fates.append(transfer.fate())
         _change_address(office, OTHER_ADDRESS, str(UPLINK))
     assert fates[0] == fates[1]
     assert fates[0] != "whole"
@@ -273,12 +271,9 @@ def _change_address(lab: Lab, old: str, new: str) -> None:
 
 def test_a_stop_is_the_same_to_a_transfer_as_without_a_fast_path(office: Lab, mode: str) -> None:
     fates = []
-    for other in ("off", mode):
-        _share(office, other)
-        with Transfer(office, fast=other != "off") as transfer:
-            transfer.middle()
-            assert icshare_command(office, "stop").returncode == 0
-            fates.append(transfer.fate())
+    for transfer in _without_and_with(office, mode):
+        assert icshare_command(office, "stop").returncode == 0
+        fates.append(transfer.fate())
     _share(office, mode)
     assert fates == ["hangs", "hangs"]
 
