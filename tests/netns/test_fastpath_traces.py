@@ -124,6 +124,21 @@ def test_it_works_on_while_no_process_of_ours_runs_and_is_ended_by_the_next(make
     assert_a_stop_undoes_all(lab, before, running, maps(running))
 
 
+@pytest.mark.parametrize("mode", [Mode.XDP, Mode.TC])
+def test_the_traces_of_a_program_do_not_tell_when_it_was_loaded(make_lab: MakeLab, mode: Mode) -> None:
+    """The kernel numbers a program anew each time; what ip(8) tells of one on a link has the moment, too."""
+    lab = make_lab(privates=1)
+    take_packets_of_xdp(lab)
+    found = []
+    for _ in range(2):
+        document(lab, "share", "wan0", "lan0", "--fast-path", mode)
+        taken = settled(lab)
+        found.append(taken["links"] + taken["queueing"])
+        assert icshare_command(lab, "stop").returncode == 0
+    assert sum("icshare_" in line for line in found[0]) == 2
+    assert found[0] == found[1]
+
+
 def test_a_share_that_is_killed_while_it_loads_or_attaches_programs_is_undone_by_a_stop(make_lab: MakeLab) -> None:
     """The kills between two steps are those of test_crash; these are in the midst of the last one."""
     lab = make_lab(privates=1)
