@@ -36,6 +36,8 @@ def sh(line):
 
 def veth(name):
     sh(f"ip link add {name} type veth peer name {name}-peer && ip link set {name} up && ip link set {name}-peer up")
+    while "state UP" not in sh(f"ip link show {name}"):  # the kernel tells of carrier by a work queue
+        time.sleep(0.01)
 
 def text(*links, **others):
     links = [

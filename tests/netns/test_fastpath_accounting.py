@@ -201,8 +201,7 @@ def test_conntrack_does_not_forget_a_flow_of_which_it_sees_nothing(office: Lab) 
         assert "[ASSURED]" in begun
         for _ in range(2 * STREAM_SECONDS):
             _exchange_for(1, client, server)
-            seconds = int(_entry(office).split()[2])
-            assert seconds >= STREAM_SECONDS - 2
+            assert "[ASSURED]" in _entry(office), "it is another one, which takes two seconds until it is"
         assert _entry(office).rpartition("id=")[2] == begun.rpartition("id=")[2]
         assert fast_packets_of(office) > kernel + 10 * STREAM_SECONDS
 
