@@ -115,6 +115,7 @@ class Pair:
         self.right = right
         self.fast = fast
         self._sentinels = 0
+        self._udp_is_assured = 0.0
 
     def both(
         self, packets: Sequence[Packet], *, instead: Sequence[Packet] | None = None, patience: float = PATIENCE
@@ -152,15 +153,23 @@ class Pair:
 
     def open(self, flows: Sequence[Flow]) -> None:
         """Open flows on both gateways, and wait until all go fast in both directions, at the same time."""
+        self.begin(flows)
+        self.until_fast(flows)
+
+    def until_fast(self, flows: Sequence[Flow]) -> None:
+        """Have data go both ways until all of it goes fast; after half a minute it has to be granted anew."""
         self.exchange(flows, until=lambda fast: fast == 2 * len(flows))
 
-    def exchange(self, flows: Sequence[Flow], until: Callable[[int], bool]) -> None:
-        """Open flows on both gateways, and have data go both ways; *until* is told how much of that went fast."""
+    def begin(self, flows: Sequence[Flow]) -> None:
+        """Open flows on both gateways, which have no others."""
         for gateway in (self.right, self.fast):
             gateway.forget_flows()  # what an earlier test has left
         told = differences(*self.both([one for flow in flows for one in opening(flow)]))
         assert not told, told
-        udp_is_assured = time.monotonic() + ASSURED
+        self._udp_is_assured = time.monotonic() + ASSURED
+
+    def exchange(self, flows: Sequence[Flow], until: Callable[[int], bool]) -> None:
+        """Have data go both ways; *until* is told how much of that went fast."""
         probes = _data(flows)
         deadline = time.monotonic() + 30
         while True:
@@ -171,7 +180,7 @@ class Pair:
             if until(went):
                 return
             assert time.monotonic() < deadline, f"{went} of {len(probes)} packets go fast: {self.fast.reasons()}"
-            if time.monotonic() < udp_is_assured:
+            if time.monotonic() < self._udp_is_assured:
                 time.sleep(0.1)  # what is waited for is the kernel's clock
 
 
@@ -212,6 +221,7 @@ def test_what_comes_out_is_what_the_kernel_would_have_sent(pair: Pair) -> None:
 
 def _try(pair: Pair, author: Author, kind: Kind) -> list[str]:
     packets = [one for _ in range(EACH) for one in kind(author)]
+    pair.until_fast(author.flows)
     # What the cache remembers is from a moment ago: it is the cache that must not take what is odd.
     fresh = _data(author.flows)
     before = pair.fast_packets()
@@ -221,11 +231,17 @@ def _try(pair: Pair, author: Author, kind: Kind) -> list[str]:
         told.append(f"{went} of {len(packets)} went fast")
     if kind in KERNEL and went:
         told.append(f"{went} went fast")
+    if kind in KERNEL:
+        before = pair.fast_packets()
+        told += differences(*pair.both(fresh))
+        if (went := pair.fast_packets() - before) != len(fresh):
+            told.append(f"{went} of {len(fresh)} right ones go fast afterwards")
     return told
 
 
 def _try_ending(pair: Pair, author: Author, kind: Kind) -> list[str]:
     """Send what does something to connections, see that conntrack has been told, and see how their data fares after."""
+    pair.until_fast(author.all_flows)
     fresh = _data(author.all_flows)
     drawn = [kind(author) for _ in range(VICTIMS)]
     before = pair.fast_packets()
@@ -357,6 +373,7 @@ def test_who_comes_by_a_mapping_from_inside_is_served_as_without_a_fast_path(pai
         for proto, mapped in ((frames.TCP, MAPPED_TCP), (frames.UDP, MAPPED_UDP))
         for number, (guest, address) in enumerate(guests)
     ]
+    pair.begin(flows)
     pair.exchange(flows, until=lambda _: _granted(pair.fast) == len(flows))
     before, back = pair.fast_packets(), pair.reasons(Reason.EGRESS)
     packets = [packet(flow, side, author.segment()) for _ in range(EACH) for flow in flows for side in SIDES]
