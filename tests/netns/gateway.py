@@ -148,8 +148,9 @@ def neighbour(lab: Lab, node: str, other: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- facts
 
 
-# What counts by itself: a bridge's timers, how long an element of a set or an address with a lifetime will stay.
-_CLOCKS = re.compile(r'"([a-z_]*timer|expires|valid_life_time|preferred_life_time)":[0-9.]+')
+# What counts by itself: a bridge's timers, how long an element of a set or an address with a lifetime will stay. And
+# what rules have seen: whoever is on a link may send something at any time, be it a router solicitation.
+_CLOCKS = re.compile(r'"([a-z_]*timer|expires|valid_life_time|preferred_life_time|bytes|packets)":[0-9.]+')
 
 
 def settled(lab: Lab) -> traces.Traces:
