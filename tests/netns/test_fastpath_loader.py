@@ -572,6 +572,44 @@ def test_a_process_with_the_network_alone_may_not_start_it_and_hinders_nobody(in
     assert found[3].startswith("PrivilegeError: cannot look at the BPF program")
 
 
+def test_children_of_one_that_has_probed_begin_with_maps_of_their_own(inside: Inside) -> None:
+    """They took the program that it had prepared, all the same one: the second found links of the first in its map."""
+    found = inside("""
+        def starts(configuration):
+            child = os.fork()
+            if not child:
+                fastpath.start(configuration)
+                kept = fastpath.running() == digest(configuration)
+                fastpath.stop()
+                os._exit(not kept)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        assert fastpath.probe(["lan0"]).kernel.bpf
+        first = starts(TC)
+        sh("ip link del wan0")
+        veth("wan1")
+        show([first, starts(text(("tc", "lan0"), ("tc", "wan1")))])
+    """)
+    assert found == [True, True]
+
+
+def test_a_child_of_one_that_has_probed_holds_no_program(inside: Inside) -> None:
+    """Else the maps would take their memory for as long as it lives."""
+    found = inside("""
+        def programs():
+            names = [one.name for one in Path("/proc/self/fd").iterdir()]
+            return sum(os.path.realpath(f"/proc/self/fd/{name}").endswith("bpf-prog") for name in names)
+
+        assert fastpath.probe(["lan0"]).kernel.bpf
+        here = programs()
+        child = os.fork()
+        if not child:
+            os._exit(programs())
+        show([here, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), programs()])
+    """)
+    assert found == [1, 0, 1]
+
+
 def test_what_links_can_do_is_told_with_reasons(inside: Inside) -> None:
     found = inside("""
         sh("ip link add bridge0 type bridge; ip tuntap add tun0 mode tun; ip link set lan0-peer down")
