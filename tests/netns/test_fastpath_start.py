@@ -64,6 +64,44 @@ def test_packets_without_ethernet_have_a_program_of_their_own(inside: Inside) ->
     assert found == ["icshare_tc", "icshare_tc_ip"]
 
 
+def test_children_of_one_that_has_probed_begin_with_maps_of_their_own(inside: Inside) -> None:
+    """They took the program that it had prepared, all the same one: the second found links of the first in its map."""
+    found = inside("""
+        def starts(configuration):
+            child = os.fork()
+            if not child:
+                fastpath.start(configuration)
+                kept = fastpath.running() == digest(configuration)
+                fastpath.stop()
+                os._exit(not kept)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        assert fastpath.probe(["lan0"]).kernel.bpf
+        first = starts(TC)
+        sh("ip link del wan0")
+        veth("wan1")
+        show([first, starts(text(("tc", "lan0"), ("tc", "wan1")))])
+    """)
+    assert found == [True, True]
+
+
+def test_a_child_of_one_that_has_probed_holds_no_program(inside: Inside) -> None:
+    """Else the maps would take their memory for as long as it lives."""
+    found = inside("""
+        def programs():
+            names = [one.name for one in Path("/proc/self/fd").iterdir()]
+            return sum(os.path.realpath(f"/proc/self/fd/{name}").endswith("bpf-prog") for name in names)
+
+        assert fastpath.probe(["lan0"]).kernel.bpf
+        here = programs()
+        child = os.fork()
+        if not child:
+            os._exit(programs())
+        show([here, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), programs()])
+    """)
+    assert found == [1, 0, 1]
+
+
 GRANTING = """
 table inet grants {
     chain srcnat {

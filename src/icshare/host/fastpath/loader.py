@@ -252,7 +252,7 @@ def _set_timeouts(links: Links, held: ExitStack, settings: tuple[int, int]) -> N
 def prepare() -> None:
     """Have the kernel verify what most machines need. `start` takes it when it is all that it needs.
 
-    Nothing is attached, and all of it goes with this process.
+    Nothing is attached, and all of it goes with this process. A child that is forked does not have it.
 
     Raises:
         NotSupportedError: The kernel does not take the program.
@@ -262,6 +262,15 @@ def prepare() -> None:
     if not _prepared:
         with ExitStack() as held:
             _prepared.append(_load(Links(present={}), held, _USUAL))
+
+
+def _leave_to_parent() -> None:
+    """Close what was prepared before a fork: parent and child would both fill the same maps, with links of either."""
+    while _prepared:
+        _prepared.pop().close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Object:
