@@ -296,12 +296,10 @@ def _await_states(lab: Lab, port: int, wanted: list[str]) -> None:
 
 def test_conntrack_sees_connections_close(office: Lab) -> None:
     output(office, GATEWAY, "conntrack", "-F")
-    url = f"http://{WEB_ADDRESS}/bytes/400000"
+    url = f"http://{WEB_ADDRESS}/bytes/4000000"  # which takes several times as long as to be granted
     fast = fast_packets_of(office)
     for _ in range(CONNECTIONS):
-        # Slowly: without a limit half of it can be there before the ruleset has granted.
-        fetch = ["curl", "-sS", "--limit-rate", "2M", "-o", "/dev/null", "-w", "%{size_download}"]
-        assert output(office, "c0", *fetch, url) == "400000"
+        assert output(office, "c0", "curl", "-sS", "-o", "/dev/null", "-w", "%{size_download}", url) == "4000000"
     assert fast_packets_of(office) > fast + 100 * CONNECTIONS
     _await_states(office, 80, ["TIME_WAIT"] * CONNECTIONS)
 
@@ -320,7 +318,7 @@ def test_conntrack_sees_connections_reset(office: Lab, first: int) -> None:
         with standing_in(office, "c0"):
             client = stack.enter_context(socket.create_connection((str(ECHO_ADDRESS), PORT), timeout=30))
         server = stack.enter_context(listening.accept()[0])
-        for _ in range(500):
+        for _ in range(1000):
             for sender, receiver in ((client, server), (server, client)):
                 sender.send(b"x")
                 assert receiver.recv(64) == b"x"
@@ -347,7 +345,7 @@ def test_no_trace_is_left_by_a_stop(lab_allowed: None, mode: str) -> None:  # no
             assert _attached(lab) != own
         udhcpc(lab, "c0")
         fast = fast_packets_of(lab)
-        output(lab, "c0", "curl", "-sS", "-o", "/dev/null", f"http://{WEB_ADDRESS}/bytes/1000000")
+        output(lab, "c0", "curl", "-sS", "-o", "/dev/null", f"http://{WEB_ADDRESS}/bytes/4000000")
         assert fast_packets_of(lab) > fast
         assert icshare_command(lab, "stop").returncode == 0
         assert _attached(lab) == own
