@@ -282,7 +282,7 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 	__u32 bit = original ? FAST_ORIGINAL : FAST_REPLY, generation = config.generation, time = now();
 	__u32 sequence = ruleset_sequence(ct);
 	struct flow *flow = found->flow;
-	bool current = false;
+	bool current = false, once_more = flow && flow->state == CLEARED;
 	struct notes *noted;
 	enum reason reason;
 
@@ -300,15 +300,19 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 	/* Where the kernel does not tell when rulesets change, they may have. */
 	if (flow)
 		current = flow->generation == generation && noted->base_seq == sequence &&
-			  (flow->state == PENDING || sequence) && time - noted->cleared < GRANT_ENDS;
+			  (flow->state != ACTIVE || sequence) && time - noted->cleared < GRANT_ENDS;
 	flow = found->flow;
 	flow->generation = generation;
 	noted->base_seq = sequence;
 	flow->checked = time;
-	if (!current && !(config.flags & CONFIG_NO_CACHE)) {
+	/*
+	 * Neither we nor nftables change the mark in one piece: who grants or clears the other direction on another CPU in
+	 * the same moment may write this bit back. By the next tick that is done, and does not happen again so soon.
+	 */
+	if ((!current || once_more) && !(config.flags & CONFIG_NO_CACHE)) {
 		ct->mark &= ~bit;
 		noted->cleared = time;
-		flow->state = PENDING;
+		flow->state = current ? PENDING : CLEARED;
 		return UNGRANTED;
 	}
 	if (!(ct->mark & bit)) {
@@ -332,8 +336,8 @@ static __always_inline enum reason ask(void *ctx, struct packet *p, const struct
 	enum reason reason;
 	struct nf_conn *ct;
 
-	if (flow && flow->state == PENDING && flow->generation == config.generation &&
-	    now() - flow->checked < PENDING_AGAIN)
+	if (flow && flow->state != ACTIVE && flow->generation == config.generation &&
+	    now() - flow->checked < (flow->state == CLEARED ? 1 : PENDING_AGAIN))
 		return UNGRANTED;
 	set_tuple(&tuple, p);
 	if (hook == XDP)

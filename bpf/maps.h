@@ -18,7 +18,8 @@
 
 enum hook { XDP, TC };
 
-enum state { PENDING, ACTIVE };
+/* CLEARED: its grant was taken back, and will be once more before it is waited for. */
+enum state { PENDING, ACTIVE, CLEARED };
 
 /* What tells one direction of a connection from all others; of IPv6 the whole addresses are in `struct flow6`. */
 struct key {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.netns import forced
+from tests.netns.inside import Inside, in_new_namespace
 
 from icshare.lab import Lab, LabName, LabPlan, lab_name, rootless
 from icshare.model.fastpath import Mode
@@ -39,6 +40,12 @@ def lab_allowed() -> None:
 def prefix(lab_allowed: None) -> LabName:  # noqa: ARG001 - only what may be built needs a name
     """Give a name that no other test's lab has, in this process or beside it."""
     return lab_name(f"t{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def inside() -> Inside:
+    """Give a function that runs code in a network namespace of its own, with links for the fast path."""
+    return in_new_namespace
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ from typing import Any
 from tests.netns.gateway import document, icshare_command, laboratory, output, udhcpc
 
 from icshare.host import fastpath
-from icshare.lab import Lab
+from icshare.lab import GATEWAY, Lab
 
 MODES = ("xdp", "tc")
+ASSURED = 2.1
+"""Seconds after its first packet when conntrack calls a UDP flow assured that goes both ways."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -63,6 +65,12 @@ def standing_in(lab: Lab, node: str) -> Iterator[None]:
 def fast_packets() -> int:
     """Return how many packets of clients have gone fast so far, on the node where this thread is."""
     return sum(one.sent_packets + one.received_packets for to, one in fastpath.traffic().items() if not to.protocol)
+
+
+def fast_packets_of(lab: Lab) -> int:
+    """Return how many packets of clients have gone fast so far, on the gateway of *lab*."""
+    with standing_in(lab, GATEWAY):
+        return fast_packets()
 
 
 def _enter(namespace: int) -> None:

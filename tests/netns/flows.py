@@ -54,6 +54,8 @@ class Flow:
         server: The port outside.
         mapped: A stranger has begun it, by a port mapping.
         first: Sequence numbers that the first byte of each side has.
+        inside: The client's address.
+        outside: The server's.
     """
 
     proto: int
@@ -61,12 +63,37 @@ class Flow:
     server: int
     mapped: bool = False
     first: Mapping[str, int]
+    inside: IPv4Address = CLIENT_ADDRESS
+    outside: IPv4Address = SERVER_ADDRESS
+
+    def host(self, side: str) -> str:
+        """Return who sends what *side* sends."""
+        return side
 
     def ends(self, sender: str) -> tuple[tuple[IPv4Address, int], tuple[IPv4Address, int]]:
         """Return source and destination, as *sender* writes them."""
         if sender == CLIENT:
-            return (CLIENT_ADDRESS, self.client), (SERVER_ADDRESS, self.server)
-        return (SERVER_ADDRESS, self.server), (PUBLIC_ADDRESS, self.client)
+            return (self.inside, self.client), (self.outside, self.server)
+        return (self.outside, self.server), (PUBLIC_ADDRESS, self.client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hairpin(Flow):
+    """A connection by a port mapping that somebody inside has begun, in the stranger's place.
+
+    Attributes:
+        guest: Who, `CLIENT` for the client itself; the address is `outside`.
+    """
+
+    guest: str
+
+    def host(self, side: str) -> str:
+        return CLIENT if side == CLIENT else self.guest
+
+    def ends(self, sender: str) -> tuple[tuple[IPv4Address, int], tuple[IPv4Address, int]]:
+        if sender == CLIENT:
+            return (self.inside, self.client), (GATEWAY_ADDRESS, self.server)
+        return (self.outside, self.server), (PUBLIC_ADDRESS, self.client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +116,7 @@ def packet(flow: Flow, sender: str, segment: Segment) -> Packet:
         data = frames.tcp(source, destination, segment.flags, segment.payload, **more)
     else:
         data = frames.udp(source, destination, segment.payload, **more)
-    return Packet(sender=sender, data=frames.ip4(source[0], destination[0], flow.proto, data, **segment.ip))
+    return Packet(sender=flow.host(sender), data=frames.ip4(source[0], destination[0], flow.proto, data, **segment.ip))
 
 
 def opening(flow: Flow) -> Sequence[Packet]:
@@ -112,7 +139,7 @@ class Author:
 
     def __init__(self, seed: int, count: int, victims: int) -> None:
         self._random = Random(seed)
-        self._marks = 0
+        self._marks = self._begun = 0
         self.flows = [self._flow(number) for number in range(count)]
         self._victims = [self._flow(number) for number in range(count, count + 2 * victims, 2)]
 
@@ -245,7 +272,7 @@ class Author:
 
     def truncated(self) -> list[Packet]:
         (sent,) = self.send()
-        return [replace(sent, data=sent.data[: self._random.randrange(40)])]
+        return [replace(sent, data=sent.data[: self._random.randrange(min(40, len(sent.data)))])]
 
     def fragments(self) -> list[Packet]:
         flow, sender = self.pick()
@@ -273,6 +300,11 @@ class Author:
 
     def udp_length_beyond_the_end(self) -> list[Packet]:
         return self.send(UDP, transport={"length": self._random.choice([0, 7, 2000, 65535])})
+
+    def octets_behind_a_datagram(self) -> list[Packet]:
+        """Send a datagram that ends before its IP packet does, so that no checksum covers the rest."""
+        payload = self.payload(8, 200)
+        return self.send(UDP, payload=payload, transport={"length": 8 + self._random.randrange(len(payload))})
 
     def tcp_flags(self) -> list[Packet]:
         """Send flags that nobody sends, on a flow that is watched afterwards: it has to fare alike."""
@@ -386,8 +418,8 @@ class Author:
         proto = self._random.choice([TCP, UDP])
         mapped = {TCP: MAPPED_TCP, UDP: MAPPED_UDP}[proto]
         first = dict.fromkeys(SIDES, 1000)
-        server = self._random.randrange(30000, 39000)
-        flow = Flow(proto=proto, client=mapped, server=server, mapped=True, first=first)
+        self._begun += 1  # each from a port of its own: what has begun before may go fast
+        flow = Flow(proto=proto, client=mapped, server=31000 + self._begun, mapped=True, first=first)
         return list(opening(flow))
 
     def ipv6(self) -> list[Packet]:
@@ -474,6 +506,7 @@ KERNEL = (
     Author.wrong_data_offset,
     Author.data_offset_beyond_the_end,
     Author.udp_length_beyond_the_end,
+    Author.octets_behind_a_datagram,
     Author.too_big,
     Author.tags,
     Author.wrong_addressee,

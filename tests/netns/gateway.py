@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ import icshare
 from icshare.host import command
 from icshare.host.command import Completed, Process
 from icshare.lab import GATEWAY, Lab, LabPlan, lab_name, traces
+from icshare.lab.processes import namespace_of
 
 NETWORK_GATEWAY = "192.168.137.1"
 
@@ -43,6 +45,16 @@ def icshare_command(lab: Lab, *arguments: str) -> Completed:
 def start_icshare(lab: Lab, *arguments: str) -> Process:
     """Start ``icshare`` on the gateway."""
     return lab.popen(GATEWAY, [*_ICSHARE, *arguments], env=_ENVIRONMENT, stderr=command.PIPE)
+
+
+def kill_all(lab: Lab) -> int:
+    """Kill every process of icshare on the gateway, as a crash would; return how many there were."""
+    space = Path("/run/netns", lab.namespace(GATEWAY)).stat()
+    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    found = [pid for pid in everybody if namespace_of(pid) == (space.st_dev, space.st_ino)]
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    return len(found)
 
 
 def share(lab: Lab, public: str, *privates: str) -> dict[str, Any]:
@@ -136,8 +148,9 @@ def neighbour(lab: Lab, node: str, other: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- facts
 
 
-# What counts by itself: a bridge's timers, how long an element of a set or an address with a lifetime will stay.
-_CLOCKS = re.compile(r'"([a-z_]*timer|expires|valid_life_time|preferred_life_time)":[0-9.]+')
+# What counts by itself: a bridge's timers, how long an element of a set or an address with a lifetime will stay. And
+# what rules have seen: whoever is on a link may send something at any time, be it a router solicitation.
+_CLOCKS = re.compile(r'"([a-z_]*timer|expires|valid_life_time|preferred_life_time|bytes|packets)":[0-9.]+')
 
 
 def settled(lab: Lab) -> traces.Traces:

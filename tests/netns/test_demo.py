@@ -55,9 +55,10 @@ def environment(**extra: str) -> Mapping[str, str]:
 def links() -> str:
     """Return the links and namespaces here, without those of tests that run beside this one, in another process."""
     of_a_test = re.compile(r"[a-z]+([0-9]+)-")
-    lines = command.run(["ip", "netns", "list"]).stdout.splitlines(keepends=True)
-    others = [line for line in lines if (found := of_a_test.match(line)) and int(found[1]) != os.getpid()]
-    return command.run(["ip", "-o", "link"]).stdout + "".join(line for line in lines if line not in others)
+    # Without the numbers behind some of the names, which the kernel gives them when it has to tell of them.
+    names = [line.split()[0] for line in command.run(["ip", "netns", "list"]).stdout.splitlines()]
+    others = [name for name in names if (found := of_a_test.match(name)) and int(found[1]) != os.getpid()]
+    return "\n".join([command.run(["ip", "-o", "link"]).stdout, *(name for name in names if name not in others)])
 
 
 def marked(mark: str) -> list[int]:

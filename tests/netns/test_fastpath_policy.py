@@ -22,7 +22,7 @@ from typing import Self
 
 import pytest
 from tests.netns import flood
-from tests.netns.fastlab import MODES, fast_laboratory, fast_packets, standing_in
+from tests.netns.fastlab import ASSURED, MODES, fast_laboratory, fast_packets, standing_in
 from tests.netns.gateway import address, document
 
 from icshare.host import conntrack, fastpath
@@ -43,8 +43,6 @@ PORT = 40000
 RATE = 6000
 KEPT_PORT = 50000
 MAPPING_CHANGES = 50
-# Conntrack calls a UDP flow assured when it has gone both ways for two seconds.
-ASSURED = 2.0
 PROMISE = 1_000_000_000
 
 # A switch for each direction of each flow, before all that the table does by itself.

@@ -1,7 +1,6 @@
 """After a stop nothing of the fast path is left: no program or map in the kernel, no filter, no setting."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from tests.netns.gateway import (
     document,
     icshare_command,
     json_of,
+    kill_all,
     output,
     page,
     settled,
@@ -23,7 +23,6 @@ from tests.netns.gateway import (
 
 from icshare.host.fastpath import libbpf
 from icshare.lab import GATEWAY, Lab
-from icshare.lab.processes import namespace_of
 from icshare.lab.traces import Traces
 from icshare.model.fastpath import Mode
 
@@ -81,7 +80,10 @@ def left(some_programs: set[int], some_maps: set[int]) -> list[str]:
     return found
 
 
-def assert_gone(some_programs: set[int], some_maps: set[int]) -> None:
+def assert_a_stop_undoes_all(lab: Lab, before: Traces, some_programs: set[int], some_maps: set[int]) -> None:
+    """Stop, and wait until the gateway is as before and the kernel has freed all of the programs and maps."""
+    assert icshare_command(lab, "stop").returncode == 0
+    assert_unchanged(lab, before)
     deadline = time.monotonic() + PATIENCE
     while found := left(some_programs, some_maps):
         assert time.monotonic() < deadline, found
@@ -101,9 +103,7 @@ def test_after_a_stop_no_program_no_map_no_filter_and_no_setting_is_left(make_la
     document(lab, "share", "wan0", "lan0", "--fast-path", mode)  # another configuration: some are exchanged
     running |= programs(lab)
     held |= maps(programs(lab))
-    assert icshare_command(lab, "stop").returncode == 0
-    assert_unchanged(lab, before)
-    assert_gone(running, held)
+    assert_a_stop_undoes_all(lab, before, running, held)
 
 
 @pytest.mark.parametrize("mode", [Mode.XDP, Mode.TC])
@@ -114,17 +114,29 @@ def test_it_works_on_while_no_process_of_ours_runs_and_is_ended_by_the_next(make
     document(lab, "share", "wan0", "lan0", "--fast-path", mode)
     udhcpc(lab, "c0")
     running = programs(lab)
-    end_all(lab)
+    assert kill_all(lab)
     fetch = ["curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{size_download}"]
     assert output(lab, "c0", *fetch, "http://203.0.113.80/bytes/20000000") == "20000000"
     assert programs(lab) == running
     # That the name server is missing is an error of status, which is told nevertheless.
     status = msgspec.json.decode(icshare_command(lab, "status", "--json").stdout)
     assert status["fast_packets"] > 100
-    held = maps(running)
-    assert icshare_command(lab, "stop").returncode == 0
-    assert_unchanged(lab, before)
-    assert_gone(running, held)
+    assert_a_stop_undoes_all(lab, before, running, maps(running))
+
+
+@pytest.mark.parametrize("mode", [Mode.XDP, Mode.TC])
+def test_the_traces_of_a_program_do_not_tell_when_it_was_loaded(make_lab: MakeLab, mode: Mode) -> None:
+    """The kernel numbers a program anew each time; what ip(8) tells of one on a link has the moment, too."""
+    lab = make_lab(privates=1)
+    take_packets_of_xdp(lab)
+    found = []
+    for _ in range(2):
+        document(lab, "share", "wan0", "lan0", "--fast-path", mode)
+        taken = settled(lab)
+        found.append(taken["links"] + taken["queueing"])
+        assert icshare_command(lab, "stop").returncode == 0
+    assert sum("icshare_" in line for line in found[0]) == 2
+    assert found[0] == found[1]
 
 
 def test_a_share_that_is_killed_while_it_loads_or_attaches_programs_is_undone_by_a_stop(make_lab: MakeLab) -> None:
@@ -144,18 +156,4 @@ def test_a_share_that_is_killed_while_it_loads_or_attaches_programs_is_undone_by
         process.kill()
         process.communicate()
         running = programs(lab)
-        held = maps(running)
-        assert icshare_command(lab, "stop").returncode == 0
-        assert_unchanged(lab, before)
-        assert_gone(running, held)
-
-
-def end_all(lab: Lab) -> None:
-    """End every process of icshare on the gateway at once, as a crash would."""
-    space = os.stat(f"/run/netns/{lab.namespace(GATEWAY)}")  # noqa: PTH116 - as in traces
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - as in traces
-        if entry.isdigit() and namespace_of(int(entry)) == (space.st_dev, space.st_ino):
-            with open(f"/proc/{entry}/cmdline", "rb") as file:  # noqa: PTH123 - as in traces
-                words = file.read()
-            if b"icshare" in words or b"dnsmasq" in words:
-                os.kill(int(entry), signal.SIGKILL)
+        assert_a_stop_undoes_all(lab, before, running, maps(running))

@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-from tests.netns.fastlab import MODES, compute_checksums, fast_laboratory, fast_packets, standing_in
+from tests.netns.fastlab import MODES, compute_checksums, fast_laboratory, fast_packets_of, standing_in
 from tests.netns.gateway import (
     assert_unchanged,
     document,
     icshare_command,
     json_of,
+    kill_all,
     laboratory,
     output,
     settled,
@@ -32,7 +33,6 @@ from tests.netns.gateway import (
 
 from icshare.host.command import PIPE, Process, end
 from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
-from icshare.lab.processes import namespace_of
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
@@ -95,9 +95,9 @@ class Transfer:
 
     def middle(self) -> None:
         """Return when a third of it is there, and has gone fast."""
-        fast = _fast(self._lab)
+        fast = fast_packets_of(self._lab)
         self._await(lambda: min(self.sizes()) >= CHUNK * CHUNKS // 3, 30)
-        assert (_fast(self._lab) > fast) is self._goes_fast
+        assert (fast_packets_of(self._lab) > fast) is self._goes_fast
 
     def sizes(self) -> tuple[int, int]:
         """Return how many bytes have arrived at the client and at the server."""
@@ -151,11 +151,6 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _fast(lab: Lab) -> int:
-    with standing_in(lab, GATEWAY):
-        return fast_packets()
-
-
 def _share(lab: Lab, mode: str) -> None:
     document(lab, "share", "wan0", "lan0", "lan1", "--fast-path", mode)
 
@@ -167,11 +162,11 @@ def test_a_transfer_gets_through_whole(office: Lab) -> None:
 
 
 def test_what_other_programs_transfer_is_whole(office: Lab) -> None:
-    fast = _fast(office)
+    fast = fast_packets_of(office)
     fetch = f"curl -sS --max-time 60 http://{WEB_ADDRESS}/bytes/3000000 | sha256sum"
     zeros = hashlib.sha256(bytes(3_000_000)).hexdigest()
     assert output(office, "c0", "sh", "-c", fetch).split()[0] == zeros
-    assert _fast(office) > fast + 500  # of the 2072 segments some are merged
+    assert fast_packets_of(office) > fast + 500  # of the 2072 segments some are merged
     office.path("inet", "/run/got").unlink(missing_ok=True)
     server = office.popen("inet", ["sh", "-c", f"exec nc -d -l {ECHO_ADDRESS} {PORT} > /run/got"])
     try:
@@ -206,18 +201,10 @@ def test_a_transfer_goes_on_without_any_process_of_ours(office: Lab, mode: str) 
     document(office, "map", "add", "web", "tcp", "8080", f"[{client['mac']}]:80")
     with Transfer(office) as transfer:
         transfer.middle()
-        space = Path("/run/netns", office.namespace(GATEWAY)).stat()
-        killed = [
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and namespace_of(int(entry.name)) == (space.st_dev, space.st_ino)
-        ]
-        assert len(killed) >= PROCESSES
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        before = _fast(office)
+        assert kill_all(office) >= PROCESSES
+        before = fast_packets_of(office)
         assert transfer.end() == WHOLE
-        assert _fast(office) > before
+        assert fast_packets_of(office) > before
     _share(office, mode)
     document(office, "map", "remove", "web")
     document(office, "firewall", "set", "wan0", "--no-log-opened")
@@ -238,7 +225,7 @@ def test_transfers_go_on_when_the_fast_path_is_switched_off(office: Lab, mode: s
     """
     size = 200_000_000
     fetch = ["curl", "-sS", "--max-time", "50", "--limit-rate", "20M", "-o", "/dev/null", "-w", "%{size_download}"]
-    fast = _fast(office)
+    fast = fast_packets_of(office)
     download = office.popen("c0", [*fetch, f"http://{WEB_ADDRESS}/bytes/{size}"], stdout=PIPE)
     try:
         with Transfer(office) as transfer:
@@ -247,7 +234,7 @@ def test_transfers_go_on_when_the_fast_path_is_switched_off(office: Lab, mode: s
             assert download.poll() is None
             assert transfer.end() == WHOLE
         assert download.communicate(timeout=60)[0] == str(size).encode()
-        assert _fast(office) > fast + 10_000
+        assert fast_packets_of(office) > fast + 10_000
         assert [output(office, GATEWAY, "sysctl", "-n", name) for name in SETTINGS] == ["1\n", "1\n"]
     finally:
         end(download)
@@ -258,9 +245,9 @@ def test_a_transfer_goes_on_when_the_client_moves_to_another_port_of_the_bridge(
     with Transfer(office) as transfer:
         transfer.middle()
         output(office, "switch", "ip", "link", "set", "port0", "master", "br1")
-        before = _fast(office)
+        before = fast_packets_of(office)
         assert transfer.end() == WHOLE
-        assert _fast(office) > before
+        assert fast_packets_of(office) > before
     with Transfer(office) as transfer:
         transfer.middle()
         output(office, "switch", "ip", "link", "set", "port0", "master", "br0")
@@ -278,17 +265,23 @@ def test_a_transfer_goes_on_when_conntrack_has_forgotten_it(office: Lab, what: l
 # -------------------------------------------------------------------------------------------------- ends as without it
 
 
+def _without_and_with(lab: Lab, mode: str) -> Iterator[Transfer]:
+    """Give a transfer in its middle that goes by the kernel, then one that goes by the fast path *mode*."""
+    for other in ("off", mode):
+        _share(lab, other)
+        with Transfer(lab, fast=other != "off") as transfer:
+            transfer.middle()
+            yield transfer
+
+
 def test_a_change_of_the_public_address_is_the_same_to_a_transfer_as_without_a_fast_path(
     office: Lab, mode: str
 ) -> None:
     """Its translation has gone with the address, so the server knows nothing of what comes afterwards."""
     fates = []
-    for other in ("off", mode):
-        _share(office, other)
-        with Transfer(office, fast=other != "off") as transfer:
-            transfer.middle()
-            _change_address(office, str(UPLINK), OTHER_ADDRESS)
-            fates.append(transfer.fate())
+    for transfer in _without_and_with(office, mode):
+        _change_address(office, str(UPLINK), OTHER_ADDRESS)
+        fates.append(transfer.fate())
         _change_address(office, OTHER_ADDRESS, str(UPLINK))
     assert fates[0] == fates[1]
     assert fates[0] != "whole"
@@ -301,12 +294,9 @@ def _change_address(lab: Lab, old: str, new: str) -> None:
 
 def test_a_stop_is_the_same_to_a_transfer_as_without_a_fast_path(office: Lab, mode: str) -> None:
     fates = []
-    for other in ("off", mode):
-        _share(office, other)
-        with Transfer(office, fast=other != "off") as transfer:
-            transfer.middle()
-            assert icshare_command(office, "stop").returncode == 0
-            fates.append(transfer.fate())
+    for transfer in _without_and_with(office, mode):
+        assert icshare_command(office, "stop").returncode == 0
+        fates.append(transfer.fate())
     _share(office, mode)
     assert fates == ["hangs", "hangs"]
 
@@ -329,11 +319,11 @@ def _await_states(lab: Lab, port: int, wanted: list[str]) -> None:
 
 def test_conntrack_sees_connections_close(office: Lab) -> None:
     output(office, GATEWAY, "conntrack", "-F")
-    url = f"http://{WEB_ADDRESS}/bytes/400000"
-    fast = _fast(office)
+    url = f"http://{WEB_ADDRESS}/bytes/4000000"  # which takes several times as long as to be granted
+    fast = fast_packets_of(office)
     for _ in range(CONNECTIONS):
-        assert output(office, "c0", "curl", "-sS", "-o", "/dev/null", "-w", "%{size_download}", url) == "400000"
-    assert _fast(office) > fast + 100 * CONNECTIONS
+        assert output(office, "c0", "curl", "-sS", "-o", "/dev/null", "-w", "%{size_download}", url) == "4000000"
+    assert fast_packets_of(office) > fast + 100 * CONNECTIONS
     _await_states(office, 80, ["TIME_WAIT"] * CONNECTIONS)
 
 
@@ -344,18 +334,18 @@ def test_conntrack_sees_connections_reset(office: Lab, first: int) -> None:
     Until then it may call them established: it has not seen the acknowledgement that a reset has to match.
     """
     output(office, GATEWAY, "conntrack", "-F")
-    fast = _fast(office)
+    fast = fast_packets_of(office)
     with ExitStack() as stack:
         with standing_in(office, "inet"):
             listening = stack.enter_context(socket.create_server((str(ECHO_ADDRESS), PORT)))
         with standing_in(office, "c0"):
             client = stack.enter_context(socket.create_connection((str(ECHO_ADDRESS), PORT), timeout=30))
         server = stack.enter_context(listening.accept()[0])
-        for _ in range(500):
+        for _ in range(1000):
             for sender, receiver in ((client, server), (server, client)):
                 sender.send(b"x")
                 assert receiver.recv(64) == b"x"
-        assert _fast(office) > fast + 500
+        assert fast_packets_of(office) > fast + 500
         ends = [client, server]
         ends[first].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         ends[first].close()
@@ -377,9 +367,9 @@ def test_no_trace_is_left_by_a_stop(lab_allowed: None, mode: str) -> None:  # no
             document(lab, "share", "wan0", *privates, "--fast-path", mode)
             assert _attached(lab) != own
         udhcpc(lab, "c0")
-        fast = _fast(lab)
-        output(lab, "c0", "curl", "-sS", "-o", "/dev/null", f"http://{WEB_ADDRESS}/bytes/1000000")
-        assert _fast(lab) > fast
+        fast = fast_packets_of(lab)
+        output(lab, "c0", "curl", "-sS", "-o", "/dev/null", f"http://{WEB_ADDRESS}/bytes/4000000")
+        assert fast_packets_of(lab) > fast
         assert icshare_command(lab, "stop").returncode == 0
         assert _attached(lab) == own
         assert [output(lab, GATEWAY, "sysctl", "-n", name) for name in SETTINGS] == ["0\n", "0\n"]

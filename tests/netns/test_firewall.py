@@ -352,11 +352,16 @@ def lines(lab: Lab) -> list[dict[str, str]]:
 
 
 def logged(lab: Lab, **fields: Any) -> dict[str, str]:
-    """Wait for a line with such *fields* (``_`` for ``-``); return it."""
+    """Wait for a line with such *fields* (``_`` for ``-``); return it.
+
+    The kernel looks for connections whose time is over once a minute, or when somebody lists them.
+    """
     wanted = {name.replace("_", "-"): str(value) for name, value in fields.items()}
     found: list[dict[str, str]] = []
 
     def there() -> bool:
+        if fields["action"] == "CLOSE":
+            output(lab, GATEWAY, "conntrack", "-L")
         found[:] = [line for line in lines(lab) if wanted.items() <= line.items()]
         return bool(found)
 

@@ -151,10 +151,8 @@ def test_two_who_share_at_the_same_time_wait_for_each_other(lab: Lab) -> None:
     assert len(status["segments"]) == 1
     assert len(served_by(lab)) == 1
     inhabited.run(lab, "stop")
-    after = inhabited.take(lab)
-    assert {what: after[what] for what in ("links", "addresses", "rules", "nftables", "processes", "files")} == {
-        what: before[what] for what in ("links", "addresses", "rules", "nftables", "processes", "files")
-    }
+    kinds = ("links", "addresses", "rules", "nftables", "processes", "files")
+    inhabited.assert_unchanged(lab, {what: before[what] for what in kinds}, "after the stop")
 
 
 def served_by(lab: Lab) -> list[str]:

@@ -5,7 +5,6 @@ which two gateways can be compared: hardware addresses by the part that they pla
 random when it writes an ICMP error of its own.
 """
 
-import ctypes
 import os
 import select
 import socket
@@ -15,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Self
 
 from tests.netns import frames
+from tests.netns.fastlab import standing_in
 from tests.netns.gateway import document, icshare_command, json_of, laboratory, output
 
 from icshare.host import fastpath
@@ -30,15 +29,16 @@ CLIENT, NEIGHBOUR, STRANGER = "client", "neighbour", "internet"
 """Who sends and receives: c0, whose packets are watched; c1, on the same bridge if there is one; a server outside."""
 
 CLIENT_ADDRESS = IPv4Address("192.168.137.50")
+SECOND_ADDRESS = IPv4Address("192.168.137.150")
+"""The client's as well, as if there were two behind one port."""
 NEIGHBOUR_ADDRESS = IPv4Address("192.168.137.51")
 GATEWAY_ADDRESS = IPv4Address("192.168.137.1")
 SERVER_ADDRESS = IPv4Address("203.0.113.99")
 PUBLIC_ADDRESS = UPLINK.ip
 MAPPED_TCP, MAPPED_UDP = 8080, 9090
-PUBLIC_MTU = 1400
+PUBLIC_MTU, PRIVATE_MTU = 1400, 1500
 
 _PATIENCE = 20.0
-_CLONE_NEWNET = 0x40000000
 _PACKET_AUXDATA, _VLAN_VALID, _VLAN_TPID_VALID = 8, 1 << 4, 1 << 6
 _AUXILIARY = struct.Struct("=IIIHHHH")
 _SOL_PACKET = 263
@@ -60,24 +60,6 @@ _SAME = (
     "net.ipv4.icmp_ratelimit=0",
     "net.ipv4.icmp_ratemask=0",
 )
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def standing_in(lab: Lab, node: str) -> Iterator[None]:
-    """Have this thread be in the network namespace of *node*; sockets that are made there stay there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home:
-        with Path("/run/netns", lab.namespace(node)).open("rb") as there:
-            _enter(there.fileno())
-        try:
-            yield
-        finally:
-            _enter(home.fileno())
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @contextmanager
@@ -117,8 +99,11 @@ Received = Mapping[str, Sequence[bytes]]
 class Tapped:
     """A gateway that shares, and whoever is at its ends."""
 
-    def __init__(self, lab: Lab, sockets: Mapping[str, socket.socket], hardware: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, lab: Lab, privates: Sequence[str], sockets: Mapping[str, socket.socket], hardware: Mapping[str, bytes]
+    ) -> None:
         self.lab = lab
+        self.privates = privates
         self._sockets = sockets
         self._hardware = hardware
         self._names = {hardware[who]: name for who, name in _NAMES.items() if who in hardware}
@@ -137,7 +122,7 @@ class Tapped:
             for node, link in ends.values():
                 output(lab, node, "ethtool", "-K", link, "tx", "off", "gro", "on")
             document(lab, "share", "wan0", *privates, "--fast-path", mode)
-            for node, address in zip(("c0", "c1"), (CLIENT_ADDRESS, NEIGHBOUR_ADDRESS), strict=True):
+            for address, node in ((CLIENT_ADDRESS, "c0"), (SECOND_ADDRESS, "c0"), (NEIGHBOUR_ADDRESS, "c1")):
                 if node in lab.plan.clients:
                     output(lab, node, "ip", "address", "add", f"{address}/24", "dev", "eth0")
             document(lab, "map", "add", "a", "tcp", str(MAPPED_TCP), str(CLIENT_ADDRESS))
@@ -163,7 +148,7 @@ class Tapped:
                 opened.setblocking(False)
                 sockets[who] = opened
             try:
-                yield cls(lab, sockets, hardware)
+                yield cls(lab, privates, sockets, hardware)
             finally:
                 icshare_command(lab, "stop")
 
@@ -197,6 +182,25 @@ class Tapped:
                         found[who].append(frame)
             assert time.monotonic() < deadline, f"nothing comes through to {missing}"
         return found
+
+    def forget_flows(self) -> None:
+        """Forget every connection, and what may go fast."""
+        output(self.lab, GATEWAY, "conntrack", "-F")
+        with standing_in(self.lab, GATEWAY):
+            fastpath.refresh()
+
+    @contextmanager
+    def private_mtu(self, mtu: int) -> Iterator[None]:
+        """Give the private links another MTU, and with them their bridge if there is one."""
+        try:
+            self._set_private_mtu(mtu)
+            yield
+        finally:
+            self._set_private_mtu(PRIVATE_MTU)
+
+    def _set_private_mtu(self, mtu: int) -> None:
+        for link in self.privates:
+            output(self.lab, GATEWAY, "ip", "link", "set", "dev", link, "mtu", str(mtu))
 
     def reasons(self) -> Mapping[Reason, int]:
         """Return how many packets went fast, and how many did not, by reason."""

@@ -1,4 +1,4 @@
-"""The fast path on links of a whole kernel: a cable, a tunnel without Ethernet headers; and a flowtable."""
+"""The fast path on links of a whole kernel: a cable, a VLAN, a tunnel without Ethernet headers; and a flowtable."""
 
 import socket
 from collections.abc import Iterator
@@ -54,6 +54,19 @@ def line_between(isp: Node, gateway: Node) -> None:
 def test_a_cable_goes_fast_by_tc(isp: Node, gateway: Node, client: Node) -> None:
     line_between(isp, gateway)
     share(gateway, "eth0", "tc")
+    lease(client, "eth0")
+    assert page(client) == str(LINE.ip)
+    goes_fast(gateway, client)
+    is_given_back(gateway)
+
+
+def test_a_vlan_goes_fast_by_tc(isp: Node, gateway: Node, client: Node, modprobe: Modprobe) -> None:
+    modprobe("8021q")
+    connect(isp, "line0", gateway, "eth0")
+    for node, link in ((isp, "line0"), (gateway, "eth0")):
+        node.ip("link", "add", "link", link, "name", f"{link}.7", "up", "type", "vlan", "id", "7")
+    address_line(isp, "line0.7", gateway, "eth0.7")
+    share(gateway, "eth0.7", "tc")
     lease(client, "eth0")
     assert page(client) == str(LINE.ip)
     goes_fast(gateway, client)

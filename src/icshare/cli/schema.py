@@ -120,19 +120,29 @@ class KernelPacketsDocument(Document, frozen=True):
     packets: Annotated[int, Meta(description="How many since the fast path was first started.")]
 
 
+# What documents about a sharing have in common. They are no base class: fields are printed in the order that they have.
+Privates = Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
+Protected = Annotated[bool, Meta(description="The public connection is protected.")]
+Segments = Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+AccessPoint = Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
+PairPaths = Annotated[
+    tuple[PairPathDocument, ...], Meta(description="One for each private connection; empty while it is not known.")
+]
+Notes = Annotated[tuple[str, ...], Meta(description="What people should know.")]
+Checks = Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
+
+
 class ShareDocument(Document, frozen=True):
     """Printed by `icshare share --json`, with --dry-run too."""
 
     dry_run: Annotated[bool, Meta(description="Nothing was changed.")]
     public: Annotated[str, Meta(description="Interface of the public connection.")]
-    privates: Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
-    firewall: Annotated[bool, Meta(description="The public connection is protected.")]
-    segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
-    access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
-    fast_path: Annotated[
-        tuple[PairPathDocument, ...], Meta(description="One for each private connection; empty while it is not known.")
-    ]
-    notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
+    privates: Privates
+    firewall: Protected
+    segments: Segments
+    access_point: AccessPoint
+    fast_path: PairPaths
+    notes: Notes
     changes: Annotated[
         tuple[str, ...], Meta(description="What was done, or would be, in order; empty if all was so before.")
     ]
@@ -211,19 +221,17 @@ class StatusDocument(Document, frozen=True):
         bool, Meta(description="The last change reached its end. If not, `icshare stop` takes back what there is.")
     ]
     public: Annotated[str | None, Meta(description="Interface of the public connection; null when nothing is shared.")]
-    privates: Annotated[tuple[str, ...], Meta(description="Interfaces of the private connections.")]
-    firewall: Annotated[bool, Meta(description="The public connection is protected.")]
+    privates: Privates
+    firewall: Protected
     since: Annotated[datetime | None, Meta(description="When the sharing began, UTC; null when nothing is shared.")]
-    segments: Annotated[tuple[SegmentDocument, ...], Meta(description="The private segments, the main one first.")]
+    segments: Segments
     firewalls: Annotated[tuple[str, ...], Meta(description="Interfaces whose firewall is in force.")]
     active_mappings: Annotated[int, Meta(description="How many port mappings work.")]
     inactive_mappings: Annotated[
         tuple[MappingDocument, ...], Meta(description="The port mappings that are enabled and do not work now.")
     ]
-    access_point: Annotated[AccessPointDocument | None, Meta(description="The access point; null without one.")]
-    fast_path: Annotated[
-        tuple[PairPathDocument, ...], Meta(description="One for each private connection; empty while it is not known.")
-    ]
+    access_point: AccessPoint
+    fast_path: PairPaths
     fast_packets: Annotated[
         int | None,
         Meta(description="Packets that the programs of the fast path have sent on; null without them or privilege."),
@@ -231,8 +239,8 @@ class StatusDocument(Document, frozen=True):
     kernel_packets: Annotated[
         tuple[KernelPacketsDocument, ...], Meta(description="Packets that they have left to the kernel, by reason.")
     ]
-    notes: Annotated[tuple[str, ...], Meta(description="What people should know.")]
-    checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
+    notes: Notes
+    checks: Checks
 
 
 class StopDocument(Document, frozen=True):
@@ -293,7 +301,7 @@ class DoctorDocument(Document, frozen=True):
     """Printed by `icshare doctor --json`."""
 
     healthy: Annotated[bool, Meta(description="Nothing stands in the way.")]
-    checks: Annotated[tuple[CheckDocument, ...], Meta(description="What was looked at, and how it came out.")]
+    checks: Checks
 
 
 class ProblemDocument(Document, frozen=True):

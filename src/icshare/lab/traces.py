@@ -20,6 +20,8 @@ _IP = {
     "routes": (("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all")),
     "rules": (("-4", "rule", "show"), ("-6", "rule", "show")),
 }
+# Of a BPF program: its number, the time when it was loaded, the number of its type information.
+_OF_THE_LOAD = frozenset({"id", "load_time", "btf_id"})
 _OWN_DIRECTORIES = ("/run", "/etc", "/var/lib", "/var/log")
 # No settings: one counts the connections of the moment, the other is drawn by the kernel when it is first needed.
 _NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ipv4/tcp_fastopen_key:")
@@ -28,7 +30,7 @@ _NO_SETTINGS = ("/proc/sys/net/netfilter/nf_conntrack_count:", "/proc/sys/net/ip
 def take(lab: Lab, node: str) -> Traces:
     """Return the traces on *node*: all of its network, its processes and its files.
 
-    BPF programs are told by their tag, a hash of what they do, not by the number that they got when they were loaded.
+    BPF programs are told by their tag, a hash of what they do, not by what they got when they were loaded.
 
     Raises:
         HostError: Something could not be read.
@@ -96,9 +98,10 @@ def _line(entry: object) -> str:
 
 
 def _lasting(entry: object) -> object:
-    """Return *entry* without the numbers of BPF programs."""
+    """Return *entry* without what BPF programs get when they are loaded, anew each time."""
     if isinstance(entry, dict):
-        return {key: _lasting(value) for key, value in entry.items() if (key, "tag" in entry) != ("id", True)}
+        passing = _OF_THE_LOAD if "tag" in entry else frozenset()
+        return {key: _lasting(value) for key, value in entry.items() if key not in passing}
     return [_lasting(one) for one in entry] if isinstance(entry, list) else entry
 
 

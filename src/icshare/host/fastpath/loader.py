@@ -246,7 +246,7 @@ def reasons() -> Mapping[Reason, int]:
             links = look(kernel, held)
         except (PrivilegeError, NotSupportedError):
             return found
-        for maps in _by_map(links, held, "reasons").values():
+        for maps in _sets_of_maps(links, held, "reasons"):
             values = maps["reasons"].items()
             for reason in Reason:
                 found[reason] += wire.sum_reasons(values.get(wire.key(reason), b""))
@@ -256,22 +256,12 @@ def reasons() -> Mapping[Reason, int]:
         return found
 
 
-def _by_map(links: Links, held: ExitStack, distinct: str) -> Mapping[int, Mapping[str, libbpf.Map]]:
-    """Return the maps of all programs of ours by the identifier of that called *distinct*."""
-    found: dict[int, Mapping[str, libbpf.Map]] = {}
-    for program in {one.program for one in links.ours}:
-        maps = open_maps(program, held)
-        if distinct in maps:
-            found[maps[distinct].id] = maps
-    return found
-
-
 def _counting(links: Links, held: ExitStack) -> Mapping[int, Mapping[str, libbpf.Map]]:
     """Return the maps in which programs of ours count for clients, as far as this version can read them."""
     sizes = {"accounts": (wire.ACCOUNT.size, wire.INDEX.size), "counters": (wire.INDEX.size, wire.COUNTER.size)}
     return {
-        source: maps
-        for source, maps in _by_map(links, held, "accounts").items()
+        maps["accounts"].id: maps
+        for maps in _sets_of_maps(links, held, "accounts")
         if all(name in maps and maps[name].layout.sizes == size for name, size in sizes.items())
     }
 
@@ -321,11 +311,16 @@ def _counters(maps: Mapping[str, libbpf.Map]) -> tuple[Counter, Mapping[Account,
 
 def _maps(links: Links, held: ExitStack, name: str) -> list[libbpf.Map]:
     """Return the maps of one name of all programs of ours, each once."""
-    found: dict[int, libbpf.Map] = {}
+    return [maps[name] for maps in _sets_of_maps(links, held, name)]
+
+
+def _sets_of_maps(links: Links, held: ExitStack, distinct: str) -> list[Mapping[str, libbpf.Map]]:
+    """Return the maps of each program of ours; of those that share the map called *distinct*, one program's."""
+    found: dict[int, Mapping[str, libbpf.Map]] = {}
     for program in {one.program for one in links.ours}:
         maps = open_maps(program, held)
-        if name in maps:
-            found[maps[name].id] = maps[name]
+        if distinct in maps:
+            found[maps[distinct].id] = maps
     return list(found.values())
 
 
@@ -364,7 +359,7 @@ def _set_timeouts(links: Links, held: ExitStack, settings: tuple[int, int]) -> N
 def prepare() -> None:
     """Have the kernel verify what most machines need. `start` takes it when it is all that it needs.
 
-    Nothing is attached, and all of it goes with this process.
+    Nothing is attached, and all of it goes with this process. A child that is forked does not have it.
 
     Raises:
         NotSupportedError: The kernel does not take the program.
@@ -374,6 +369,15 @@ def prepare() -> None:
     if not _prepared:
         with ExitStack() as held:
             _prepared.append(_load(Links(present={}), held, _USUAL))
+
+
+def _leave_to_parent() -> None:
+    """Close what was prepared before a fork: parent and child would both fill the same maps, with links of either."""
+    while _prepared:
+        _prepared.pop().close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Object:
