@@ -57,7 +57,7 @@ class Packets:
         for last in (False, True):
             began = time.monotonic()
             for stand in stands:
-                self._settle(stand, max(numbers), 2 if last else 1)
+                self._settle(stand, max(numbers), 3 if last else 1)
             if not last:
                 time.sleep(max(0, _ASSURED_SECONDS - (time.monotonic() - began)))
         for flows in numbers:
@@ -75,7 +75,7 @@ class Packets:
     def _settle(self, stand: Stand, flows: int, times: int) -> None:
         """Have traffic both ways on so many connections, so many times.
 
-        What a fast path learns of a connection that has just become assured takes it two packets each way.
+        What a fast path learns of a connection that has just become assured takes it three packets each way.
         """
         for way in WAYS * times:
             self._frames.send(stand.rig, _way(stand, way), flows, flows)
