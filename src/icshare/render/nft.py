@@ -490,7 +490,8 @@ def _translate() -> Iterator[str]:
 
 def _egress(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     networks = _networks(segments)
-    yield rule("ct status & (snat | dnat) == snat return", "translated")
+    # Related is what this host writes itself about such a connection, and that may bear a client's address.
+    yield rule("ct state established ct status & (snat | dnat) == snat return", "translated")
     yield rule(f"oifname {_inside(segments)} return", "to a segment")
     yield rule('oifname "lo" return', "to this host")
     yield rule(f"ip saddr {networks} counter drop", "a segment's address never leaves")
