@@ -411,6 +411,9 @@ def _inwards(sharing: Sharing) -> Iterator[str]:
     for protocol in ("tcp", "udp"):
         target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_received"
         yield rule(f"{mapped} {target} update @received {{ ip daddr }} accept", "port mappings")
+    about = "ct original protocol . ct original proto-dst . ct reply ip saddr . ct reply proto-src @mapped_received"
+    errors = f"{mapped} ct state related meta l4proto icmp {about} update @received {{ ip daddr }} accept"
+    yield rule(errors, "errors about what goes by port mappings")
     gone = f'iifname "{sharing.public}" ct direction original ct status & (dnat | expected) == dnat'
     yield rule(f"{gone} counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "more of what was let in")
