@@ -147,13 +147,19 @@ static __always_inline void set_differences(struct flow *flow, struct flow6 *flo
 	flow->port_difference = fold(bpf_csum_diff(&ports, 4, &flow->ports, 4, 0));
 }
 
-static __always_inline enum reason check_source(const struct link *link, const __be32 *address, bool v6)
+/* Return the link of the segment that an address belongs to, NULL for none. */
+static __always_inline __u32 *find_segment(const __be32 *address, bool v6)
 {
 	struct network_key key = {.prefixlen = 128};
-	__u32 *segment;
 
 	map_address(key.addr, address, v6);
-	segment = bpf_map_lookup_elem(&networks, &key);
+	return bpf_map_lookup_elem(&networks, &key);
+}
+
+static __always_inline enum reason check_source(const struct link *link, const __be32 *address, bool v6)
+{
+	__u32 *segment = find_segment(address, v6);
+
 	if (link->public)
 		return segment ? SPOOFED : FAST;
 	return segment && *segment == link->l3 ? FAST : SPOOFED;
@@ -264,6 +270,10 @@ static __always_inline enum reason find_way_out(void *ctx, struct packet *p, str
 	reason = find_route(ctx, flow, flow6, p, link, hook, &wanted, &public);
 	if (reason)
 		return reason;
+	/* The grant may be for another way: what clients say to each other does not leave when the route to one has gone. */
+	if (public && (find_segment(p->v6 ? flow6->addrs : &flow->saddr, p->v6) ||
+		       find_segment(p->v6 ? flow6->addrs + 4 : &flow->daddr, p->v6)))
+		return EGRESS;
 	reason = find_accounts(flow, flow6, ct, p, link, public, original);
 	if (reason)
 		return reason;

@@ -44,7 +44,7 @@ enum reason {
 	SPOOFED,	   /* its source does not belong where it came in */
 	NO_ROUTE,	   /* no unicast route, or one without forwarding */
 	NO_NEIGHBOUR,	   /* the next hop's hardware address is not known */
-	EGRESS,		   /* the route leads out by a link that is not ours, or back */
+	EGRESS,		   /* the route leads out by a link that is not ours, or back, or a client's address to the Internet */
 	UNSENDABLE,	   /* that link takes no packets from XDP */
 	STATION,	   /* behind a bridge, and not heard on a port of it lately */
 	TOO_BIG,	   /* larger than the MTU of the route */

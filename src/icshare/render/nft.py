@@ -23,22 +23,22 @@ Chains in packet order:
   From a segment (``from_segment``) clients reach the public connection (``outwards``) and other segments and nothing
   else, whatever the routing table says (the kill switch): with the public connection gone they get an ICMP error at
   once. Towards a segment (``inwards``) only answers pass, and what was mapped: by an element that is still there, to
-  the target that it names. Neither a mapping taken away nor another program's DNAT opens the segment. A TCP connection
-  whose mapping was taken away is reset, instead of being picked up in its middle. TCP's maximum segment size is lowered
-  to the path's MTU, both ways, so that a smaller uplink (PPPoE, VPN) never turns into a hanging page; the packets that
-  bear it come before their connection is one that lasts.
+  the target that it names; so do errors about what goes by it. Neither a mapping taken away nor another program's DNAT
+  opens the segment. A TCP connection whose mapping was taken away is reset, instead of being picked up in its middle.
+  TCP's maximum segment size is lowered to the path's MTU, both ways, so that a smaller uplink (PPPoE, VPN) never turns
+  into a hanging page; the packets that bear it come before their connection is one that lasts.
 * ``questions`` (output): what our name server asks, told by the account that nobody else has, leaves by the public
   connection or to a segment, and else by nothing: the kill switch for names. Through a tunnel it may not ask a program
   on this host either, because that would ask in its place, by any way that the host has.
-* ``input``: the segment reaches the gateway, and nobody else by a segment's address; while a foreign DHCP server is
-  about, ours is not asked.
+* ``input``: the segment reaches the gateway, and nobody else by a segment's address (``input_borrowed``), but with
+  answers to what the gateway itself has sent from there; while a foreign DHCP server is about, ours is not asked.
 * ``srcnat``: the segments' addresses become the public connection's, there and nowhere else. What a mapped socket sends
   keeps the external port (endpoint-independent mapping, RFC 4787), and whoever else happens to send from that port gets
   another one. What a client sends to a mapped port of the public address, and so to its own segment, comes from the
   gateway, or the answer would go past it.
 * ``egress`` (postrouting): a packet that still bears a segment's address, as source or destination, does not
   leave through anything but a segment. Of a connection that is translated, packets out do not bear one any more, and
-  the way of those back was looked at before.
+  the way of those back was looked at before; what this host writes about it (errors) was not.
 * ``fast`` (postrouting, the very last), with a fast path: whatever comes by here has been let through by all rules of
   everybody. For that direction of its connection it *grants* the fast path, by a bit of the conntrack mark: TCP and UDP
   that are assured, between links of ours, that no policy route or IPsec takes elsewhere, and without any mark of
@@ -173,6 +173,7 @@ def ruleset(
         *([chain("questions", _QUESTIONS_HOOK, _questions(questions, sharing, segments))] if questions else []),
         chain("input", "type filter hook input priority filter; policy accept;", _input(segments)),
         chain("input_segment", "", _input_segment()),
+        chain("input_borrowed", "", _input_borrowed()),
         chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", _srcnat(sharing, segments)),
         chain("srcnat_public", "", _srcnat_public(segments)),
         chain("translate", "", _translate()),
@@ -410,6 +411,9 @@ def _inwards(sharing: Sharing) -> Iterator[str]:
     for protocol in ("tcp", "udp"):
         target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_received"
         yield rule(f"{mapped} {target} update @received {{ ip daddr }} accept", "port mappings")
+    about = "ct original protocol . ct original proto-dst . ct reply ip saddr . ct reply proto-src @mapped_received"
+    errors = f"{mapped} ct state related meta l4proto icmp {about} update @received {{ ip daddr }} accept"
+    yield rule(errors, "errors about what goes by port mappings")
     gone = f'iifname "{sharing.public}" ct direction original ct status & (dnat | expected) == dnat'
     yield rule(f"{gone} counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "more of what was let in")
@@ -454,12 +458,17 @@ def _questions(questions: Questions, sharing: Sharing, segments: Sequence[Segmen
 
 def _input(segments: Sequence[Segment]) -> Iterator[str]:
     yield rule(f"iifname {_inside(segments)} goto input_segment", "from clients")
-    yield rule(f'ip daddr {_networks(segments)} iifname != "lo" counter drop', "only a segment reaches its address")
+    yield rule(f'ip daddr {_networks(segments)} iifname != "lo" goto input_borrowed', "to a segment's address")
 
 
 def _input_segment() -> Iterator[str]:
     yield rule("udp sport 68 udp dport 67 udp sport @dhcp_foreign counter drop", "another DHCP server serves")
     yield rule("accept", "clients may use the gateway")
+
+
+def _input_borrowed() -> Iterator[str]:
+    yield rule("ct status & (snat | dnat) != 0 return", "it was sent to another one")
+    yield rule("counter drop", "only a segment reaches its address")
 
 
 def _srcnat(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
@@ -484,7 +493,8 @@ def _translate() -> Iterator[str]:
 
 def _egress(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     networks = _networks(segments)
-    yield rule("ct status & (snat | dnat) == snat return", "translated")
+    # Related is what this host writes itself about such a connection, and that may bear a client's address.
+    yield rule("ct state established ct status & (snat | dnat) == snat return", "translated")
     yield rule(f"oifname {_inside(segments)} return", "to a segment")
     yield rule('oifname "lo" return', "to this host")
     yield rule(f"ip saddr {networks} counter drop", "a segment's address never leaves")

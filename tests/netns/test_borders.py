@@ -1,0 +1,109 @@
+"""What the gateway itself sends and gets, and errors about what clients do: where translated packets end."""
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+
+import pytest
+from tests.netns import frames
+from tests.netns.fastlab import ASSURED, standing_in
+from tests.netns.gateway import (
+    NETWORK_GATEWAY,
+    Capture,
+    address,
+    document,
+    icshare_command,
+    laboratory,
+    output,
+    share,
+    udhcpc,
+)
+
+from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, ROUTER_ADDRESS, UPLINK, WEB_ADDRESS, Lab
+
+pytestmark = [pytest.mark.netns, pytest.mark.packets]
+
+PORT = 5000
+
+
+@pytest.fixture(scope="module")
+def lab(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
+    with laboratory("borders", privates=1) as lab:
+        share(lab, "wan0", "lan0")
+        udhcpc(lab, "c0")
+        yield lab
+        assert icshare_command(lab, "stop").returncode == 0
+
+
+def send(lab: Lab, node: str, packet: bytes, to: IPv4Address) -> None:
+    """Send an IPv4 packet as it is from *node*."""
+    with standing_in(lab, node), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as one:
+        one.sendto(packet, (str(to), 0))
+
+
+def datagrams(lab: Lab, node: str, own: object, port: int) -> socket.socket:
+    with standing_in(lab, node):
+        found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind((str(own), port))
+    found.settimeout(30)
+    return found
+
+
+def test_the_gateway_reaches_the_internet_from_its_own_address_in_the_segment(lab: Lab) -> None:
+    """Translated as a client is, but its answers, which are for that address in the end, were dropped as strangers'."""
+    told = output(
+        lab, GATEWAY, "curl", "-sS", "--max-time", "20", "--interface", NETWORK_GATEWAY, f"http://{WEB_ADDRESS}/"
+    )
+    assert f"You came from {UPLINK.ip}" in told
+
+
+def test_an_error_for_a_client_leaves_by_no_other_way_when_the_segments_route_has_gone(lab: Lab) -> None:
+    """It belongs to a translated connection, which the chain that looks at what leaves took for translated itself."""
+    inside = IPv4Address(address(lab, "c0"))
+    client, server = (inside, PORT), (ECHO_ADDRESS, PORT)
+    with ExitStack() as stack:
+        one = stack.enter_context(datagrams(lab, "c0", inside, PORT))
+        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
+        one.connect((str(ECHO_ADDRESS), PORT))
+        assured = time.monotonic() + ASSURED
+        while time.monotonic() < assured:
+            one.send(b"there")
+            other.sendto(b"back", other.recvfrom(64)[1])
+            one.recv(64)
+            time.sleep(0.1)
+    capture = Capture(lab, INTERNET, "isp0")
+    output(lab, GATEWAY, "ip", "route", "delete", "192.168.137.0/24", "dev", "lan0")
+    try:
+        send(
+            lab, "c0", frames.ip4(*(inside, ECHO_ADDRESS), frames.UDP, frames.udp(client, server), ttl=1), ECHO_ADDRESS
+        )
+        send(lab, "c0", frames.ip4(*(inside, ECHO_ADDRESS), frames.UDP, frames.udp(client, server)), ECHO_ADDRESS)
+        lines = capture.until(f"> {ECHO_ADDRESS}:{PORT} udp")
+    finally:
+        output(lab, GATEWAY, "ip", "route", "add", "192.168.137.0/24", "dev", "lan0", "src", NETWORK_GATEWAY)
+    assert [line for line in lines if str(inside) in line] == []
+
+
+def test_a_mapped_server_is_told_that_its_packets_are_too_large(lab: Lab) -> None:
+    """What routers say about its answers was dropped, as if its mapping had been taken away: large answers got lost."""
+    inside = IPv4Address(address(lab, "c0"))
+    document(lab, "map", "add", "game", "udp", "7000", f"{inside}:7001")
+    with ExitStack() as stack:
+        server = stack.enter_context(datagrams(lab, "c0", inside, 7001))
+        player = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, 7002))
+        player.sendto(b"here", (str(UPLINK.ip), 7000))
+        server.sendto(b"an answer", server.recvfrom(64)[1])
+        assert player.recv(64) == b"an answer"
+        ends = (UPLINK.ip, 7000), (ECHO_ADDRESS, 7002)
+        quoted = frames.ip4(UPLINK.ip, ECHO_ADDRESS, frames.UDP, frames.udp(*ends, b"an answer"))[:28]
+        bare = struct.pack("!BBHHH", 3, 4, 0, 0, 1200) + quoted
+        error = bare[:2] + frames.checksum(bare).to_bytes(2, "big") + bare[4:]
+        capture = Capture(lab, "c0", "eth0")
+        send(lab, INTERNET, frames.ip4(ROUTER_ADDRESS, UPLINK.ip, frames.ICMP, error), UPLINK.ip)
+        player.sendto(b"the end", (str(UPLINK.ip), 7000))
+        lines = capture.until(f"> {inside}:7001 udp")
+        assert f"{ROUTER_ADDRESS} > {inside} icmp 3" in lines
+    document(lab, "map", "remove", "game")

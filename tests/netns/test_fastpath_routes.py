@@ -1,0 +1,93 @@
+"""What goes fast keeps to the ways that the ruleset knows, also when the routes change under it."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from tests.netns.fastlab import compute_checksums, standing_in
+from tests.netns.gateway import Capture, address, document, fails, icshare_command, laboratory, output, udhcpc
+
+from icshare.host import fastpath
+from icshare.host.command import end
+from icshare.lab import GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, Lab
+from icshare.wire.fastpath import Reason
+
+pytestmark = [pytest.mark.netns, pytest.mark.programs]
+
+NEAR, FAR = "10.66.0.2", "10.66.0.1"
+PORT, TUNNEL_PORT = 5000, 1194
+PATIENCE = 30
+
+
+@pytest.mark.usefixtures("lab_allowed")
+def test_what_clients_tell_each_other_does_not_leave_when_the_route_to_one_has_gone() -> None:
+    """It was granted for the way between two segments, and the program took the default route, un-translated."""
+    with laboratory("routes", privates=1) as lab, ExitStack() as stack:
+        compute_checksums(lab)
+        stack.enter_context(_tunnel(lab))
+        document(lab, "share", "wan0", "lan0", "tun0", "--fast-path", "tc")
+        udhcpc(lab, "c0")
+        inside = address(lab, "c0")
+        output(lab, INTERNET, "ip", "route", "add", f"{inside}/32", "dev", "tunnels")
+        with standing_in(lab, INTERNET):
+            other = stack.enter_context(_datagrams(FAR))
+        with standing_in(lab, "c0"):
+            client = stack.enter_context(_datagrams(inside))
+        client.connect((FAR, PORT))
+        other.connect((inside, PORT))
+        stack.enter_context(standing_in(lab, GATEWAY))
+        begun, deadline = went_fast(), time.monotonic() + PATIENCE
+        while went_fast() < begun + 20:
+            assert time.monotonic() < deadline, fastpath.reasons()
+            client.send(b"there")
+            other.recv(64)
+            other.send(b"back")
+            client.recv(64)
+            time.sleep(0.01)
+
+        capture = Capture(lab, INTERNET, "isp0")
+        output(lab, GATEWAY, "ip", "link", "set", "tun0", "down")
+        deadline = time.monotonic() + PATIENCE
+        while not fastpath.reasons()[Reason.EGRESS]:
+            assert time.monotonic() < deadline, fastpath.reasons()
+            client.send(b"nobody is there")
+            time.sleep(0.01)
+        output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", str(UPLINK_ROUTER))
+        assert [line for line in capture.until(f"> {UPLINK_ROUTER} icmp 8") if inside in line or FAR in line] == []
+        assert icshare_command(lab, "stop").returncode == 0
+
+
+def went_fast() -> int:
+    """Return how many packets have gone fast on the node where this thread is; those of no client count as well."""
+    return fastpath.reasons()[Reason.FAST]
+
+
+def _datagrams(own: str) -> socket.socket:
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind((own, PORT))
+    found.settimeout(PATIENCE)
+    return found
+
+
+@contextmanager
+def _tunnel(lab: Lab) -> Iterator[None]:
+    """Give the gateway ``tun0``, a tunnel through its own uplink to a client somewhere in the Internet."""
+    ends = (
+        (INTERNET, f"{FAR}/24", "tunnels", UPLINK_ROUTER, UPLINK.ip),
+        (GATEWAY, f"{NEAR}/24", "tun0", UPLINK.ip, UPLINK_ROUTER),
+    )
+    processes = []
+    try:
+        for node, own, link, here, there in ends:
+            tunnel = f"TUN:{own},tun-name={link},iff-up,iff-no-pi"
+            udp = f"UDP-DATAGRAM:{there}:{TUNNEL_PORT},bind={here}:{TUNNEL_PORT}"
+            processes.append(lab.popen(node, ["socat", tunnel, udp]))
+        deadline = time.monotonic() + PATIENCE
+        while fails(lab, GATEWAY, "ping", "-c", "1", "-W", "1", FAR):
+            assert time.monotonic() < deadline, "the tunnel does not come up"
+        yield
+    finally:
+        for process in processes:
+            end(process)
