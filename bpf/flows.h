@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The cache: flows are found, begun and forgotten, and the ways that they go are shared. */
+/* The cache: flows are found, begun, ended and forgotten, and the ways that they go are shared. */
 #ifndef ICSHARE_FLOWS_H
 #define ICSHARE_FLOWS_H
 
@@ -8,17 +8,21 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "clock.h"
 #include "maps.h"
 #include "packet.h"
-#include "small.h"
+
+/* What a key has of an IPv6 address. */
+static __always_inline __be32 in_one_word(const __be32 *words)
+{
+	return words[0] ^ words[1] ^ words[2] ^ words[3];
+}
 
 static __always_inline void set_key(struct key *key, const struct packet *p, __u32 ifindex, enum hook hook)
 {
 	if (p->v6) {
-		const __be32 *words = (__be32 *)&p->ip6->saddr;
-
-		key->saddr = words[0] ^ words[1] ^ words[2] ^ words[3];
-		key->daddr = words[4] ^ words[5] ^ words[6] ^ words[7];
+		key->saddr = in_one_word(addresses6(p));
+		key->daddr = in_one_word(addresses6(p) + 4);
 	} else {
 		key->saddr = p->ip->saddr;
 		key->daddr = p->ip->daddr;
@@ -102,8 +106,8 @@ static __always_inline bool is_same6(const __be32 *one, const __be32 *other)
 }
 
 /*
- * Return the word of a bucket for a hash; its lower half is 0 when there is none. There are no branches: the verifier would
- * follow each of them with all that comes after.
+ * Return the word of a bucket for a hash; its lower half is 0 when there is none. There are no branches: the verifier
+ * would follow each of them with all that comes after.
  */
 static __always_inline __u32 find_way(const struct bucket *bucket, __u32 hash)
 {
@@ -145,7 +149,7 @@ static __always_inline bool find_flow(const struct key *key, __u32 hash, const _
 	return true;
 }
 
-/* Return the number of a flow that may be begun anew: the oldest, but of a few rather one that has been idle; 0 for none. */
+/* Return the number of a flow to begin anew: the oldest, but of a few rather one that has been idle; 0 for none. */
 __noinline __u32 take_number(void)
 {
 	__u32 zero = 0, time = now(), number = 0;
@@ -221,8 +225,8 @@ static __always_inline bool begin_flow(const struct key *key, __u32 hash, const 
 }
 
 /*
- * Return the number of a way to go: that which is the same, or one that nobody has taken lately; 0 when there is none. A
- * flow is asked about more often than a way is given to others, so what it names is what it was given.
+ * Return the number of a way to go: that which is the same, or one that nobody has taken lately; 0 when there is none.
+ * A flow is asked about more often than a way is given to others, so what it names is what it was given.
  */
 __noinline __u32 take_hop(const struct hop *wanted)
 {
@@ -256,6 +260,47 @@ static __always_inline void forget_flow(struct flow *flow)
 {
 	flow->key.kind = 0;
 	flow->state = PENDING;
+}
+
+/*
+ * A connection begins or ends: both its directions leave the cache, so that conntrack sees the rest of it. The other
+ * direction comes in where this one goes out; what another CPU remembers of it is asked about within a second.
+ */
+static __always_inline void end_flow(const struct packet *p, __u32 ifindex, enum hook hook)
+{
+	struct found found = {}, other = {};
+	struct key key, mirror;
+	struct flow6 *flow6;
+	struct flow *flow;
+	struct hop *hop;
+	__be32 words[8];
+
+	set_key(&key, p, ifindex, hook);
+	if (!find_flow(&key, hash(&key), addresses6(p), &found))
+		return;
+	flow = found.flow;
+	flow->state = PENDING;
+	hop = hop_of(flow->hop);
+	if (!hop)
+		return;
+	mirror = key;
+	mirror.saddr = flow->daddr;
+	mirror.daddr = flow->saddr;
+	mirror.ports = flow->ports << 16 | flow->ports >> 16;
+	mirror.ifindex = hop->ifindex;
+	mirror.vlan = hop->vlan;
+	if (p->v6) {
+		flow6 = flow6_of(found.number);
+		if (!flow6)
+			return;
+		__builtin_memcpy(words, flow6->addrs + 4, 16);
+		__builtin_memcpy(words + 4, flow6->addrs, 16);
+		mirror.saddr = in_one_word(words);
+		mirror.daddr = in_one_word(words + 4);
+	}
+	if (find_flow(&mirror, hash(&mirror), p->v6 ? words : NULL, &other))
+		forget_flow(other.flow);
+	forget_flow(flow);
 }
 
 #endif

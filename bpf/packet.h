@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One packet: what is read of it, and how it is rewritten. Nothing in here knows of flows. */
+/* One packet, and what is read of it. Nothing in here knows of flows. */
 #ifndef ICSHARE_PACKET_H
 #define ICSHARE_PACKET_H
 
@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -47,6 +48,29 @@ struct packet {
 	__u8 proto;
 	bool v6;
 };
+
+/* The source address, behind which the destination is. */
+static __always_inline const __be32 *source_address(const struct packet *p)
+{
+	return p->v6 ? (const __be32 *)&p->ip6->saddr : &p->ip->saddr;
+}
+
+/* Both addresses of IPv6, NULL for IPv4. */
+static __always_inline const __be32 *addresses6(const struct packet *p)
+{
+	return p->v6 ? (const __be32 *)&p->ip6->saddr : NULL;
+}
+
+/* Both ports of a packet are handled as the one word that they are there. */
+static __always_inline __be16 source_port(__be32 ports)
+{
+	return ((__be16 *)&ports)[0];
+}
+
+static __always_inline __be16 destination_port(__be32 ports)
+{
+	return ((__be16 *)&ports)[1];
+}
 
 static __always_inline __u16 fold(__u32 sum)
 {
@@ -191,14 +215,5 @@ static __always_inline enum reason parse(struct packet *p, void *data, void *end
 		return parse_udp(p, offset, end);
 	return NOT_TCP_UDP;
 }
-
-/* Return `check` after the bytes that it covers have changed by `difference`, a sum in ones' complement (RFC 1624). */
-static __always_inline __u16 changed(__u16 check, __u32 difference)
-{
-	return ~fold((__u16)~check + (difference & 0xffff) + (difference >> 16));
-}
-
-/* By how much a header's checksum changes with one hop less: its word falls by 0x0100. */
-#define HOP_DIFFERENCE bpf_htons(0xfeff)
 
 #endif

@@ -8,8 +8,9 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "addresses.h"
+#include "clock.h"
 #include "maps.h"
-#include "small.h"
 
 /* Learn from a frame behind which port of its bridge the sender is. */
 static __always_inline void learn(const struct link *link, __u32 port, const __u8 *mac)

@@ -56,7 +56,7 @@ from tests.netns.wiretap import (
 
 from icshare.lab import GATEWAY
 from icshare.model.fastpath import Mode
-from icshare.render.nft import FAST_ORIGINAL, FAST_REPLY
+from icshare.render.grants import FAST_ORIGINAL, FAST_REPLY
 from icshare.wire.fastpath import Reason
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]

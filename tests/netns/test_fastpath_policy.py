@@ -32,7 +32,8 @@ from icshare.host.nft import Nftables
 from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, Lab
 from icshare.model.mapping import Protocol
 from icshare.plan.placing import Socket
-from icshare.render.nft import KEEP, TABLE
+from icshare.render.grants import KEEP
+from icshare.render.nft import TABLE
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
 

@@ -21,7 +21,7 @@ class Snapshot:
         rules: All policy routing rules.
         neighbours: The permanent IPv4 neighbour entries; the others come and go by themselves.
         sysctls: Value of each per-link setting we may change, keyed ``link name/setting``.
-        ruleset: Digest of our loaded ruleset (`render.nft.digest`), None when our table is absent.
+        ruleset: Digest of our loaded ruleset (`plan.steps.digest`), None when our table is absent.
         firewall: Digest of our loaded connection firewall, None when its table is absent.
         log: Digest of the configuration that the firewall's log is written with, None when nobody writes it.
         service: Digest of the configuration our dnsmasq runs with, None when it is not running.

@@ -25,7 +25,7 @@ from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment, Sharing
 from icshare.model.snapshot import Snapshot
 from icshare.render.fastpath import Attachment, Hook, fast_path_configuration
-from icshare.render.nft import FastPath
+from icshare.render.grants import FastPath
 
 SETTINGS: tuple[Literal["tcp_be_liberal", "tcp_ignore_invalid_rst"], ...] = ("tcp_be_liberal", "tcp_ignore_invalid_rst")
 """Settings of connection tracking for programs of ours: it does not see every segment any more, and must neither call

@@ -13,9 +13,9 @@ Chains in packet order:
   clients are dropped; answers of foreign DHCP servers are noted.
 * ``dstnat`` (prerouting) and ``dstnat_local`` (output, for the gateway itself) lead to ``mapped``: packets to a public
   address of ours go where the port mappings say. There is a rule or two, whatever the number of mappings; each is an
-  element of ``port_mappings``, or of ``own_ports`` when this host itself is the target. From the segment and from the
-  gateway the public addresses count that the kernel has seen in use on the public link, as long as they are the host's
-  (hairpin).
+  element of ``port_mappings``, or of ``own_ports`` when it leads to another port of this host. From the segment and
+  from the gateway the public addresses count that the kernel has seen in use on the public link, as long as they are
+  the host's (hairpin).
 * ``helpers`` (prerouting, after connection tracking): application layer gateways, when asked for.
 * ``forward`` and ``replies`` let through what nearly all packets are: those of a connection that a known client has
   opened to the Internet and that lasts. ``decide`` would let the same ones through, and everything else goes there.
@@ -39,12 +39,20 @@ Chains in packet order:
 * ``egress`` (postrouting): a packet that still bears a segment's address, as source or destination, does not
   leave through anything but a segment. Of a connection that is translated, packets out do not bear one any more, and
   the way of those back was looked at before; what this host writes about it (errors) was not.
-* ``fast`` (postrouting, the very last), with a fast path: whatever comes by here has been let through by all rules of
-  everybody. For that direction of its connection it *grants* the fast path, by a bit of the conntrack mark: TCP and UDP
-  that are assured, between links of ours, that no policy route or IPsec takes elsewhere, and without any mark of
-  somebody else's. A packet of a connection that is granted both ways costs one rule. The programs of ours take the
-  grant away again when it has to be given anew.
-* ``into_flowtable`` (forward, the very last), with a flowtable: what was granted both ways goes into it.
+* ``fast`` (postrouting) and ``into_flowtable`` (forward), each the very last there is, with a fast path:
+  `icshare.render.grants`.
+
+Sets and maps, which outlive a change of the rules. Chains write those of clients and DHCP, mappings change the others
+one element at a time (`icshare.render.mappings`):
+
+* ``sent``, ``received``: bytes by client. How long a client has been known is what is left of its timeout in ``sent``.
+* ``dhcp_window`` has the client's port of DHCP while we probe for foreign servers, ``dhcp_foreign`` from an answer in
+  that time on; ``dhcp_servers`` are all that were heard in the last hour.
+* ``public_addresses``: seen in use on the public link in the last day.
+* ``port_mappings``, ``own_ports``: where an external port leads to; ``mapped_ports``: those that lead to clients.
+* ``mapped_sources``: the external port that a mapped socket keeps. ``mapped_received``, ``mapped_sent``: its bytes, and
+  whom a mapping opens the segment to.
+* ``cut``: sockets whose mapping was taken away.
 
 A public connection that is dialled on demand stands, with an address, before it is dialled, and has another after.
 What set the dialling off was translated to the address before, and the kernel forgets that translation too late: it
@@ -52,8 +60,8 @@ looks for it by the address of the other end (``masq_inet_event()``), which is n
 connections that nobody has answered yet are forgotten after a second or three, in which no client gives up; its own
 next try is translated anew. And nothing leaves by such a link with an address that is not the host's any more.
 
-Established connections are accepted between their segment and the public link only, so the kill switch is for them
-too: a connection whose route moved away from the public link is rejected, not carried on elsewhere.
+What clients send is asked about by its links whatever its connection's state, so the kill switch is for established
+ones too: a connection whose route moved away from the public link is rejected, not carried on elsewhere.
 
 What a packet pays, in nanoseconds on one machine: 30 for a chain with a hook, 37 for a link's name, 45 for an address
 in a network, 13 for a state or a status, 5 for a jump, 60 more for an anonymous set, 110 for an element that counts it.
@@ -71,6 +79,7 @@ from dataclasses import dataclass
 
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Helper, Segment, Sharing, disjoint
+from icshare.render.grants import GRANTING, INTO_FLOWTABLE, FastPath, fast_chains, flowtables
 from icshare.render.text import block, chain, drop_chains, names, one_of, rule
 
 TABLE = "icshare"
@@ -86,12 +95,6 @@ CUT_SECONDS = 86_400
 
 CLIENT_DAYS = 3_650
 """How long the kernel remembers a client. Never refreshed: what is left of it tells when the client was first seen."""
-
-FAST_ORIGINAL, FAST_REPLY, KEEP = 0x10000000, 0x20000000, 0x40000000
-"""Bits of the conntrack mark: a direction may go fast; the connection stays in the kernel."""
-
-FLOWTABLE = "fast"
-"""Name of the flowtable, and of the chain that grants."""
 
 _PATIENCE = (("tcp", "syn_sent", 1), ("udp", "unreplied", 3))
 """Seconds after which connections that nobody has answered are forgotten, on demand. A client's second try at TCP comes
@@ -119,21 +122,6 @@ class Questions:
     account: int
     here: bool
     wireguard: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FastPath:
-    """What the ruleset does for the fast path.
-
-    Attributes:
-        links: The links that have addresses and may go fast, the public one first.
-        devices: Devices of a flowtable, () for programs of ours.
-        offload: The flowtable is the hardware's.
-    """
-
-    links: tuple[InterfaceName, ...]
-    devices: tuple[InterfaceName, ...] = ()
-    offload: bool = False
 
 
 def ruleset(
@@ -182,15 +170,15 @@ def ruleset(
             "type filter hook postrouting priority srcnat + 10; policy accept;",
             [*former, *_egress(sharing, segments)],
         ),
-        *(_fast_chains(fast) if fast else ()),
+        *(fast_chains(fast) if fast else ()),
     ]
-    objects = [*_sets(sharing), *(_patience() if on_demand else ()), *(_flowtable(fast) if fast else ())]
+    objects = [*_sets(sharing), *(_patience() if on_demand else ()), *(flowtables(fast) if fast else ())]
     sets = "\n\n".join(block(head, body) for head, body in objects)
     body = "\n\n".join([sets, *chains])
     head = [f"add table inet {TABLE}", f"flush table inet {TABLE}"]
     unused = {"helpers": not sharing.helpers, "questions": questions is None}
-    unused |= dict.fromkeys(_FAST_CHAINS, fast is None)
-    unused["into_flowtable"] = fast is None or not fast.devices
+    unused |= dict.fromkeys(GRANTING, fast is None)
+    unused[INTO_FLOWTABLE] = fast is None or not fast.devices
     head += drop_chains(TABLE, [name for name, without in unused.items() if without])
     return "\n".join(head) + f"\n\ntable inet {TABLE} {{\n{body}\n}}\n"
 
@@ -214,50 +202,6 @@ def _sets(sharing: Sharing) -> Iterator[tuple[str, list[str]]]:
     yield "set cut", ["type ipv4_addr . inet_proto . inet_service", "flags timeout", f"timeout {CUT_SECONDS}s"]
     for helper in sharing.helpers:
         yield f"ct helper {helper}", [f'type "{helper}" protocol {_HELPER_PORTS[helper][0]}']
-
-
-_DIRECTIONS = {"original": (FAST_ORIGINAL, FAST_REPLY), "reply": (FAST_REPLY, FAST_ORIGINAL)}
-"""Direction -> its bit of the conntrack mark, and that of the other one."""
-
-_FAST_CHAINS = ("fast", *(f"grant_{direction}" for direction in _DIRECTIONS))
-
-
-def _flowtable(fast: FastPath) -> Iterator[tuple[str, list[str]]]:
-    if fast.devices:
-        listed = ", ".join(f'"{device}"' for device in fast.devices)
-        flags = ["flags offload"] if fast.offload else []
-        yield (
-            f"flowtable {FLOWTABLE}",
-            [f"hook ingress priority filter; devices = {{ {listed} }}", *flags, "counter"],
-        )
-
-
-def _fast_chains(fast: FastPath) -> Iterator[str]:
-    yield chain("fast", "type filter hook postrouting priority 299; policy accept;", _fast())
-    for direction, (bit, _) in _DIRECTIONS.items():
-        yield chain(f"grant_{direction}", "", _grant(fast, bit))
-    if fast.devices:
-        granted = f"meta l4proto {{ tcp, udp }} ct mark {FAST_ORIGINAL | FAST_REPLY:#010x}"
-        yield chain(
-            "into_flowtable",
-            "type filter hook forward priority 299; policy accept;",
-            [rule(f"{granted} flow add @{FLOWTABLE}", "granted both ways")],
-        )
-
-
-def _fast() -> Iterator[str]:
-    yield rule(f"ct mark {FAST_ORIGINAL | FAST_REPLY:#010x} return", "granted both ways")
-    # One bit is the direction's own, which is to be zero as all others are but that of the other direction.
-    for direction, (_, other) in _DIRECTIONS.items():
-        bare = f"ct direction {direction} ct status assured ct mark & {0xFFFFFFFF ^ other:#010x} == 0"
-        yield rule(f"{bare} goto grant_{direction}", "nobody has kept it in the kernel")
-
-
-def _grant(fast: FastPath, bit: int) -> Iterator[str]:
-    pairs = one_of(f'"{one}" . "{other}"' for one in fast.links for other in fast.links)
-    yield rule("meta l4proto != { tcp, udp } return", "nothing that goes fast")
-    ours = f"ct state established meta mark 0 rt ipsec missing iifname . oifname {pairs}"
-    yield rule(f"{ours} ct mark set ct mark | {bit:#010x}", "this direction may go fast")
 
 
 def _networks(segments: Iterable[Segment]) -> str:

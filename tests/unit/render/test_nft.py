@@ -37,21 +37,26 @@ def chain(whole: str, name: str) -> str:
     return whole.partition(f"\tchain {name} {{\n")[2].partition("\n\t}")[0]
 
 
-def test_dnat_opens_the_segment_only_to_targets_that_are_mapped_now_and_before_answers_pass() -> None:
-    forward = chain(text(), "forward")
-    mapped = forward.index("@mapped_received")
-    foreign = forward.index("ct status & (dnat | expected) == dnat counter drop")
-    answers = [line for line in forward.splitlines() if "ct state established" in line]
-    only_to_clients = [line for line in answers if "ct direction" in line]
-    assert [line.partition("ct direction ")[2].split()[0] for line in only_to_clients] == ["original", "reply"]
-    assert 'iifname "lan0" oifname "wan0"' in only_to_clients[0]
-    assert [forward.index(line) > foreign > mapped for line in answers] == [False, False, True]
+def test_dnat_opens_the_segment_only_to_targets_that_are_mapped_now_and_before_the_rest_passes() -> None:
+    inwards = chain(text(), "inwards")
+    mapped = inwards.index("@mapped_received")
+    foreign = inwards.index("ct status & (dnat | expected) == dnat counter drop")
+    established = [line for line in inwards.splitlines() if "ct state established" in line]
+    assert ["ct direction reply" in line for line in established] == [True, False]
+    assert inwards.index(established[1]) > foreign > mapped
+
+
+def test_what_passes_before_that_was_opened_by_a_client() -> None:
+    for name in ("forward", "replies"):
+        accepting = [line for line in chain(text(), name).splitlines() if " accept " in line]
+        assert len(accepting) == 1
+        assert "ct status & (assured | snat | dnat) == (assured | snat)" in accepting[0]
 
 
 def test_a_mapped_socket_keeps_its_port_before_others_lose_theirs() -> None:
-    srcnat = chain(text(), "srcnat")
+    translate = chain(text(), "translate")
     order = [
-        srcnat.index(word) for word in ("map @mapped_sources", "@mapped_ports masquerade", "the one public address")
+        translate.index(word) for word in ("map @mapped_sources", "@mapped_ports masquerade", "the one public address")
     ]
     assert order == sorted(order)
 
