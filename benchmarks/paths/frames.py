@@ -99,11 +99,7 @@ class Frames:
         Raises:
             CannotRunError: The kernel does not take them, or libbpf is missing.
         """
-        try:
-            self._object = stack.enter_context(Object(OBJECT.read_bytes(), "generator"))
-            self._object.load()
-        except (NotSupportedError, PrivilegeError) as error:
-            raise CannotRunError(f"the generator of packets cannot be loaded: {error}") from error
+        self._object = load(stack, OBJECT)
         self._source = stack.enter_context(self._object.map(".data.source"))
         self._seen: Map = stack.enter_context(self._object.map("seen"))
         self._cpu = min(os.sched_getaffinity(0))
@@ -140,6 +136,21 @@ class Frames:
         assert len(found) == possible_cpus()
         _, source, destination = found[self._cpu]
         return sum(one[0] for one in found), IPv4Address(source), IPv4Address(destination)
+
+
+def load(stack: ExitStack, file: Path) -> Object:
+    """Load a BPF object until *stack* ends.
+
+    Raises:
+        CannotRunError: The kernel does not take it, or libbpf is missing.
+    """
+    name = file.name.removesuffix(".bpf.o")
+    try:
+        found = stack.enter_context(Object(file.read_bytes(), name))
+        found.load()
+    except (NotSupportedError, PrivilegeError) as error:
+        raise CannotRunError(f"{name} cannot be loaded: {error}") from error
+    return found
 
 
 def attach(stack: ExitStack, program: int, node: str, link: str) -> None:

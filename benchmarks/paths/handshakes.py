@@ -21,11 +21,8 @@ from struct import Struct
 from typing import Final
 
 from benchmarks.paths import live
-from benchmarks.paths.frames import attach, hardware_address, link_index
-from benchmarks.paths.rig import CLIENT_ADDRESS, INTERNET_ADDRESS, CannotRunError, Rig
-
-from icshare.errors import NotSupportedError, PrivilegeError
-from icshare.host.fastpath.libbpf import Object
+from benchmarks.paths.frames import attach, hardware_address, link_index, load
+from benchmarks.paths.rig import CLIENT_ADDRESS, INTERNET_ADDRESS, Rig
 
 OBJECT: Final = Path(__file__).with_name("handshakes.bpf.o")
 
@@ -67,11 +64,7 @@ class Handshakes:
         Raises:
             CannotRunError: The kernel does not take them, or libbpf is missing.
         """
-        try:
-            self._object = stack.enter_context(Object(OBJECT.read_bytes(), "handshakes"))
-            self._object.load()
-        except (NotSupportedError, PrivilegeError) as error:
-            raise CannotRunError(f"the far ends of connections cannot be loaded: {error}") from error
+        self._object = load(stack, OBJECT)
         self._opening = stack.enter_context(self._object.map(".data.opening"))
         self._closed = stack.enter_context(self._object.map("closed"))
         self._cpu = min(os.sched_getaffinity(0))

@@ -1,17 +1,16 @@
 """Contenders that are not icshare: what else shares a connection on Linux."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
 from benchmarks.paths import daemons, layered, scripts, usermode
+from benchmarks.paths.contenders import Contender
 from benchmarks.paths.rig import CannotRunError, Rig
 
 from icshare.errors import IcshareError
 from icshare.host import command
-
-Contender = Callable[[ExitStack, Rig], None]
 
 _PEERS: Final[Mapping[str, Contender]] = {
     "NetworkManager shared": daemons.networkmanager,

@@ -15,14 +15,18 @@ def figure(value: float) -> str:
 
 def packets_measure(flows: int, way: str) -> str:
     """Return the name of the rate of small packets of so many flows one way."""
-    return f"{flows:,} flow{'s' if flows > 1 else ''} {way}"
+    return f"{_several(flows, 'flow')} {way}"
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
 PACKETS = tuple(packets_measure(flows, way) for flows in FLOWS for way in WAYS)
 CONNECTIONS = "new connections"
 STREAMS = (1, 8)
-BULK = tuple(f"TCP, {streams} stream{'s' if streams > 1 else ''}" for streams in STREAMS)
-CPU = tuple(f"CPU, {streams} stream{'s' if streams > 1 else ''}" for streams in STREAMS)
+BULK = tuple(f"TCP, {_several(streams, 'stream')}" for streams in STREAMS)
+CPU = tuple(f"CPU, {_several(streams, 'stream')}" for streams in STREAMS)
 IDLE = ("p50 idle", "p99 idle")
 LOADED = ("p50 loaded", "p99 loaded")
 

@@ -19,7 +19,7 @@ class Refusals:
         self._xdp = self._programs = ""
 
     def take(self, text: str, error: IcshareError) -> bool:
-        """Note that programs with the configuration *text* were refused; no when there is nothing left to give up."""
+        """Note that programs with the configuration *text* were refused; False when nothing is left to give up."""
         if not self._xdp and f'"{Hook.XDP}"' in text:
             self._xdp = error.message
             return True

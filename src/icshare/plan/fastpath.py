@@ -150,13 +150,10 @@ class _Chooser:
         devices = tuple(dict.fromkeys(InterfaceName(self._below(link).name) for link in links))
         known = [self.abilities.link(name) for name in devices]
         offload = all(one is not None and one.hardware_flowtable for one in known)
-        why = self.abilities.kernel.why_not_bpf or "it was asked for"
-        reason = f"{why}; {'its hardware forwards' if offload else 'forwarded by software'}"
-        pairs = [
-            self._pair(private, Path.FLOWTABLE, _Obstacle(reason, NEWER_KERNEL if why[:2] != "it" else ""))
-            for one in self.segments
-            for private in one.members
-        ]
+        why_not_bpf = self.abilities.kernel.why_not_bpf
+        how = "its hardware forwards" if offload else "forwarded by software"
+        why = _Obstacle(f"{why_not_bpf or 'it was asked for'}; {how}", NEWER_KERNEL if why_not_bpf else "")
+        pairs = [self._pair(private, Path.FLOWTABLE, why) for one in self.segments for private in one.members]
         rules = FastPath(links=self._links(self.segments), devices=devices, offload=offload)
         return Choice(pairs=tuple(pairs), rules=rules)
 

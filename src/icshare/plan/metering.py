@@ -14,10 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from icshare.render.firewall import FIREWALL_TABLE
+from icshare.render.nft import TABLE
+
 _FAMILIES: Final = frozenset({"ip", "ip6", "inet", "netdev", "bridge"})
 _EARLY_FAMILIES: Final = frozenset({"netdev", "bridge"})
 _HOOKS: Final = frozenset({"ingress", "prerouting", "forward", "postrouting", "egress"})
-OWN_TABLES: Final = frozenset({("inet", "icshare"), ("inet", "icshare_firewall")})
+_OWN_TABLES: Final = frozenset({("inet", TABLE), ("inet", FIREWALL_TABLE)})
 
 _TABLE: Final = re.compile(r"^table (\S+) (\S+) \{")
 _CHAIN: Final = re.compile(r"^\tchain (\S+) \{")
@@ -31,7 +34,7 @@ _METERS: Final = (
     ("has a quota for", re.compile(r"\bquota\b")),
     ("queues", re.compile(r"\bqueue\b|\bNFQUEUE\b")),
     ("decides by the bytes of", re.compile(r"\bct (?:original |reply )?(?:bytes|packets|avgpkt)\b|\bconnbytes\b")),
-    ("meters", re.compile(r"\bmeter\b|\bct count\b|\bconnlimit\b|\brecent: |\brecent\b")),
+    ("meters", re.compile(r"\bmeter\b|\bct count\b|\bconnlimit\b|\brecent\b")),
     ("draws lots about", re.compile(r"\bnumgen\b|\bstatistic\b")),
     ("copies", re.compile(r"\bdup to\b|\bTEE\b")),
 )
@@ -135,7 +138,7 @@ def _tables(listing: str) -> Iterator[tuple[tuple[str, str], Mapping[str, _Chain
         if match := _TABLE.match(line):
             key, chains, chain = (match[1], match[2]), {}, None
         elif line == "}" and key is not None:
-            if key[0] in _FAMILIES and key not in OWN_TABLES:
+            if key[0] in _FAMILIES and key not in _OWN_TABLES:
                 yield key, chains
             key = None
         elif match := _CHAIN.match(line):
