@@ -22,7 +22,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from icshare.errors import ConflictError, HostError, NotSupportedError
 from icshare.host import fastpath
-from icshare.host.fastpath import attachments, libbpf, loader
+from icshare.host.fastpath import attachments, counting, libbpf, loader
+from icshare.host.fastpath.state import maps_named
 from icshare.host.netlink import NetlinkSocket
 from icshare.plan.steps import digest
 from icshare.wire import fastpath as wire
@@ -51,7 +52,7 @@ def looked():
         yield attachments.look(held.enter_context(NetlinkSocket()), held), held
 
 def maps(links_and_held, name):
-    return loader._maps(*links_and_held, name)
+    return maps_named(*links_and_held, name)
 
 def attached():
     with looked() as (links, _):

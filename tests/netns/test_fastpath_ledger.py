@@ -113,7 +113,7 @@ def test_a_kill_at_any_moment_counts_nothing_twice_and_forgets_nothing(
             count(client(9), 3, 10, 20)
             if round == 1:
                 fastpath.stop()
-        write, take_away = loader.ledger.write, loader.detach
+        write, take_away = counting.ledger.write, loader.detach
 
         def write_or_die(nft, books):
             if MOMENT.startswith("after"):
@@ -126,7 +126,7 @@ def test_a_kill_at_any_moment_counts_nothing_twice_and_forgets_nothing(
 
         if os.fork() == 0:
             if MOMENT.endswith("written"):
-                loader.ledger.write = write_or_die
+                counting.ledger.write = write_or_die
             else:
                 loader.detach = take_and_die
             eval("fastpath." + ACTION)

@@ -11,7 +11,9 @@ must anyway. Maps that count, and that which knows where stations are, are taken
 same. What was counted in maps that go is kept in the sharing's table for as long as that is there (`ledger`).
 """
 
-from icshare.host.fastpath.loader import forget, reasons, refresh, running, start, stop, traffic
+from icshare.host.fastpath.counting import forget, reasons, traffic
+from icshare.host.fastpath.loader import start, stop
 from icshare.host.fastpath.probe import probe
+from icshare.host.fastpath.state import refresh, running
 
 __all__ = ["forget", "probe", "reasons", "refresh", "running", "start", "stop", "traffic"]
