@@ -24,8 +24,13 @@ TREE: Final = Path(sys.prefix) / "bench"
 BUS_ADDRESS: Final = "unix:path=/run/dbus/system_bus_socket"
 
 _OWN: Final = (
-    "/run", "/tmp", "/etc/NetworkManager", "/etc/firewalld", "/etc/systemd/network", "/var/lib/NetworkManager",  # noqa: S108
-)  # fmt: skip
+    "/run",
+    "/tmp",  # noqa: S108 - nothing is written there: it is laid over
+    "/etc/NetworkManager",
+    "/etc/firewalld",
+    "/etc/systemd/network",
+    "/var/lib/NetworkManager",
+)
 _EVERYBODY: Final = "4294967295"
 """As many users have their like in a namespace that is no user's own. Source: user_namespaces(7)."""
 

@@ -406,7 +406,8 @@ WRONG_GATEWAYS = {
 }
 
 
-def test_gateways_that_are_alike_differ_in_nothing_and_any_other_is_found_out(lab_allowed: None) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("lab_allowed")
+def test_gateways_that_are_alike_differ_in_nothing_and_any_other_is_found_out() -> None:
     author = author_of(VICTIMS * len(ENDING))
     with Tapped.up("one", Mode.OFF, "lan0") as one, Tapped.up("other", Mode.OFF, "lan0") as other, on_one_cpu():
         pair = Pair(one, other)

@@ -21,7 +21,7 @@ from tests.vm.nodes import Node
 from icshare.errors import HostError
 from icshare.host import command
 from icshare.host.netlink import NetlinkSocket
-from icshare.wire import netlink, nl80211
+from icshare.wire import genetlink, netlink
 
 SECONDS = 60.0
 _LINE = 0.05
@@ -46,8 +46,6 @@ def wait_for(what: Callable[[], bool], purpose: str) -> None:
 _HWSIM = "MAC80211_HWSIM"
 _NEW_RADIO, _DELETE_RADIO = 4, 5
 _ATTR_CHANNELS, _ATTR_RADIO_NAME = 9, 17
-_HEADER = struct.Struct("=BBxx")
-_CONTROLLER, _GET_FAMILY, _FAMILY_NAME = 16, 3, 2
 
 
 @contextmanager
@@ -81,12 +79,11 @@ def give_radio(radio: str, node: Node, name: str) -> None:
 
 
 def _ask_hwsim(order: int, attributes: bytes) -> None:
-    payload = _HEADER.pack(_GET_FAMILY, 1) + netlink.text(_FAMILY_NAME, _HWSIM)
-    with NetlinkSocket(nl80211.NETLINK_GENERIC) as kernel:
-        asked = netlink.Request(type=_CONTROLLER, payload=payload, purpose="find the family of simulated radios")
-        family = nl80211.parse_family(kernel.request(asked)[0].payload)
-    request = netlink.Request(type=family, payload=_HEADER.pack(order, 1) + attributes, purpose="change a radio")
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, nl80211.NETLINK_GENERIC) as kernel:
+    with NetlinkSocket(genetlink.NETLINK_GENERIC) as kernel:
+        family = genetlink.parse_family(kernel.request(genetlink.get_family(_HWSIM))[0].payload)
+    payload = genetlink.HEADER.pack(order, 1) + attributes
+    request = netlink.Request(type=family, payload=payload, purpose="change a radio")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, genetlink.NETLINK_GENERIC) as kernel:
         kernel.settimeout(SECONDS)
         kernel.bind((0, 0))
         kernel.send(netlink.encode(request, 1, extra=netlink.NLM_F_ACK))

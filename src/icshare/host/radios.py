@@ -13,7 +13,7 @@ from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import IFF_UP, IfIndex, Link
 from icshare.model.names import InterfaceName
 from icshare.model.wifi import InterfaceType, Radio
-from icshare.wire import nl80211, rtchange
+from icshare.wire import genetlink, nl80211, rtchange
 from icshare.wire.netlink import Request
 from icshare.wire.wiphy import dump_radios, parse_radios
 
@@ -31,9 +31,9 @@ class Radios:
         Raises:
             HostError: There is no Wi-Fi here: ``errno`` is ENOENT; or the kernel gives no socket.
         """
-        self._kernel = NetlinkSocket(nl80211.NETLINK_GENERIC)
+        self._kernel = NetlinkSocket(genetlink.NETLINK_GENERIC)
         try:
-            self._family = nl80211.parse_family(self._kernel.request(nl80211.get_family())[0].payload)
+            self._family = genetlink.parse_family(self._kernel.request(genetlink.get_family(nl80211.FAMILY))[0].payload)
         except BaseException:
             self._kernel.close()
             raise

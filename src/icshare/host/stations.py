@@ -8,7 +8,7 @@ from icshare.host.sysfs import wireless_interfaces
 from icshare.model.link import IfIndex
 from icshare.model.names import MacAddress
 from icshare.model.wifi import InterfaceType, Station
-from icshare.wire import nl80211
+from icshare.wire import genetlink, nl80211
 from icshare.wire.stations import dump_stations, parse_station
 
 _SERVING = frozenset({InterfaceType.AP, InterfaceType.AP_VLAN, InterfaceType.P2P_GO})
@@ -25,8 +25,8 @@ def read_stations() -> dict[MacAddress, Station]:
     serving = [one.index for one in wireless_interfaces() if one.type in _SERVING]
     if not serving:
         return {}
-    with NetlinkSocket(nl80211.NETLINK_GENERIC) as kernel:
-        family = nl80211.parse_family(kernel.request(nl80211.get_family())[0].payload)
+    with NetlinkSocket(genetlink.NETLINK_GENERIC) as kernel:
+        family = genetlink.parse_family(kernel.request(genetlink.get_family(nl80211.FAMILY))[0].payload)
         return {mac: station for index in serving for mac, station in _stations_of(kernel, family, index)}
 
 

@@ -20,7 +20,7 @@ from icshare.host.ethtool import DriverInfo, driver_info
 from icshare.host.linkowners import LinkOwners
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import ARPHRD_ETHER, IfIndex, Link, LinkFacts
-from icshare.wire import nl80211
+from icshare.wire import genetlink, nl80211
 from icshare.wire.nl80211 import WirelessInterface
 
 _ARPHRD_PPP = 512
@@ -72,8 +72,8 @@ def wireless_interfaces() -> tuple[WirelessInterface, ...]:
         HostError: The kernel answered nonsense.
     """
     try:
-        with NetlinkSocket(nl80211.NETLINK_GENERIC) as kernel:
-            family = nl80211.parse_family(kernel.request(nl80211.get_family())[0].payload)
+        with NetlinkSocket(genetlink.NETLINK_GENERIC) as kernel:
+            family = genetlink.parse_family(kernel.request(genetlink.get_family(nl80211.FAMILY))[0].payload)
             answers = kernel.dump(nl80211.dump_interfaces(family))
     except HostError as error:
         if error.errno in {errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP}:

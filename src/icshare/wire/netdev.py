@@ -9,14 +9,12 @@ from struct import Struct
 
 from icshare.errors import HostError
 from icshare.model.link import IfIndex
-from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_u32, text
+from icshare.wire.genetlink import HEADER
+from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_u32
 
 FAMILY = "netdev"
+"""Name of the family, which the kernel has since Linux 6.3."""
 
-_GENERIC_HEADER = Struct("=BBxx")
-_CONTROLLER = 16
-_CTRL_CMD_GETFAMILY = 3
-_CTRL_ATTR_FAMILY_NAME = 2
 _CMD_DEV_GET = 1
 _ATTR_IFINDEX, _ATTR_XDP_FEATURES = 1, 3
 _BASIC, _REDIRECT, _NDO_XMIT = 1, 2, 4
@@ -38,15 +36,9 @@ class Features:
     sends: bool
 
 
-def get_family() -> Request:
-    """Ask for the number of the family, which `icshare.wire.nl80211.parse_family` reads; ENOENT before Linux 6.3."""
-    payload = _GENERIC_HEADER.pack(_CTRL_CMD_GETFAMILY, 1) + text(_CTRL_ATTR_FAMILY_NAME, FAMILY)
-    return Request(type=_CONTROLLER, payload=payload, purpose="find the netdev family")
-
-
 def dump_devices(family: int) -> Request:
-    """Ask for all links of the network namespace."""
-    payload = _GENERIC_HEADER.pack(_CMD_DEV_GET, 1)
+    """Ask for all links of the network namespace; *family* is the number from `genetlink.parse_family`."""
+    payload = HEADER.pack(_CMD_DEV_GET, 1)
     return Request(type=family, flags=NLM_F_DUMP, payload=payload, purpose="list the links' XDP features")
 
 
@@ -56,7 +48,7 @@ def parse_device(payload: bytes) -> Features:
     Raises:
         HostError: The answer is malformed.
     """
-    found = attributes(payload, _GENERIC_HEADER.size)
+    found = attributes(payload, HEADER.size)
     value = found.get(_ATTR_XDP_FEATURES, b"")
     if len(value) < _U64.size:
         raise HostError("the netdev family named a link without its XDP features")

@@ -1,30 +1,25 @@
 """Wi-Fi interfaces and the regulatory domain: nl80211 over generic netlink. No socket here.
 
 Source:
-    ``linux/genetlink.h``, ``linux/nl80211.h``.
+    ``linux/nl80211.h``.
 """
 
 from dataclasses import dataclass
-from struct import Struct
 
 from icshare.errors import HostError
 from icshare.model.link import IfIndex
 from icshare.model.names import InterfaceName
 from icshare.model.wifi import WORLD, InterfaceType
+from icshare.wire.genetlink import HEADER
 from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_text, read_u8, read_u32, text, u32
 
-NETLINK_GENERIC = 16
 FAMILY = "nl80211"
+"""Name of the family, which the kernel has where a Wi-Fi driver is loaded."""
 
-_GENERIC_HEADER = Struct("=BBxx")
-_CONTROLLER = 16
-_CTRL_CMD_GETFAMILY = 3
-_CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 1, 2
 _CMD_GET_INTERFACE, _CMD_SET_INTERFACE, _CMD_NEW_INTERFACE, _CMD_DEL_INTERFACE = 5, 6, 7, 8
 _CMD_REQ_SET_REG, _CMD_GET_REG = 27, 31
 _ATTR_WIPHY, _ATTR_IFINDEX, _ATTR_IFNAME, _ATTR_IFTYPE, _ATTR_REG_ALPHA2 = 1, 3, 4, 5, 33
 _ATTR_WIPHY_FREQ, _ATTR_SSID, _ATTR_4ADDR = 38, 52, 83
-_U16 = Struct("=H")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,33 +44,15 @@ class WirelessInterface:
     ssid: str = ""
 
 
-def get_family() -> Request:
-    """Ask for the number of the nl80211 family; the kernel answers ENOENT where no Wi-Fi driver is loaded."""
-    payload = _GENERIC_HEADER.pack(_CTRL_CMD_GETFAMILY, 1) + text(_CTRL_ATTR_FAMILY_NAME, FAMILY)
-    return Request(type=_CONTROLLER, payload=payload, purpose="find the nl80211 family")
-
-
-def parse_family(payload: bytes) -> int:
-    """Return the family number in the answer to `get_family`.
-
-    Raises:
-        HostError: The answer is malformed.
-    """
-    value = attributes(payload, _GENERIC_HEADER.size).get(_CTRL_ATTR_FAMILY_ID, b"")
-    if len(value) < _U16.size:
-        raise HostError("generic netlink named a family without its number")
-    return int(_U16.unpack_from(value)[0])
-
-
 def dump_interfaces(family: int) -> Request:
-    """Ask for the Wi-Fi interfaces of the network namespace; *family* is the number from `parse_family`."""
-    payload = _GENERIC_HEADER.pack(_CMD_GET_INTERFACE, 0)
+    """Ask for the Wi-Fi interfaces of the network namespace; *family* is the number from `genetlink.parse_family`."""
+    payload = HEADER.pack(_CMD_GET_INTERFACE, 0)
     return Request(type=family, flags=NLM_F_DUMP, payload=payload, purpose="list the Wi-Fi interfaces")
 
 
 def get_interface(family: int, index: IfIndex) -> Request:
     """Ask for one Wi-Fi interface; the answer is as those to `dump_interfaces`."""
-    payload = _GENERIC_HEADER.pack(_CMD_GET_INTERFACE, 0) + u32(_ATTR_IFINDEX, index)
+    payload = HEADER.pack(_CMD_GET_INTERFACE, 0) + u32(_ATTR_IFINDEX, index)
     return Request(type=family, payload=payload, purpose=f"look at Wi-Fi link {index}")
 
 
@@ -85,7 +62,7 @@ def parse_interface(payload: bytes) -> WirelessInterface | None:
     Raises:
         HostError: The answer is malformed.
     """
-    found = attributes(payload, _GENERIC_HEADER.size)
+    found = attributes(payload, HEADER.size)
     if _ATTR_IFINDEX not in found:
         return None
     return WirelessInterface(
@@ -129,7 +106,7 @@ _TYPE_WORDS = {
 
 def get_country(family: int) -> Request:
     """Ask for the regulatory domain in force."""
-    return Request(type=family, payload=_GENERIC_HEADER.pack(_CMD_GET_REG, 0), purpose="read the regulatory domain")
+    return Request(type=family, payload=HEADER.pack(_CMD_GET_REG, 0), purpose="read the regulatory domain")
 
 
 def parse_country(payload: bytes) -> str:
@@ -138,7 +115,7 @@ def parse_country(payload: bytes) -> str:
     Raises:
         HostError: The answer is malformed.
     """
-    found = read_text(attributes(payload, _GENERIC_HEADER.size).get(_ATTR_REG_ALPHA2, b""))
+    found = read_text(attributes(payload, HEADER.size).get(_ATTR_REG_ALPHA2, b""))
     if len(found) != len(WORLD) or not found.isascii() or not found.isalnum():
         raise HostError(f"the kernel told the regulatory domain {found!r}, which is none")
     return found
@@ -150,4 +127,4 @@ def set_country(family: int, country: str) -> Request:
 
 
 def _change(family: int, command: int, attributes: bytes, purpose: str) -> Request:
-    return Request(type=family, payload=_GENERIC_HEADER.pack(command, 0) + attributes, purpose=purpose)
+    return Request(type=family, payload=HEADER.pack(command, 0) + attributes, purpose=purpose)

@@ -5,15 +5,14 @@ Source:
 """
 
 from collections.abc import Mapping
-from struct import Struct
 
 from icshare.errors import HostError, InvalidRequestError
 from icshare.model.link import IfIndex
 from icshare.model.names import MacAddress, mac_address
 from icshare.model.wifi import Station
+from icshare.wire.genetlink import HEADER
 from icshare.wire.netlink import NLM_F_DUMP, Request, attributes, read_u8, read_u32, u32
 
-_GENERIC_HEADER = Struct("=BBxx")
 _CMD_GET_STATION = 17
 _ATTR_IFINDEX, _ATTR_MAC, _ATTR_STA_INFO = 3, 6, 21
 _STA_INFO_SIGNAL, _STA_INFO_TX_BITRATE, _STA_INFO_RX_BITRATE, _STA_INFO_CONNECTED_TIME = 7, 8, 14, 16
@@ -24,7 +23,7 @@ _KBIT = 100
 
 def dump_stations(family: int, index: IfIndex) -> Request:
     """Ask for the stations of the access point on link *index*; *family* is the number of nl80211."""
-    payload = _GENERIC_HEADER.pack(_CMD_GET_STATION, 0) + u32(_ATTR_IFINDEX, index)
+    payload = HEADER.pack(_CMD_GET_STATION, 0) + u32(_ATTR_IFINDEX, index)
     return Request(type=family, flags=NLM_F_DUMP, payload=payload, purpose=f"list the stations of link {index}")
 
 
@@ -34,7 +33,7 @@ def parse_station(payload: bytes) -> tuple[MacAddress, Station]:
     Raises:
         HostError: The answer is malformed.
     """
-    found = attributes(payload, _GENERIC_HEADER.size)
+    found = attributes(payload, HEADER.size)
     information = attributes(found.get(_ATTR_STA_INFO, b""))
     station = Station(
         signal=_signal(information),

@@ -13,9 +13,9 @@ from struct import Struct
 
 from icshare.errors import HostError
 from icshare.model.wifi import Channel, Combination, InterfaceType, Radio, channel_on
+from icshare.wire.genetlink import HEADER
 from icshare.wire.netlink import NLM_F_DUMP, Request, attribute, attribute_list, attributes, read_text, read_u32
 
-_GENERIC_HEADER = Struct("=BBxx")
 _CMD_GET_WIPHY, _CMD_NEW_INTERFACE = 1, 7
 _ATTR_WIPHY, _ATTR_WIPHY_NAME, _ATTR_BANDS, _ATTR_TYPES, _ATTR_COMMANDS = 1, 2, 22, 32, 50
 _ATTR_CIPHERS, _ATTR_COMBINATIONS, _ATTR_SOFTWARE_TYPES, _ATTR_DEVICE_AP_SME, _ATTR_SPLIT_DUMP = 57, 120, 121, 141, 174
@@ -31,8 +31,8 @@ _KNOWN = frozenset(InterfaceType)
 
 
 def dump_radios(family: int) -> Request:
-    """Ask for the radios of the network namespace; *family* is the number from `nl80211.parse_family`."""
-    payload = _GENERIC_HEADER.pack(_CMD_GET_WIPHY, 0) + attribute(_ATTR_SPLIT_DUMP, b"")
+    """Ask for the radios of the network namespace; *family* is the number from `genetlink.parse_family`."""
+    payload = HEADER.pack(_CMD_GET_WIPHY, 0) + attribute(_ATTR_SPLIT_DUMP, b"")
     return Request(type=family, flags=NLM_F_DUMP, payload=payload, purpose="list the radios")
 
 
@@ -44,7 +44,7 @@ def parse_radios(payloads: Iterable[bytes]) -> tuple[Radio, ...]:
     """
     parts: dict[int, _Parts] = {}
     for payload in payloads:
-        found = attributes(payload, _GENERIC_HEADER.size)
+        found = attributes(payload, HEADER.size)
         if _ATTR_WIPHY not in found:
             raise HostError("nl80211 told of a radio without its number")
         index = read_u32(found[_ATTR_WIPHY])

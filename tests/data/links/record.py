@@ -39,7 +39,7 @@ from icshare.errors import HostError, IcshareError
 from icshare.host.command import PIPE, start
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import Link
-from icshare.wire import nl80211, rtnetlink
+from icshare.wire import genetlink, nl80211, rtnetlink
 
 HERE = Path(__file__).parent
 SECONDS = 60
@@ -128,8 +128,8 @@ def _lines(path: Path, payloads: list[bytes]) -> None:
 
 def _radios() -> Iterator[bytes]:
     try:
-        with NetlinkSocket(nl80211.NETLINK_GENERIC) as kernel:
-            family = nl80211.parse_family(kernel.request(nl80211.get_family())[0].payload)
+        with NetlinkSocket(genetlink.NETLINK_GENERIC) as kernel:
+            family = genetlink.parse_family(kernel.request(genetlink.get_family(nl80211.FAMILY))[0].payload)
             for message in kernel.dump(nl80211.dump_interfaces(family)):
                 yield message.payload
     except HostError:

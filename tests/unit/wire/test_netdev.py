@@ -7,15 +7,11 @@ import pytest
 from icshare.errors import HostError
 from icshare.wire import netdev
 from icshare.wire.netdev import Features
-from icshare.wire.netlink import NLM_F_DUMP, attribute, attributes, u32
+from icshare.wire.netlink import NLM_F_DUMP, attribute, u32
 
 
 def device(features: int) -> bytes:
     return struct.pack("=BBxx", 1, 1) + u32(1, 7) + attribute(3, struct.pack("=Q", features))
-
-
-def test_the_family_is_asked_for_by_name() -> None:
-    assert attributes(netdev.get_family().payload, 4)[2] == b"netdev\0"
 
 
 def test_all_links_are_asked_for() -> None:

@@ -56,17 +56,11 @@ def test_what_is_no_link_is_passed_over() -> None:
     assert nl80211.parse_interface(bytes(4) + nl.u32(1, 0) + nl.u32(5, 10)) is None
 
 
-def test_the_family_is_asked_for_by_name_and_read_by_number() -> None:
-    request = nl80211.get_family()
-    assert request.type == 16
-    assert nl.attributes(request.payload, 4) == {2: b"nl80211\0"}
-    assert nl80211.parse_family(bytes(4) + nl.attribute(1, b"\x22\x00")) == 0x22
+def test_the_interfaces_of_the_family_are_asked_for() -> None:
     assert (nl80211.dump_interfaces(0x22).type, nl80211.dump_interfaces(0x22).flags) == (0x22, nl.NLM_F_DUMP)
 
 
 def test_answers_that_say_nothing_are_refused() -> None:
-    with pytest.raises(HostError, match="without its number"):
-        nl80211.parse_family(bytes(4) + nl.attribute(1, b"\x22"))
     with pytest.raises(HostError, match="0 bytes where a 32-bit number"):
         nl80211.parse_interface(bytes(4) + nl.u32(3, 7))
 
@@ -106,8 +100,6 @@ def test_the_regulatory_domain_is_asked_for_read_and_set() -> None:
 
 @given(st.binary(max_size=80))
 def test_no_bytes_break_a_reader(data: bytes) -> None:
-    with suppress(HostError):
-        assert nl80211.parse_family(data) >= 0
     with suppress(HostError):
         assert len(nl80211.parse_country(data)) == 2
     with suppress(HostError):

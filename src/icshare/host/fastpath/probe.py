@@ -23,8 +23,7 @@ from icshare.host.netlink import NetlinkSocket
 from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
 from icshare.model.names import InterfaceName
 from icshare.render.fastpath import Hook
-from icshare.wire import netdev
-from icshare.wire.nl80211 import NETLINK_GENERIC, parse_family
+from icshare.wire import genetlink, netdev
 from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
 
 _SEND_TOO: Final = frozenset(
@@ -125,8 +124,8 @@ def _abilities(link: AttachableLink, driver: str, features: Mapping[int, netdev.
 def _features() -> Mapping[int, netdev.Features] | None:
     """Return the XDP features of all links by index, None where the kernel does not tell (before Linux 6.3)."""
     try:
-        with NetlinkSocket(NETLINK_GENERIC) as generic:
-            family = parse_family(generic.request(netdev.get_family())[0].payload)
+        with NetlinkSocket(genetlink.NETLINK_GENERIC) as generic:
+            family = genetlink.parse_family(generic.request(genetlink.get_family(netdev.FAMILY))[0].payload)
             answers = generic.dump(netdev.dump_devices(family))
     except HostError as error:
         if error.errno not in {errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP}:
