@@ -22,7 +22,7 @@ from tests.netns.gateway import (
     udhcpc,
 )
 
-from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, ROUTER_ADDRESS, UPLINK, WEB_ADDRESS, Lab
+from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, ROUTER_ADDRESS, SECOND_UPLINK, UPLINK, WEB_ADDRESS, Lab
 
 pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
@@ -31,7 +31,7 @@ PORT = 5000
 
 @pytest.fixture(scope="module")
 def lab(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
-    with laboratory("borders", privates=1) as lab:
+    with laboratory("borders", privates=1, second_uplink=True) as lab:
         share(lab, "wan0", "lan0")
         udhcpc(lab, "c0")
         yield lab
@@ -85,6 +85,26 @@ def test_an_error_for_a_client_leaves_by_no_other_way_when_the_segments_route_ha
     finally:
         output(lab, GATEWAY, "ip", "route", "add", "192.168.137.0/24", "dev", "lan0", "src", NETWORK_GATEWAY)
     assert [line for line in lines if str(inside) in line] == []
+
+
+def test_nobody_on_another_link_speaks_for_a_server_of_the_internet(lab: Lab) -> None:
+    """Answers were let in wherever they came from, as soon as a host forwards on all links, as container hosts do."""
+    inside = IPv4Address(address(lab, "c0"))
+    with ExitStack() as stack:
+        one = stack.enter_context(datagrams(lab, "c0", inside, PORT + 1))
+        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
+        one.sendto(b"there", (str(ECHO_ADDRESS), PORT))
+        seen = other.recvfrom(64)[1]
+        route = ("ip", "route", "add", f"{seen[0]}/32", "via", str(SECOND_UPLINK.ip), "dev", "isp1")
+        output(lab, GATEWAY, "sysctl", "-q", "-w", "net.ipv4.conf.wan1.forwarding=1")
+        output(lab, INTERNET, *route)
+        came = Capture(lab, GATEWAY, "wan1")
+        other.sendto(b"by the other uplink", seen)
+        came.until(f"> {seen[0]}:{seen[1]} udp")
+        output(lab, INTERNET, "ip", "route", "delete", *route[3:])
+        output(lab, GATEWAY, "sysctl", "-q", "-w", "net.ipv4.conf.wan1.forwarding=0")
+        other.sendto(b"by the public connection", seen)
+        assert one.recv(64) == b"by the public connection"
 
 
 def test_a_mapped_server_is_told_that_its_packets_are_too_large(lab: Lab) -> None:

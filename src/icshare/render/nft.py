@@ -60,8 +60,9 @@ looks for it by the address of the other end (``masq_inet_event()``), which is n
 connections that nobody has answered yet are forgotten after a second or three, in which no client gives up; its own
 next try is translated anew. And nothing leaves by such a link with an address that is not the host's any more.
 
-What clients send is asked about by its links whatever its connection's state, so the kill switch is for established
-ones too: a connection whose route moved away from the public link is rejected, not carried on elsewhere.
+Every packet is asked about its links whatever its connection's state, so the kill switch is for established ones too: a
+connection whose route moved away from the public link is rejected, not carried on elsewhere. What speaks for the other
+end on another link of a host that forwards everywhere, as beside containers or a VPN, reaches nobody.
 
 What a packet pays, in nanoseconds on one machine: 30 for a chain with a hook, 37 for a link's name, 45 for an address
 in a network, 13 for a state or a status, 5 for a jump, 60 more for an anonymous set, 110 for an element that counts it.
@@ -152,7 +153,7 @@ def ruleset(
         chain("mapped", "", _mapped()),
         *_with_helpers(sharing, segments),
         chain("forward", "type filter hook forward priority filter; policy accept;", _forward(sharing)),
-        chain("replies", "", _replies(segments)),
+        chain("replies", "", _replies(sharing, segments)),
         chain("decide", "", _decide(segments)),
         chain("from_segment", "", _from_segment(sharing, segments)),
         chain("outwards", "", _outwards(segments, on_demand=on_demand)),
@@ -307,8 +308,9 @@ def _forward(sharing: Sharing) -> Iterator[str]:
     yield rule("goto decide", "anything else")
 
 
-def _replies(segments: Sequence[Segment]) -> Iterator[str]:
-    yield rule(f"{_TRANSLATED} oifname {_inside(segments)} ip daddr @received accept", "answers to it")
+def _replies(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
+    way = f'iifname "{sharing.public}" oifname {_inside(segments)}'
+    yield rule(f"{_TRANSLATED} {way} ip daddr @received accept", "answers to it")
     yield rule("goto decide", "anything else")
 
 
@@ -346,19 +348,21 @@ def _outwards(segments: Sequence[Segment], *, on_demand: bool) -> Iterator[str]:
 
 
 def _inwards(sharing: Sharing) -> Iterator[str]:
+    # Whoever is on another link of a host that forwards could speak for a server of the Internet.
+    yield rule(f'iifname != "{sharing.public}" counter drop', "only the public connection leads to clients")
     yield rule("ct state invalid counter drop", "never un-translated")
     yield rule("ct status & (snat | dnat) == 0 counter drop", "nothing goes by a client's own address")
     yield rule(_CLAMP, "MSS towards the segment")
     answers = "ct state established,related ct direction reply update @received { ip daddr } accept"
     yield rule(answers, "answers")
-    mapped = f'ct direction original ct status dnat iifname "{sharing.public}"'
+    mapped = "ct direction original ct status dnat"
     for protocol in ("tcp", "udp"):
         target = f"meta l4proto {protocol} meta l4proto . ct original proto-dst . ip daddr . th dport @mapped_received"
         yield rule(f"{mapped} {target} update @received {{ ip daddr }} accept", "port mappings")
     about = "ct original protocol . ct original proto-dst . ct reply ip saddr . ct reply proto-src @mapped_received"
     errors = f"{mapped} ct state related meta l4proto icmp {about} update @received {{ ip daddr }} accept"
     yield rule(errors, "errors about what goes by port mappings")
-    gone = f'iifname "{sharing.public}" ct direction original ct status & (dnat | expected) == dnat'
+    gone = "ct direction original ct status & (dnat | expected) == dnat"
     yield rule(f"{gone} counter drop", "mapped no more, or by others")
     yield rule("ct state established,related update @received { ip daddr } accept", "more of what was let in")
     yield rule("counter drop", "nothing else gets in")
