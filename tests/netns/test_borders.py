@@ -22,7 +22,17 @@ from tests.netns.gateway import (
     udhcpc,
 )
 
-from icshare.lab import ECHO_ADDRESS, GATEWAY, INTERNET, ROUTER_ADDRESS, SECOND_UPLINK, UPLINK, WEB_ADDRESS, Lab
+from icshare.lab import (
+    ECHO_ADDRESS,
+    GATEWAY,
+    INTERNET,
+    ROUTER_ADDRESS,
+    SECOND_UPLINK,
+    UPLINK,
+    UPLINK_ROUTER,
+    WEB_ADDRESS,
+    Lab,
+)
 
 pytestmark = [pytest.mark.netns, pytest.mark.packets]
 
@@ -83,7 +93,8 @@ def test_an_error_for_a_client_leaves_by_no_other_way_when_the_segments_route_ha
         send(lab, "c0", frames.ip4(*(inside, ECHO_ADDRESS), frames.UDP, frames.udp(client, server)), ECHO_ADDRESS)
         lines = capture.until(f"> {ECHO_ADDRESS}:{PORT} udp")
     finally:
-        output(lab, GATEWAY, "ip", "route", "add", "192.168.137.0/24", "dev", "lan0", "src", NETWORK_GATEWAY)
+        as_before = ["proto", "kernel", "scope", "link", "src", NETWORK_GATEWAY]
+        output(lab, GATEWAY, "ip", "route", "add", "192.168.137.0/24", "dev", "lan0", *as_before)
     assert [line for line in lines if str(inside) in line] == []
 
 
@@ -127,3 +138,22 @@ def test_a_mapped_server_is_told_that_its_packets_are_too_large(lab: Lab) -> Non
         lines = capture.until(f"> {inside}:7001 udp")
         assert f"{ROUTER_ADDRESS} > {inside} icmp 3" in lines
     document(lab, "map", "remove", "game")
+
+
+def test_answers_to_a_client_of_the_subnet_before_do_not_go_back_to_the_internet(lab: Lab) -> None:
+    """Nothing knew that address any more but the connection: they followed the default route, un-translated."""
+    inside = IPv4Address(address(lab, "c0"))
+    with ExitStack() as stack:
+        one = stack.enter_context(datagrams(lab, "c0", inside, PORT + 2))
+        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
+        one.sendto(b"there", (str(ECHO_ADDRESS), PORT))
+        seen = other.recvfrom(64)[1]
+        other.sendto(b"back", seen)
+        one.recv(64)
+        document(lab, "share", "wan0", "lan0", "--subnet", "10.77.0.0/24")
+        capture = Capture(lab, INTERNET, "isp0")
+        other.sendto(b"late", seen)
+        output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", str(UPLINK_ROUTER))
+        lines = capture.until(f"> {UPLINK_ROUTER} icmp 8")
+        document(lab, "share", "wan0", "lan0", "--subnet", "192.168.137.0/24")
+        assert [line for line in lines if str(inside) in line] == []

@@ -154,7 +154,7 @@ def ruleset(
         *_with_helpers(sharing, segments),
         chain("forward", "type filter hook forward priority filter; policy accept;", _forward(sharing)),
         chain("replies", "", _replies(sharing, segments)),
-        chain("decide", "", _decide(segments)),
+        chain("decide", "", _decide(sharing, segments)),
         chain("from_segment", "", _from_segment(sharing, segments)),
         chain("outwards", "", _outwards(segments, on_demand=on_demand)),
         chain("mapped_replies", "", _mapped_replies()),
@@ -314,12 +314,15 @@ def _replies(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     yield rule("goto decide", "anything else")
 
 
-def _decide(segments: Sequence[Segment]) -> Iterator[str]:
+def _decide(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
     inside = _inside(segments)
     yield rule(f"iifname {inside} goto from_segment", "from clients")
     yield rule(f"oifname {inside} goto inwards", "to clients")
     # Answers under way when a stop takes the segment's route away would go by the default route: back, un-translated.
     yield rule(f"ip daddr {_networks(segments)} counter drop", "to clients, but not where they are")
+    # So would those to an address that a client had in the subnet before: only the connection knows it any more.
+    back = f'ct direction reply ct status & (snat | dnat) == snat oifname "{sharing.public}"'
+    yield rule(f"{back} ip daddr @received counter drop", "to a client that has another address now")
 
 
 def _from_segment(sharing: Sharing, segments: Sequence[Segment]) -> Iterator[str]:
