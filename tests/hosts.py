@@ -255,5 +255,6 @@ def _route(line: str, named: Mapping[str, Link]) -> Route:
         metric=int(fields.get("metric", 0)),
         protocol=_PROTOCOLS[fields.get("proto", "boot")],
         table=_TABLES[table] if table in _TABLES else int(table),
+        source=ip_address(fields["src"]) if "src" in fields else None,
         raw=line.encode(),
     )

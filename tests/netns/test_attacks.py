@@ -80,3 +80,15 @@ def test_a_table_of_our_name_that_is_not_ours_is_left_alone(lab: Lab) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("icshare: there is a table inet icshare that icshare did not load\nhint: ")
     assert_unchanged(lab, before)
+
+
+def test_a_route_that_bears_our_address_does_not_keep_a_stop_from_ending(lab: Lab) -> None:
+    """It was taken away by a change of the subnet, to be given back by the stop, which the kernel refused each time."""
+    before = at_rest(lab)
+    share(lab, "wan0", "lan0", "--subnet", "192.168.137.0/24")
+    output(lab, GATEWAY, "ip", "route", "delete", "192.168.137.0/24", "dev", "lan0")
+    output(lab, GATEWAY, "ip", "route", "add", "192.168.137.0/24", "dev", "lan0", "src", "192.168.137.1")
+    share(lab, "wan0", "lan0", "--subnet", "10.77.0.0/24")
+    assert failures(lab) == []
+    document(lab, "stop")
+    assert_unchanged(lab, before)

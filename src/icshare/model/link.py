@@ -190,6 +190,7 @@ class Route:
         protocol: RTPROT number: 2 kernel, 3 boot, 4 static, 16 dhcp, ...
         type: RTN number: 1 unicast, 2 local, 3 broadcast, 7 unreachable, ...
         nexthops: Outgoing interfaces of a multipath route.
+        source: Address of the host that its own packets bear, None for the kernel's choice. The route goes with it.
         raw: Payload of the RTM_NEWROUTE message, for exact replay; b"" for a route that we are about to add.
     """
 
@@ -201,6 +202,7 @@ class Route:
     protocol: int = 3
     type: int = 1
     nexthops: tuple[IfIndex, ...] = ()
+    source: IPv4Address | IPv6Address | None = field(default=None, compare=False)
     raw: bytes = field(default=b"", compare=False)
 
 

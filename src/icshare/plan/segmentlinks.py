@@ -72,8 +72,12 @@ def _interface(segment: Segment) -> IPv4Interface:
 
 
 def _clear(link: Link, baseline: Snapshot) -> Iterator[AnyStep]:
-    """Take a link's own IPv4 routes, fixed neighbours and addresses away; the reverse gives them back as they were."""
-    routes = [route for route in baseline.routes if _is_own_route(route, link)]
+    """Take a link's own IPv4 routes, fixed neighbours and addresses away; the reverse gives them back as they were.
+
+    A route whose packets bear an address of ours goes with that, and could not be given back when we have gone.
+    """
+    own = {address.interface.ip for address in baseline.addresses}
+    routes = [route for route in baseline.routes if _is_own_route(route, link) and route.source in {None, *own}]
     for route in sorted(routes, key=lambda route: route.gateway is None):
         destination = route.destination
         assert isinstance(destination, IPv4Network)

@@ -200,6 +200,7 @@ def parse_route(payload: bytes) -> Route | None:
         protocol=protocol,
         type=kind,
         nexthops=_nexthops(found[RTA_MULTIPATH]) if RTA_MULTIPATH in found else (),
+        source=_address(family, found[RTA_PREFSRC]) if RTA_PREFSRC in found else None,
         raw=payload,
     )
 

@@ -130,6 +130,8 @@ def test_routes_are_read_with_what_decides() -> None:
     assert (default.table, default.index, default.metric, default.protocol, default.type) == (254, 3, 100, 16, 1)
     over_ipv6 = parsed_route("over IPv6")
     assert (over_ipv6.gateway, over_ipv6.table) == (ip_address("fe80::1"), 1000)
+    assert default.source == ip_address("192.0.2.1")
+    assert parsed_route("multipath").source is None
     nowhere = parsed_route("unreachable")
     assert (nowhere.type, nowhere.index, nowhere.gateway) == (7, None, None)
     assert parsed_route("multipath").nexthops == (3, 3)
