@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [one for one in asked.what if not one.isdigit()] or PARTS
     if unknown := [one for one in chosen if one not in PARTS]:
         sys.exit(f"no such part: {', '.join(unknown)} (expected {', '.join(PARTS)})")
+    if repeats == 0:
+        sys.exit("nothing can be measured 0 times")
     missed = 0
     if others := [one for one in chosen if one != "paths"]:
         missed += _measure(others, repeats or REPEATS)

@@ -41,6 +41,11 @@ def _paths(told: dict[str, object]) -> list[tuple[str, str]]:
     return [(one["private"], one["path"]) for one in told["fast_path"]]  # type: ignore[attr-defined]
 
 
+def _warnings(lab: Lab) -> list[str]:
+    checks = document(lab, "status")["checks"]
+    return [one["text"] for one in checks if (one["name"], one["grade"]) == ("fast path", "warning")]
+
+
 @pytest.mark.parametrize("privates", [("lan0",), ("lan0", "lan1")])
 @pytest.mark.parametrize("mode", ["auto", "tc", "xdp"])
 def test_traffic_goes_fast_and_is_counted_whole(office: Lab, mode: str, privates: tuple[str, ...]) -> None:
@@ -110,6 +115,27 @@ def test_somebody_elses_limit_keeps_everything_in_the_kernel(office: Lab) -> Non
     finally:
         assert icshare_command(office, "stop").returncode == 0
         output(office, "gw", "nft", "delete table ip other")
+
+
+def test_status_warns_of_what_others_have_added_since_and_the_fast_path_goes_past(office: Lab) -> None:
+    """It said that all was well, while a rate limit limited nothing."""
+    _share(office, "lan0", "--fast-path", "xdp")
+    try:
+        output(office, "gw", "nft", "add table netdev other")
+        early = "add chain netdev other c { type filter hook ingress device wan0 priority 0; }"
+        output(office, "gw", "nft", early)
+        assert "table netdev other sees packets before they are routed, and XDP goes past it" in _warnings(office)
+        assert _paths(_share(office, "lan0", "--fast-path", "xdp")) == [("lan0", "tc")]
+        assert _warnings(office) == []
+        chain = "add table ip other; add chain ip other c { type filter hook forward priority 0; }"
+        output(office, "gw", "nft", f"{chain}; add rule ip other c limit rate over 90000/second drop")
+        assert any("table ip other, chain c, limits the rate" in one for one in _warnings(office))
+        assert _paths(_share(office, "lan0")) == [("lan0", "kernel")]
+        assert _warnings(office) == []
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+        for table in ("netdev other", "ip other"):
+            output(office, "gw", "nft", f"add table {table}; delete table {table}")
 
 
 def test_a_mapping_counts_what_its_target_receives_and_sends(office: Lab) -> None:

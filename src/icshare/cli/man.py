@@ -28,6 +28,12 @@ Port mappings let ports of the public connection lead to a client, or to this ma
 are removed: 'icshare stop' takes them out of force, the next sharing of the same connection brings them back. The
 firewall of a connection does without sharing as well.
 
+The first packets of a connection go through every rule of the kernel. The later ones may go a faster path, which
+'icshare share --fast-path' chooses: 'xdp' is in the drivers of the links where they can, and tc elsewhere; 'tc' comes
+after the drivers, and does for every link; 'flowtable' is the kernel's own, for kernels that run no eBPF; 'off' is
+none. 'auto' takes the best of them that goes past nothing that others have set up. 'icshare status' tells which it is
+and why.
+
 Nothing stays resident but a DHCP and DNS server for the clients, and where it is wanted what writes the firewall's log
 and what follows a mapping's host to its next address. All that was changed is on record, and 'icshare stop' gives the
 machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in
@@ -126,7 +132,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "word",
         (
             "How the later packets of connections go: xdp, tc, flowtable, off, or auto for the best that this machine "
-            "can. Default: auto."
+            "can; see icshare(1). Default: auto."
         ),
     ),
     "sharing.dial_on_demand": (

@@ -116,7 +116,9 @@ class PairPathDocument(Document, frozen=True):
 class KernelPacketsDocument(Document, frozen=True):
     """Packets that the fast path's programs have left to the kernel."""
 
-    reason: Annotated[str, Meta(description="Why: `tcp_flags`, `ungranted`, `no_neighbour`, ...")]
+    reason: Annotated[
+        str, Meta(description="Why: `tcp_flags`, `ungranted`, ...; [all of them](fast-path.md#what-is-counted).")
+    ]
     packets: Annotated[int, Meta(description="How many since the fast path was first started.")]
 
 

@@ -123,7 +123,7 @@ def _fast_path(paths: "Sequence[PairPath]", packets: "FastPackets | None") -> It
         yield "fast path", f"{way} for {', '.join(privates)}: {reason}"
     if packets is not None:
         rest = sum(packets.kernel.values())
-        yield "packets", f"{quantity(packets.fast, 'packet')} went fast, {rest} through the kernel"
+        yield "packets", f"{packets.fast} went fast, {rest} through the kernel"
 
 
 def _segment(sharing: "Sharing", segment: "Segment", *, main: bool) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ Every finding comes from looking: at the kernel's ruleset and settings, at a que
 tables' chains. A check that needs a privilege we do not have says so instead of guessing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path as FilePath
@@ -22,6 +22,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import InterfaceType, channel_on
 from icshare.plan.foreign import find_foreign_drops
+from icshare.plan.metering import find_early, find_metering
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.peers import undialled
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
@@ -249,6 +250,18 @@ def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
         yield _failed("fast path", text, _AGAIN)
     else:
         yield _ok("fast path", f"the fast path is in force ({', '.join(sorted(ways))})")
+    yield from _passed_by(ways)
+
+
+def _passed_by(ways: Collection[Path]) -> Iterator[Check]:
+    """Look for rules that others have made since, and that the fast path would have been kept from."""
+    _, listing = ruleset.foreign()
+    if metering := find_metering(listing):
+        text = f"the fast path goes past what others count on: {metering}"
+        yield _warning("fast path", text, "share again with --fast-path auto, or take that rule away")
+    elif Path.XDP in ways and (early := find_early(listing)):
+        text = f"{early} sees packets before they are routed, and XDP goes past it"
+        yield _warning("fast path", text, "share again: tc takes the place of XDP")
 
 
 def hairpin(segments: Sequence[Segment]) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from icshare.errors import NotSupportedError, RefusedError
+from icshare.errors import NotSupportedError, PrivilegeError, RefusedError
 from icshare.model.fastpath import Abilities, LinkAbility, Mode, PairPath, Path
 from icshare.model.link import Link
 from icshare.model.names import InterfaceName
@@ -34,6 +34,7 @@ the later ones invalid nor end a connection over a reset that it cannot judge.""
 NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 UNMETERED = "take that rule away, if nobody needs it"
 
+_VETH = "ethtool -K PEER tx off gro on, for its other end PEER"
 _SWITCHED_OFF = "it is switched off"
 _OFF_HINT = "share with --fast-path auto, which takes what there is"
 
@@ -90,14 +91,15 @@ def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, ab
 
     Raises:
         RefusedError: Others' rules forbid the path that was asked for.
-        NotSupportedError: The kernel lacks it, or it is not known whether it does.
+        NotSupportedError: The kernel lacks it.
+        PrivilegeError: It is not known whether the machine can do what was asked for.
     """
     mode = sharing.fast_path
     if mode is Mode.OFF:
         return _kernel_alone(sharing, segments, "", "")
     if abilities is None:
         if mode is not Mode.AUTO:
-            raise NotSupportedError(f"it is not known whether {mode} can run here", hint="run it with sudo")
+            raise PrivilegeError(f"to tell whether {mode} can run here needs CAP_NET_ADMIN", hint="run it with sudo")
         return Choice()
     if abilities.metering:
         if mode is not Mode.AUTO:
@@ -168,7 +170,7 @@ class _Chooser:
             stops = public or self._without_tc(segment.interface)
             if slower is None:
                 xdp.append(segment)
-                path, why = Path.XDP, _Obstacle("both links have XDP in their drivers")
+                path, why = Path.XDP, _Obstacle(f"both links have XDP in their drivers{self._relies(segment)}")
             elif stops is None:
                 tc.append(segment)
                 path, why = Path.TC, slower
@@ -228,6 +230,17 @@ class _Chooser:
         obstacles = (self._obstacle(name, bridged=segment.bridged and name != self.sharing.public) for name in names)
         return next((one for one in obstacles if one is not None), None)
 
+    def _relies(self, segment: Segment) -> str:
+        """Return what XDP on *segment* relies on, and cannot be seen from here."""
+        links = map(self.baseline.standing_link, (self.sharing.public, *segment.members))
+        veths = [link.name for link in links if self._is_veth(self._below(link))]
+        ends = " and of ".join(veths)
+        return f"; the other end of {ends} must compute checksums (ethtool -K PEER tx off)" if veths else ""
+
+    def _is_veth(self, link: Link) -> bool:
+        ability = self.abilities.link(link.name)
+        return link.kind == "veth" or (ability is not None and ability.driver == "veth")
+
     def _obstacle(self, name: InterfaceName, *, bridged: bool) -> _Obstacle | None:
         """Return what keeps a link from XDP, None when nothing does."""
         link = self.baseline.link(name)
@@ -252,15 +265,16 @@ class _Chooser:
         name = link.name
         if not ability.ethernet:
             yield _Obstacle(f"{name} has no Ethernet header")
-        if (link.kind == "veth" or ability.driver == "veth") and self.sharing.fast_path is not Mode.XDP:
+        if self._is_veth(link) and self.sharing.fast_path is not Mode.XDP:
             yield _Obstacle(
                 f"{name} is a veth, whose checksums XDP must not trust",
-                "turn tx checksumming off at its other end, and share with --fast-path xdp",
+                f"{_VETH}; then share with --fast-path xdp",
             )
         if not ability.native_xdp:
             yield _Obstacle(f"{name}: {ability.why_not_native}", "take a network card whose driver has XDP")
         if not ability.sendable:
-            yield _Obstacle(f"{name}: {ability.why_not_sendable}", "take a network card whose driver sends for XDP")
+            remedy = _VETH if ability.driver == "veth" else "take a network card whose driver sends for XDP"
+            yield _Obstacle(f"{name}: {ability.why_not_sendable}", remedy)
         if ability.foreign_xdp:
             yield _Obstacle(
                 f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off, if nobody needs it"

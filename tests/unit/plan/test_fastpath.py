@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.hosts import abilities, snapshot
 
-from icshare.errors import NotSupportedError, RefusedError
+from icshare.errors import NotSupportedError, PrivilegeError, RefusedError
 from icshare.model.fastpath import Abilities, Mode, Path
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
@@ -145,7 +145,12 @@ def test_filters_of_others_keep_a_link_from_xdp_as_well() -> None:
 
 
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:
-    assert _paths(_choose(Mode.XDP, lan0={"driver": "veth"})) == [Path.XDP]
+    choice = _choose(Mode.XDP, lan0={"driver": "veth"})
+    assert _paths(choice) == [Path.XDP]
+    assert "the other end of lan0 must compute checksums" in _reason(choice)
+    deaf = _choose(Mode.XDP, lan0={"driver": "veth", "sendable": False, "why_not_sendable": "it needs GRO"})
+    assert (_paths(deaf), _reason(deaf)) == ([Path.TC], "lan0: it needs GRO")
+    assert "gro on" in deaf.pairs[0].remedy
     assert _paths(_choose(Mode.XDP, lan0=_NO_XDP)) == [Path.TC]
 
 
@@ -214,7 +219,7 @@ def test_where_nothing_is_known_nothing_goes_fast_and_nothing_can_be_asked_for()
     host = snapshot({"links": [{"name": "wan0"}, {"name": "lan0"}]})
     sharing = Sharing(public=WAN, privates=(LAN0,))
     assert choose(sharing, [_segment(LAN0)], host, None) == Choice()
-    with pytest.raises(NotSupportedError):
+    with pytest.raises(PrivilegeError, match="whether tc can run here"):
         choose(replace(sharing, fast_path=Mode.TC), [_segment(LAN0)], host, None)
 
 

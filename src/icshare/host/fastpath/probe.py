@@ -10,6 +10,7 @@ Source:
 """
 
 import errno
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -37,6 +38,9 @@ _ONLY_RUN: Final = frozenset({"bonding", "ixgbevf", "mana", "mlx4_en", "nfp", "n
 """Drivers of Linux 6.1 that run programs; by these of `_SEND_TOO` programs may send as well, by a veth it depends."""
 
 _PLAIN_QDISCS: Final = frozenset({"", "noop", "noqueue", "none", "mq", "pfifo_fast", "fq_codel", "fq"})
+
+_WHERE: Final = re.compile(r"^line \d+, column \d+: Could not process rule: | \(in: .*\)$")
+"""What nft adds to an error of the kernel's; the line is one of ours, and tells nobody anything."""
 
 # What loads the modules that the programs call into, and tells nothing else.
 _CONNTRACK: Final = "chain c {\ntype filter hook forward priority filter;\nct state established accept\n}"
@@ -108,9 +112,7 @@ def _abilities(link: AttachableLink, driver: str, features: Mapping[int, netdev.
     named = f"the driver {driver}" if driver else "its driver"
     no_xdp = f"{named} has no native XDP"
     if driver == "veth":
-        no_send = (
-            "veth takes packets from XDP only when its other end has an XDP program or GRO (ethtool -K PEER gro on)"
-        )
+        no_send = "a veth takes packets from XDP only when its other end has an XDP program or GRO"
     else:
         no_send = f"{named} takes no packets from XDP programs of other links"
     if features is not None:
@@ -158,8 +160,9 @@ def _flowtable(device: str, *, offload: bool = False) -> str:
 
 
 def _refusal(body: str) -> str | None:
-    """Return why nftables does not take *body* in a table, None when it does."""
+    """Return why nftables does not take *body* in a table, None when it does; of nft's words only why."""
     try:
-        return ruleset.refusal(f"table inet icshare-probe {{\n{body}\n}}\n")
+        words = ruleset.refusal(f"table inet icshare-probe {{\n{body}\n}}\n")
+        return words and _WHERE.sub("", words)
     except (PrivilegeError, NotSupportedError) as error:
         return error.message
