@@ -25,7 +25,7 @@ help: ## show what can be made
 demo: setup-run ## share a connection between virtual networks, on this machine, in under 15 seconds
 	@"$(VENV)/bin/icshare" demo $(ARGS)
 
-test: setup-vm ## lint, then run every test; ARGS='-k NAME' runs some
+test: setup-vm setup-bench ## lint, then run every test; ARGS='-k NAME' runs some
 	@$(MAKE) lint
 	@echo "test: running every test"
 	@tools/test "$(CACHE)" $(ARGS)
