@@ -14,7 +14,7 @@ import msgspec
 
 from icshare.errors import InvalidRequestError
 from icshare.model.connection import LinkOverride, MediaType
-from icshare.model.fastpath import Mode
+from icshare.model.fastpath import Mode, parse_mode
 from icshare.model.names import host_name, interface_name, mac_address, subnet
 from icshare.model.sharing import DEFAULT_DOMAIN, DhcpSettings, DnsSettings, Helper, Reservation
 
@@ -95,7 +95,7 @@ class _Sharing(_Table, frozen=True):
     firewall: bool = True
     helpers: tuple[Helper, ...] = ()
     bridge: bool = False
-    fast_path: Mode = Mode.AUTO
+    fast_path: str = Mode.AUTO
     dial_on_demand: bool = DialSettings().on_demand
     idle_seconds: _Idle = DialSettings().idle_seconds
 
@@ -177,7 +177,7 @@ def _settings(file: _File) -> Settings:
         firewall=file.sharing.firewall,
         helpers=tuple(dict.fromkeys(file.sharing.helpers)),
         bridge=file.sharing.bridge,
-        fast_path=file.sharing.fast_path,
+        fast_path=parse_mode(file.sharing.fast_path),
         dhcp=DhcpSettings(
             enabled=file.dhcp.enabled,
             pool_first=_optional_address(file.dhcp.first),

@@ -96,6 +96,7 @@ def test_nothing_set_is_the_defaults(text: str) -> None:
         ("[sharing]\nfirewall = 1", r"Expected `bool`, got `int` - at `\$.sharing.firewall`"),
         ('[sharing]\nsubnet = "10.0.0.1/24"', "has host bits set"),
         ('[sharing]\nsubnet = "224.0.0.0/24"', "is not a unicast subnet"),
+        ('[sharing]\nfast_path = "fasst"', "'fasst' is no fast path .expected auto, xdp, tc, flowtable, off."),
         ('[sharing]\nhelpers = ["h323"]', "Invalid enum value 'h323'"),
         ("[dhcp]\nlease_seconds = 119", ">= 120"),
         ("[dhcp]\nlease_seconds = 4294967295", "<= 4294967294"),
