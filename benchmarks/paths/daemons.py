@@ -82,6 +82,7 @@ def networkd(stack: ExitStack, rig: Rig) -> None:
     for name, text in (("lan", _ND_LAN), ("wan", _ND_WAN)):
         machine.write(f"/etc/systemd/network/10-{name}.network", text)
         machine.file(f"/etc/systemd/network/10-{name}.network").chmod(0o644)
+    machine.run("systemd-sysusers")  # as the package does where it is installed
     # systemd makes its directory in the name of the user that it becomes.
     for name in ("", "/links", "/leases", "/lldp"):
         machine.write(f"/run/systemd/netif{name}/.there", "")
