@@ -104,22 +104,16 @@ static __always_inline void set_differences(struct flow *flow, struct flow6 *flo
 	__be32 ports = *p->ports;
 	__s64 sum;
 
-	if (p->v6) {
-		__be32 old[8];
-
-		__builtin_memcpy(old, &p->ip6->saddr, 32);
-		sum = bpf_csum_diff(old, 32, flow6->addrs, 32, 0);
-	} else {
-		__be32 old[2] = {p->ip->saddr, p->ip->daddr}, new[2] = {flow->saddr, flow->daddr};
-
-		sum = bpf_csum_diff(old, 8, new, 8, 0);
-	}
+	if (p->v6)
+		sum = bpf_csum_diff((__be32 *)&p->ip6->saddr, 32, flow6->addrs, 32, 0);
+	else
+		sum = bpf_csum_diff(&p->ip->saddr, 8, &flow->saddr, 8, 0);
 	flow->address_difference = fold(sum);
 	flow->port_difference = fold(bpf_csum_diff(&ports, 4, &flow->ports, 4, 0));
 }
 
 /* Return the link of the segment that an address belongs to, NULL for none. */
-static __always_inline __u32 *find_segment(const __be32 *address, bool v6)
+static __noinline __u32 *find_segment(const __be32 *address, bool v6)
 {
 	struct network_key key = {.prefixlen = 128};
 
