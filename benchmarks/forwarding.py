@@ -7,6 +7,7 @@ same with many mappings as with few says that no packet meets them.
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 from benchmarks.figures import ENVIRONMENT, SECONDS, Figures, Measures, rates_table, ratio, verdict
 from benchmarks.gateways import MappedGateway, Program
@@ -54,7 +55,7 @@ class Forwarding:
         """What is measured, in the order of one repeat."""
         found: dict[str, Callable[[], float]] = {}
         for size in self._ends:
-            found[_name(size)] = lambda size=size: self._rate(size)  # type: ignore[misc]
+            found[_name(size)] = partial(self._rate, size)
         return found
 
     def report(self, figures: Figures) -> int:

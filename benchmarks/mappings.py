@@ -6,6 +6,7 @@ daemon does, and by the command line, where the process has to read them all fir
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from benchmarks.figures import Figures, Measures, ratio, seconds_table, verdict
 from benchmarks.gateways import MappedGateway
@@ -42,8 +43,8 @@ class Mappings:
             found[_name("add by API", size)] = gateway.add
             found[_name("remove by API", size)] = gateway.remove
         for size, gateway in self._gateways.items():
-            found[_name("map add", size)] = lambda size=size: self._command_add(size)  # type: ignore[misc]
-            found[_name("map add to its end", size)] = lambda size=size: self._ended[size]  # type: ignore[misc]
+            found[_name("map add", size)] = partial(self._command_add, size)
+            found[_name("map add to its end", size)] = partial(self._ended.__getitem__, size)
             found[_name("map remove", size)] = gateway.command_remove
         most = self._gateways[max(self._gateways)]
         found[self._load] = lambda: float(most.told(_LOAD))

@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 
 import pytest
@@ -62,6 +62,17 @@ def datagrams(lab: Lab, node: str, own: object, port: int) -> socket.socket:
     return found
 
 
+@contextmanager
+def conversation(lab: Lab, port: int) -> Iterator[tuple[socket.socket, socket.socket, tuple[str, int]]]:
+    """Have a client ask a server from *port*; give the sockets of both, and where the server sees the client."""
+    with ExitStack() as stack:
+        client = stack.enter_context(datagrams(lab, "c0", address(lab, "c0"), port))
+        server = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
+        client.connect((str(ECHO_ADDRESS), PORT))
+        client.send(b"there")
+        yield client, server, server.recvfrom(64)[1]
+
+
 def test_the_gateway_reaches_the_internet_from_its_own_address_in_the_segment(lab: Lab) -> None:
     """Translated as a client is, but its answers, which are for that address in the end, were dropped as strangers'."""
     told = output(
@@ -74,23 +85,20 @@ def test_an_error_for_a_client_leaves_by_no_other_way_when_the_segments_route_ha
     """It belongs to a translated connection, which the chain that looks at what leaves took for translated itself."""
     inside = IPv4Address(address(lab, "c0"))
     client, server = (inside, PORT), (ECHO_ADDRESS, PORT)
-    with ExitStack() as stack:
-        one = stack.enter_context(datagrams(lab, "c0", inside, PORT))
-        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
-        one.connect((str(ECHO_ADDRESS), PORT))
+    with conversation(lab, PORT) as (one, other, seen):
         assured = time.monotonic() + ASSURED
         while time.monotonic() < assured:
-            one.send(b"there")
-            other.sendto(b"back", other.recvfrom(64)[1])
+            other.sendto(b"back", seen)
             one.recv(64)
-            time.sleep(0.1)
+            one.send(b"there")
+            other.recv(64)
+            time.sleep(0.1)  # that it lasts is what conntrack waits for
     capture = Capture(lab, INTERNET, "isp0")
     output(lab, GATEWAY, "ip", "route", "delete", "192.168.137.0/24", "dev", "lan0")
     try:
-        send(
-            lab, "c0", frames.ip4(*(inside, ECHO_ADDRESS), frames.UDP, frames.udp(client, server), ttl=1), ECHO_ADDRESS
-        )
-        send(lab, "c0", frames.ip4(*(inside, ECHO_ADDRESS), frames.UDP, frames.udp(client, server)), ECHO_ADDRESS)
+        datagram = frames.udp(client, server)
+        for ttl in (1, 64):
+            send(lab, "c0", frames.ip4(inside, ECHO_ADDRESS, frames.UDP, datagram, ttl=ttl), ECHO_ADDRESS)
         lines = capture.until(f"> {ECHO_ADDRESS}:{PORT} udp")
     finally:
         as_before = ["proto", "kernel", "scope", "link", "src", NETWORK_GATEWAY]
@@ -100,12 +108,7 @@ def test_an_error_for_a_client_leaves_by_no_other_way_when_the_segments_route_ha
 
 def test_nobody_on_another_link_speaks_for_a_server_of_the_internet(lab: Lab) -> None:
     """Answers were let in wherever they came from, as soon as a host forwards on all links, as container hosts do."""
-    inside = IPv4Address(address(lab, "c0"))
-    with ExitStack() as stack:
-        one = stack.enter_context(datagrams(lab, "c0", inside, PORT + 1))
-        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
-        one.sendto(b"there", (str(ECHO_ADDRESS), PORT))
-        seen = other.recvfrom(64)[1]
+    with conversation(lab, PORT + 1) as (one, other, seen):
         route = ("ip", "route", "add", f"{seen[0]}/32", "via", str(SECOND_UPLINK.ip), "dev", "isp1")
         output(lab, GATEWAY, "sysctl", "-q", "-w", "net.ipv4.conf.wan1.forwarding=1")
         output(lab, INTERNET, *route)
@@ -142,12 +145,8 @@ def test_a_mapped_server_is_told_that_its_packets_are_too_large(lab: Lab) -> Non
 
 def test_answers_to_a_client_of_the_subnet_before_do_not_go_back_to_the_internet(lab: Lab) -> None:
     """Nothing knew that address any more but the connection: they followed the default route, un-translated."""
-    inside = IPv4Address(address(lab, "c0"))
-    with ExitStack() as stack:
-        one = stack.enter_context(datagrams(lab, "c0", inside, PORT + 2))
-        other = stack.enter_context(datagrams(lab, INTERNET, ECHO_ADDRESS, PORT))
-        one.sendto(b"there", (str(ECHO_ADDRESS), PORT))
-        seen = other.recvfrom(64)[1]
+    inside = address(lab, "c0")
+    with conversation(lab, PORT + 2) as (one, other, seen):
         other.sendto(b"back", seen)
         one.recv(64)
         document(lab, "share", "wan0", "lan0", "--subnet", "10.77.0.0/24")
@@ -156,4 +155,4 @@ def test_answers_to_a_client_of_the_subnet_before_do_not_go_back_to_the_internet
         output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", str(UPLINK_ROUTER))
         lines = capture.until(f"> {UPLINK_ROUTER} icmp 8")
         document(lab, "share", "wan0", "lan0", "--subnet", "192.168.137.0/24")
-        assert [line for line in lines if str(inside) in line] == []
+        assert [line for line in lines if inside in line] == []
