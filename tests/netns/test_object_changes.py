@@ -296,12 +296,33 @@ def protected(lab: Lab) -> list[str]:
     return [one["interface"] for one in document(lab, "firewall", "status")["firewalls"] if one["on"]]
 
 
+# Every property is one read of the system: a connection's part, or a mapping, may end between two of them, and the
+# second says so (E_UNEXPECTED).
 READING = """
 import select
+
+def side(configuration):
+    try:
+        return configuration.SharingConnectionType.name[15:].lower()
+    except E_UNEXPECTED:
+        return ""
+
+def mapped(mapping):
+    try:
+        return mapping.Properties.Name
+    except E_UNEXPECTED:
+        return "web"
+
 count, seen = 0, set()
 while not select.select([sys.stdin], [], [], 0)[0]:
-    for name, (side, firewall, enabled) in facts().items():
-        seen.add((name, side))
+    for one in manager.EnumEveryConnection:
+        try:
+            configuration = manager.INetSharingConfigurationForINetConnection(one)
+        except E_NOINTERFACE:
+            continue
+        seen.add((manager.NetConnectionProps(one).Name, side(configuration)))
+        assert {mapped(one) for one in configuration.EnumPortMappings(ICSSC_DEFAULT)} <= {"web"}
+        assert configuration.SharingEnabled in (True, False) and configuration.InternetFirewallEnabled in (True, False)
     assert len(list(manager.EnumPublicConnections(0))) < 2 and len(list(manager.EnumPrivateConnections(0))) < 3
     count += 1
     if count == 1:

@@ -85,9 +85,9 @@ while True:
 
 @contextlib.contextmanager
 def running(lab: Lab, node: str, code: str, *arguments: object) -> Iterator[Process]:
-    """Run Python *code* on a node from when it says that it is ready to the end of the block."""
+    """Run Python *code* on a node from when it says that it is ready to the end of the block; its errors are ours."""
     argv = [sys.executable, "-c", code, *map(str, arguments)]
-    process = lab.popen(node, argv, stdin=PIPE, stdout=PIPE)
+    process = lab.popen(node, argv, stdin=PIPE, stdout=PIPE, stderr=None)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
