@@ -66,6 +66,21 @@ def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> 
     assert "icshare" not in output(lab, GATEWAY, "nft", "list", "ruleset")
 
 
+@pytest.mark.parametrize(
+    "harm", ["flush table inet icshare", "flush chain inet icshare egress", "insert rule inet icshare forward accept"]
+)
+def test_status_sees_that_others_changed_rules_of_ours_and_sharing_again_mends_them(lab: Lab, harm: str) -> None:
+    share(lab, "wan0", "lan0")
+    before = output(lab, GATEWAY, "nft", "-s", "list", "table", "inet", "icshare")
+    output(lab, GATEWAY, "nft", harm)
+    status, checks = _checks(lab, "status")
+    assert status == 1
+    assert [(one["grade"], "changed its rules" in one["text"]) for one in checks["rules"]] == [("failed", True)]
+    share(lab, "wan0", "lan0")
+    assert _checks(lab, "status")[0] == 0
+    assert output(lab, GATEWAY, "nft", "-s", "list", "table", "inet", "icshare") == before
+
+
 def test_status_names_the_foreign_chain_that_came_later(lab: Lab) -> None:
     share(lab, "wan0", "lan0")
     output(

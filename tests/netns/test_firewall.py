@@ -260,7 +260,15 @@ def test_the_firewall_of_another_connection_is_its_own(lab: Lab) -> None:
         assert len(answers(lab, INTERNET, PUBLIC, 22)) == 2
 
 
-@pytest.mark.parametrize("harm", ["delete table inet icshare_firewall", "flush table inet icshare_firewall"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "delete table inet icshare_firewall",
+        "flush table inet icshare_firewall",
+        "flush chain inet icshare_firewall inbound",
+        "insert rule inet icshare_firewall inbound accept",
+    ],
+)
 def test_switching_it_on_again_mends_what_others_took_away(lab: Lab, harm: str) -> None:
     with running(lab, GATEWAY, SERVE, 22), running(lab, INTERNET, TALK, PUBLIC, 22) as old:
         on(lab, "--icmp", "inbound-echo-request", "--log-dropped")

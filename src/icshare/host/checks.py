@@ -105,8 +105,8 @@ def _table(name: str, table: str, found: str | None, remedy: str) -> Check:
         return _warning(name, "the ruleset was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
     if found is None:
         return _failed(name, f"table inet {table} is not loaded; something has deleted it", remedy)
-    if found == ruleset.UNMARKED:
-        return _failed(name, f"table inet {table} has lost its rules; something has flushed it", remedy)
+    if found == ruleset.ALTERED:
+        return _failed(name, f"table inet {table} is not as it was loaded; something has changed its rules", remedy)
     return _ok(name, f"table inet {table} is loaded")
 
 

@@ -12,17 +12,18 @@ from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
+from icshare.render.text import count_rules
 
 _BOOTP_CLIENT = 68
 _MARK = "version"
 _TAG = "icshare: version "
 
-UNMARKED = "unmarked"
-"""In place of the digest: the table is there without its mark, so not all of it is ours, or not all of ours is left."""
+ALTERED = "altered"
+"""In place of the digest: the table is ours, and somebody has taken rules out of it or put some in."""
 
 
 def load(text: str) -> None:
-    """Load the sharing's table in one transaction, marked with its digest.
+    """Load the sharing's table in one transaction, marked with its digest and the number of its rules.
 
     Raises:
         HostError: nft or the kernel refused.
@@ -41,7 +42,7 @@ def _without_flowtable(nft: Nftables) -> str:
 
 
 def load_firewall(text: str) -> None:
-    """Load the connection firewall's table in one transaction, marked with its digest.
+    """Load the connection firewall's table in one transaction, marked likewise.
 
     With its first load connection tracking begins, and to it every connection that exists looks new. So the same
     transaction lists them, for the firewall to let them go on.
@@ -56,7 +57,8 @@ def load_firewall(text: str) -> None:
 
 
 def _tag(table: str, text: str) -> str:
-    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{_TAG}{digest(text)}"\n\t}}\n}}\n'
+    version = f"{digest(text)} {count_rules(text)}"
+    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{_TAG}{version}"\n\t}}\n}}\n'
 
 
 def refusal(text: str) -> str | None:
@@ -88,7 +90,9 @@ def learn_public_addresses(addresses: Iterable[IPv4Address]) -> None:
 
 
 def loaded(table: str = TABLE) -> str | None:
-    """Return the digest of the loaded text of a table of ours; None when there is none, or no privilege to look.
+    """Return the digest of the loaded text of a table of ours, or `ALTERED`; None when there is no table.
+
+    Without the privilege to look it is None too. A rule that was replaced by another is not noticed.
 
     Raises:
         HostError: A table of that name is somebody else's; to load ours would destroy it.
@@ -106,11 +110,10 @@ def loaded(table: str = TABLE) -> str | None:
             f"there is a table inet {table} that icshare did not load",
             hint=f"rename it, or remove it by: nft delete table inet {table}",
         )
-    for rule in (item["rule"] for item in listed if "rule" in item):
-        comment = rule.get("comment", "")
-        if (rule["table"], rule["chain"]) == (table, _MARK) and comment.startswith(_TAG):
-            return str(comment.removeprefix(_TAG))
-    return UNMARKED
+    rules = [item["rule"] for item in listed if "rule" in item and item["rule"]["table"] == table]
+    marks = [rule.get("comment", "") for rule in rules if rule["chain"] == _MARK]
+    version, _, count = marks[0].removeprefix(_TAG).partition(" ") if marks else ("", "", "")
+    return str(version) if count == str(len(rules) - len(marks)) else ALTERED
 
 
 def may_look() -> bool:

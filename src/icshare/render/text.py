@@ -5,9 +5,20 @@ from collections.abc import Iterable
 from icshare.model.names import InterfaceName
 
 
+RULE_COMMENT = "icshare: "
+"""How the comment of each rule of ours begins."""
+
+_COMMENTED = f' comment "{RULE_COMMENT}'
+
+
 def rule(text: str, why: str) -> str:
     """Return a rule with the reason for it as its comment."""
-    return f'{text} comment "icshare: {why}"'
+    return f'{text}{_COMMENTED}{why}"'
+
+
+def count_rules(text: str) -> int:
+    """Return how many rules *text*, which was made by these functions, loads."""
+    return text.count(_COMMENTED)
 
 
 def chain(name: str, hook: str, rules: Iterable[str]) -> str:
