@@ -222,8 +222,15 @@ class _Chooser:
 
     def _without_xdp(self, segment: Segment) -> _Obstacle | None:
         """Return why a segment gets no XDP, None when it does."""
-        if self.sharing.fast_path is Mode.TC:
+        obstacle = self._before_xdp(segment)
+        if self.sharing.fast_path is not Mode.TC:
+            return obstacle
+        if obstacle is None:
             return _Obstacle("tc was asked for", "share with --fast-path auto")
+        return _Obstacle(f"tc was asked for, and there is no XDP: {obstacle.text}", obstacle.remedy)
+
+    def _before_xdp(self, segment: Segment) -> _Obstacle | None:
+        """Return what stands in the way of XDP on a segment, None when nothing does."""
         if self.abilities.early:
             return _Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
         names = (self.sharing.public, *segment.members)

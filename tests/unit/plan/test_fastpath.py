@@ -157,6 +157,13 @@ def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:
 def test_tc_asked_for_is_tc() -> None:
     choice = _choose(Mode.TC)
     assert (_paths(choice), _reason(choice)) == ([Path.TC], "tc was asked for")
+    assert choice.pairs[0].remedy == "share with --fast-path auto"
+
+
+def test_who_asks_for_tc_where_nothing_else_can_be_had_is_not_told_to_ask_for_more() -> None:
+    slow = _choose(Mode.TC, lan0=_NO_XDP)
+    assert (_paths(slow), _reason(slow).partition(":")[0]) == ([Path.TC], "tc was asked for, and there is no XDP")
+    assert slow.pairs[0].remedy == _choose(lan0=_NO_XDP).pairs[0].remedy
 
 
 def test_one_port_without_xdp_is_enough_for_tc_on_the_bridge() -> None:
