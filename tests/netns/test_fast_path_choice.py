@@ -64,6 +64,16 @@ def test_traffic_goes_fast_and_is_counted_whole(office: Lab, mode: str, privates
         assert icshare_command(office, "stop").returncode == 0
 
 
+def test_doctor_tells_once_why_it_is_not_xdp(office: Lab) -> None:
+    _share(office, "lan0", "lan1", "--fast-path", "tc")
+    try:
+        found = [one["text"] for one in document(office, "doctor")["checks"] if one["name"] == "fast path"]
+        why = "tc was asked for, and there is no XDP: wan0 is a veth, whose checksums XDP must not trust"
+        assert found == [f"wan0, lan0 and lan1 have tc and not XDP: {why}", "the fast path is in force (tc)"]
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+
+
 def test_nothing_is_left_of_it_after_a_stop(office: Lab) -> None:
     before = output(office, "gw", "sysctl", "-n", _SETTING)
     _share(office, "lan0", "--fast-path", "xdp")

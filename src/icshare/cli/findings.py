@@ -10,8 +10,8 @@ _WIDTH = max(len(grade) for grade in Grade)
 
 
 def print_checks(out: Printer, checks: Iterable[Check]) -> None:
-    """Print one line for each check, and one for each command that mends it."""
+    """Print a paragraph for each check, and a line for each command that mends it, which can be copied whole."""
     for check in checks:
-        out.line("  ", Cell(check.grade.ljust(_WIDTH), _STYLES[check.grade]), "  ", check.text)
+        out.paragraph("  ", Cell(check.grade.ljust(_WIDTH), _STYLES[check.grade]), "  ", text=check.text)
         for number, line in enumerate(check.remedy.splitlines()):
             out.line("  ", " " * _WIDTH, "  ", Cell("mend: " if number == 0 else "      ", "bold"), line)

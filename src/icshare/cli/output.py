@@ -50,6 +50,19 @@ class Printer:
         else:
             write(self._stream, "".join(_cell(part).text for part in parts) + "\n")
 
+    def paragraph(self, *lead: str | Cell, text: str) -> None:
+        """Print *text* behind *lead*, wrapped between words below its own beginning on a narrow terminal."""
+        if not self.terminal:
+            self.line(*lead, text)
+            return
+        from rich.table import Table
+
+        columns = Table.grid()
+        columns.add_column(no_wrap=True)
+        columns.add_column(overflow="fold")
+        columns.add_row(self._text(*lead), self._text(text))
+        self._console.print(columns)
+
     def shows(self, text: str) -> bool:
         """Tell whether the stream has the characters of *text*."""
         try:

@@ -200,10 +200,13 @@ def _subnet(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
 def _fast_path(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
     """Tell what a sharing gets of the fast path, and what would bring more; without one, what this machine can do."""
     if record is not None and record.sharing is not None:
+        alike: dict[tuple[str, str, str], list[str]] = {}
         for pair in record.paths:
             if pair.path is not Path.XDP:
                 way = "no fast path" if pair.path is Path.KERNEL else f"{pair.path} and not XDP"
-                yield _could(f"{pair.public} and {pair.private} have {way}: {pair.reason}", pair.remedy)
+                alike.setdefault((way, pair.reason, pair.remedy), [pair.public]).append(pair.private)
+        for (way, reason, remedy), names in alike.items():
+            yield _could(f"{', '.join(names[:-1])} and {names[-1]} have {way}: {reason}", remedy)
         return
     hardware = [link.name for link in snapshot.links if link.facts.hardware and is_interface_name(link.name)]
     found = abilities([interface_name(name) for name in hardware])

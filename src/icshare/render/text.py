@@ -4,21 +4,17 @@ from collections.abc import Iterable
 
 from icshare.model.names import InterfaceName
 
-
-RULE_COMMENT = "icshare: "
-"""How the comment of each rule of ours begins."""
-
-_COMMENTED = f' comment "{RULE_COMMENT}'
+_COMMENT = ' comment "icshare: '
 
 
 def rule(text: str, why: str) -> str:
     """Return a rule with the reason for it as its comment."""
-    return f'{text}{_COMMENTED}{why}"'
+    return f'{text}{_COMMENT}{why}"'
 
 
 def count_rules(text: str) -> int:
     """Return how many rules *text*, which was made by these functions, loads."""
-    return text.count(_COMMENTED)
+    return text.count(_COMMENT)
 
 
 def chain(name: str, hook: str, rules: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from tests.unit.cli.machine import ILL, NOW, WARNED, FakeManager, Machine
 from icshare.model.client import Client, Traffic
 from icshare.model.fastpath import FastPackets
 from icshare.model.names import mac_address
+from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import Station
 
 SCREENS = Path(__file__).parent / "screens"
@@ -178,6 +179,21 @@ def test_a_terminal_gets_colour_and_tables(command: str, golden: Golden, monkeyp
         assert machine("share", "wan0", "lan0").status == 0
         machine.manager.host.health = ILL
     golden(SCREENS / f"{command}.ansi", _screen(machine, *arguments))
+
+
+def test_a_long_finding_is_wrapped_below_its_beginning_and_what_mends_it_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    found = Check(name="uplink", grade=Grade.WARNING, text="seven words " * 8 + "end", remedy="ip link set " + "x" * 60)
+    out = Machine(manager=FakeManager(found=Health(checks=(found,))), terminal=True)("doctor").out
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+    start, end = (next(n for n, line in enumerate(lines) if word in line) for word in ("warning", " end"))
+    indented = " " * len("  warning  ")
+    assert end > start
+    assert all(line[: len(indented)] == indented and line[len(indented)] != " " for line in lines[start + 1 : end + 1])
+    assert max(map(len, lines[start : end + 1])) <= 40
+    assert lines[end + 1] == f"{indented}mend: {found.remedy}"
 
 
 def test_progress_is_shown_on_a_terminal_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
