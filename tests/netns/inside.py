@@ -71,14 +71,22 @@ def config():
         (one,) = maps(there, ".data.config")
         return wire.decode_config(one.lookup(bytes(4)))
 
-def foreign_program():
-    # r0 = XDP_PASS; exit
-    code = bytes([0xB7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0])
+def program_that_returns(verdict, kind, name):
+    # r0 = verdict; exit
+    code = bytes([0xB7, 0, 0, 0]) + verdict.to_bytes(4, "little", signed=True) + bytes([0x95, 0, 0, 0, 0, 0, 0, 0])
     load = libbpf._load_library().bpf_prog_load
     load.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
-    fd = load(6, b"icshare_xdp", b"GPL", code, 2, None)
+    fd = load(kind, name, b"GPL", code, 2, None)
     assert fd >= 0, fd
     return fd
+
+def foreign_program():
+    return program_that_returns(2, 6, b"icshare_xdp")  # XDP_PASS, BPF_PROG_TYPE_XDP
+
+def tcx_program(link, place):
+    program = program_that_returns(-1, 3, b"somebody")  # TCX_NEXT, BPF_PROG_TYPE_SCHED_CLS
+    fd = libbpf._load_library().bpf_link_create(program, link, place, None)
+    return fd if fd >= 0 else None
 
 def is_loaded(program):
     fd = libbpf.open_program(program)

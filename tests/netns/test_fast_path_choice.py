@@ -148,6 +148,24 @@ def test_status_warns_of_what_others_have_added_since_and_the_fast_path_goes_pas
             output(office, "gw", "nft", f"add table {table}; delete table {table}")
 
 
+@pytest.mark.parametrize("mode", ["xdp", "tc"])
+def test_status_warns_of_shaping_and_filters_that_came_later(office: Lab, mode: str) -> None:
+    """What tc sends is shaped all the same."""
+    _share(office, "lan0", "lan1", "--fast-path", mode)
+    try:
+        output(office, "gw", "sh", "-c", "tc qdisc add dev lan1 root tbf rate 1gbit burst 1mb latency 50ms")
+        assert ["lan1 is shaped (tbf)" in one for one in _warnings(office)] == ([True] if mode == "xdp" else [])
+        assert _paths(_share(office, "lan0", "lan1", "--fast-path", mode)) == [("lan0", "tc"), ("lan1", "tc")]
+        assert _warnings(office) == []
+        output(office, "gw", "sh", "-c", "tc filter add dev wan0 egress pref 7 bpf bytecode '1,6 0 0 0'")
+        assert ["wan0 has tc filters of somebody else" in one for one in _warnings(office)] == [True]
+        assert _paths(_share(office, "lan0", "lan1")) == [("lan0", "kernel"), ("lan1", "kernel")]
+        assert _warnings(office) == []
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
+        output(office, "gw", "sh", "-c", "tc qdisc del dev lan1 root; tc qdisc del dev wan0 clsact")
+
+
 def test_a_mapping_counts_what_its_target_receives_and_sends(office: Lab) -> None:
     _share(office, "lan0")
     server = None

@@ -175,6 +175,21 @@ def test_programs_of_ours_are_not_foreign(inside: Inside) -> None:
         fastpath.start(BOTH)
         able = fastpath.probe(["lan0"])
         (lan0,) = able.links
-        show([able.kernel.bpf, lan0.foreign_xdp, lan0.foreign_filters, lan0.foreign_in_our_place])
+        show([able.kernel.bpf, lan0.foreign_xdp, lan0.foreign_filters, lan0.foreign_tcx])
     """)
     assert found == [True, False, False, False]
+
+
+@pytest.mark.parametrize("place", [46, 47])  # ingress and egress
+def test_programs_of_tcx_are_seen_for_as_long_as_they_are_there(inside: Inside, place: int) -> None:
+    found = inside(f"""
+        fd = tcx_program(socket.if_nametoindex("lan0"), {place})
+        first = fastpath.probe(["lan0", "wan0"])
+        if fd is not None:
+            os.close(fd)
+        again = fastpath.probe(["lan0"])
+        show([fd is not None, *(one.foreign_tcx for one in (*first.links, *again.links))])
+    """)
+    if not found[0]:
+        pytest.skip("this kernel has no tcx (before Linux 6.6)")
+    assert found[1:] == [True, False, False]

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 
 from icshare.errors import PrivilegeError
 from icshare.host import dns_check, ruleset
+from icshare.host.fastpath import probe
 from icshare.host.resolvers import name_servers
 from icshare.host.service import Service
 from icshare.host.sockets import port_owners
@@ -21,6 +22,7 @@ from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import InterfaceType, channel_on
+from icshare.plan.bypass import gone_past
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.metering import find_early, find_metering
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
@@ -251,6 +253,9 @@ def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
     else:
         yield _ok("fast path", f"the fast path is in force ({', '.join(sorted(ways))})")
     yield from _passed_by(ways)
+    for found in gone_past(record.paths, record.segments, snapshot, probe):
+        text = f"the fast path goes past what others count on: {found.text}"
+        yield _warning("fast path", text, f"share again with --fast-path auto, or take it away: {found.remedy}")
 
 
 def _passed_by(ways: Collection[Path]) -> Iterator[Check]:

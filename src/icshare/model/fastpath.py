@@ -81,7 +81,7 @@ class LinkAbility:
         why_not_sendable: Why `sendable` is False, "" if it is True.
         foreign_xdp: It has an XDP program that is not ours.
         foreign_filters: It has tc filters that are not ours; what the fast path takes meets only those before it.
-        foreign_in_our_place: One of these stands where ours would, so that none of ours can be attached.
+        foreign_tcx: It has programs of tc's newer kind (tcx, Linux 6.6), which are not ours: ours are filters.
         qdisc: Kind of its root queueing discipline.
         shaping: That discipline does more than queue: what XDP sends would pass it by.
         takes_vlan_tags: Its hardware takes VLAN tags off, so that XDP does not see them.
@@ -97,7 +97,7 @@ class LinkAbility:
     why_not_sendable: str = ""
     foreign_xdp: bool = False
     foreign_filters: bool = False
-    foreign_in_our_place: bool = False
+    foreign_tcx: bool = False
     qdisc: str = ""
     shaping: bool = False
     takes_vlan_tags: bool = False

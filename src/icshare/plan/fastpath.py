@@ -24,6 +24,7 @@ from icshare.model.link import Link
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment, Sharing
 from icshare.model.snapshot import Snapshot
+from icshare.plan.bypass import Obstacle, below_vlans, goes_past
 from icshare.render.fastpath import Attachment, Hook, fast_path_configuration
 from icshare.render.grants import FastPath
 
@@ -64,20 +65,10 @@ class Choice:
             yield f"no fast path for {', '.join(privates)}: {reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Obstacle:
-    """What stands in the way of a path, and what takes it away ("" for nothing)."""
-
-    text: str
-    remedy: str = ""
-
-
 def links_of(public: Link, segments: Sequence[Segment], baseline: Snapshot) -> tuple[InterfaceName, ...]:
     """Return the links whose abilities have to be known, those below VLANs too."""
     names = [public.name, *(name for one in segments for name in (one.interface, *one.members))]
-    links = [link for name in names if (link := baseline.link(name)) is not None]
-    below = [lower.name for link in links if link.kind == "vlan" and (lower := baseline.link_by_index(link.lower))]
-    return tuple(dict.fromkeys(InterfaceName(name) for name in (*(link.name for link in links), *below)))
+    return tuple(dict.fromkeys((*map(InterfaceName, names), *below_vlans(names, baseline))))
 
 
 def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, abilities: Abilities | None) -> Choice:
@@ -154,7 +145,7 @@ class _Chooser:
         offload = all(one is not None and one.hardware_flowtable for one in known)
         why_not_bpf = self.abilities.kernel.why_not_bpf
         how = "its hardware forwards" if offload else "forwarded by software"
-        why = _Obstacle(f"{why_not_bpf or 'it was asked for'}; {how}", NEWER_KERNEL if why_not_bpf else "")
+        why = Obstacle(f"{why_not_bpf or 'it was asked for'}; {how}", NEWER_KERNEL if why_not_bpf else "")
         pairs = [self._pair(private, Path.FLOWTABLE, why) for one in self.segments for private in one.members]
         rules = FastPath(links=self._links(self.segments), devices=devices, offload=offload)
         return Choice(pairs=tuple(pairs), rules=rules)
@@ -170,7 +161,7 @@ class _Chooser:
             stops = public or self._without_tc(segment.interface)
             if slower is None:
                 xdp.append(segment)
-                path, why = Path.XDP, _Obstacle(f"both links have XDP in their drivers{self._relies(segment)}")
+                path, why = Path.XDP, Obstacle(f"both links have XDP in their drivers{self._relies(segment)}")
             elif stops is None:
                 tc.append(segment)
                 path, why = Path.TC, slower
@@ -193,7 +184,7 @@ class _Chooser:
     def _links(self, segments: Sequence[Segment]) -> tuple[InterfaceName, ...]:
         return (self.sharing.public, *(one.interface for one in segments))
 
-    def _pair(self, private: InterfaceName, path: Path, why: _Obstacle) -> PairPath:
+    def _pair(self, private: InterfaceName, path: Path, why: Obstacle) -> PairPath:
         return PairPath(public=self.sharing.public, private=private, path=path, reason=why.text, remedy=why.remedy)
 
     def _below(self, link: Link) -> Link:
@@ -220,22 +211,33 @@ class _Chooser:
         lower = InterfaceName(self._below(link).name)
         return Attachment(name=lower, l3=l3, hook=Hook.XDP, public=public, vlan=link.vlan, bridged=bridged)
 
-    def _without_xdp(self, segment: Segment) -> _Obstacle | None:
+    def _without_xdp(self, segment: Segment) -> Obstacle | None:
         """Return why a segment gets no XDP, None when it does."""
         obstacle = self._before_xdp(segment)
         if self.sharing.fast_path is not Mode.TC:
             return obstacle
         if obstacle is None:
-            return _Obstacle("tc was asked for", "share with --fast-path auto")
-        return _Obstacle(f"tc was asked for, and there is no XDP: {obstacle.text}", obstacle.remedy)
+            return Obstacle("tc was asked for", "share with --fast-path auto")
+        return Obstacle(f"tc was asked for, and there is no XDP: {obstacle.text}", obstacle.remedy)
 
-    def _before_xdp(self, segment: Segment) -> _Obstacle | None:
+    def _before_xdp(self, segment: Segment) -> Obstacle | None:
         """Return what stands in the way of XDP on a segment, None when nothing does."""
         if self.abilities.early:
-            return _Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
-        names = (self.sharing.public, *segment.members)
-        obstacles = (self._obstacle(name, bridged=segment.bridged and name != self.sharing.public) for name in names)
-        return next((one for one in obstacles if one is not None), None)
+            return Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
+        public = self.sharing.public
+        names = (public, *segment.members)
+        obstacles = (self._obstacle(name, bridged=segment.bridged and name != public) for name in names)
+        above = (self._passed(name, Hook.XDP) for name in (public, segment.interface))
+        return next((one for one in (*obstacles, *above) if one is not None), None)
+
+    def _passed(self, name: InterfaceName, hook: Hook) -> Obstacle | None:
+        """Return what a program at *hook* would go past on a link, None for nothing."""
+        ability = self.abilities.link(name)
+        found = next(goes_past(ability, hook), None) if ability is not None else None
+        if found is None:
+            return None
+        past = "XDP" if hook is Hook.XDP else "the fast path"
+        return Obstacle(f"{found.text}, which {past} would go past", found.remedy)
 
     def _relies(self, segment: Segment) -> str:
         """Return what XDP on *segment* relies on, and cannot be seen from here."""
@@ -248,56 +250,45 @@ class _Chooser:
         ability = self.abilities.link(link.name)
         return link.kind == "veth" or (ability is not None and ability.driver == "veth")
 
-    def _obstacle(self, name: InterfaceName, *, bridged: bool) -> _Obstacle | None:
+    def _obstacle(self, name: InterfaceName, *, bridged: bool) -> Obstacle | None:
         """Return what keeps a link from XDP, None when nothing does."""
         link = self.baseline.link(name)
         if link is None:
-            return _Obstacle(f"{name} is made with the sharing")
+            return Obstacle(f"{name} is made with the sharing")
         if link.kind == "bridge":
-            return _Obstacle(f"{name} is a bridge that icshare did not make, with ports that may change")
+            return Obstacle(f"{name} is a bridge that icshare did not make, with ports that may change")
         below = self._below(link)
         if link.kind == "vlan" and below is link:
-            return _Obstacle(f"{name} is a VLAN of a link that is not here")
+            return Obstacle(f"{name} is a VLAN of a link that is not here")
         if link.kind == "vlan" and bridged:
-            return _Obstacle(f"{name} is a VLAN and the port of a bridge")
+            return Obstacle(f"{name} is a VLAN and the port of a bridge")
         ability = self.abilities.link(below.name)
         if ability is None:
-            return _Obstacle(f"{below.name} has gone")
+            return Obstacle(f"{below.name} has gone")
         if link.kind == "vlan" and ability.takes_vlan_tags:
             text = f"{below.name} takes VLAN tags off before XDP sees them"
-            return _Obstacle(text, f"ethtool -K {below.name} rxvlan off")
-        return next(self._of_device(below, ability), None)
+            return Obstacle(text, f"ethtool -K {below.name} rxvlan off")
+        return next(self._of_device(below, ability), None) or self._passed(ability.name, Hook.XDP)
 
-    def _of_device(self, link: Link, ability: LinkAbility) -> Iterator[_Obstacle]:
+    def _of_device(self, link: Link, ability: LinkAbility) -> Iterator[Obstacle]:
         name = link.name
         if not ability.ethernet:
-            yield _Obstacle(f"{name} has no Ethernet header")
+            yield Obstacle(f"{name} has no Ethernet header")
         if self._is_veth(link) and self.sharing.fast_path is not Mode.XDP:
-            yield _Obstacle(
+            yield Obstacle(
                 f"{name} is a veth, whose checksums XDP must not trust",
                 f"{_VETH}; then share with --fast-path xdp",
             )
         if not ability.native_xdp:
-            yield _Obstacle(f"{name}: {ability.why_not_native}", "take a network card whose driver has XDP")
+            yield Obstacle(f"{name}: {ability.why_not_native}", "take a network card whose driver has XDP")
         if not ability.sendable:
             remedy = _VETH if ability.driver == "veth" else "take a network card whose driver sends for XDP"
-            yield _Obstacle(f"{name}: {ability.why_not_sendable}", remedy)
+            yield Obstacle(f"{name}: {ability.why_not_sendable}", remedy)
         if ability.foreign_xdp:
-            yield _Obstacle(
+            yield Obstacle(
                 f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off, if nobody needs it"
             )
-        if ability.foreign_filters:
-            yield _Obstacle(f"{name} has tc filters of somebody else, which XDP would go past")
-        if ability.shaping:
-            yield _Obstacle(
-                f"{name} is shaped ({ability.qdisc}), and XDP would go past that",
-                f"tc qdisc del dev {name} root, if it need not be",
-            )
 
-    def _without_tc(self, name: InterfaceName) -> _Obstacle | None:
+    def _without_tc(self, name: InterfaceName) -> Obstacle | None:
         """Return why a link gets no program of tc, None when it does; one that is made with the sharing does."""
-        ability = self.abilities.link(name)
-        if ability is not None and (ability.foreign_filters or ability.foreign_in_our_place):
-            remedy = f"tc filter del dev {name} ingress, if nobody needs them"
-            return _Obstacle(f"{name} has tc filters of somebody else, which the fast path would go past", remedy)
-        return None
+        return self._passed(name, Hook.TC)

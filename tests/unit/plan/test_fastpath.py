@@ -1,5 +1,6 @@
 """Which fast path is chosen, and what stands in the way of a faster one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 from tests.hosts import abilities, snapshot
 
 from icshare.errors import NotSupportedError, PrivilegeError, RefusedError
-from icshare.model.fastpath import Abilities, Mode, Path
+from icshare.model.fastpath import Abilities, Mode, PairPath, Path
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
+from icshare.plan.bypass import gone_past
 from icshare.plan.fastpath import Choice, choose, links_of
 
 WAN, LAN0, LAN1 = (InterfaceName(name) for name in ("wan0", "lan0", "lan1"))
@@ -57,7 +59,7 @@ def _reason(choice: Choice) -> str:
 def test_links_below_vlans_are_asked_about_too() -> None:
     host = snapshot({"links": [{"name": "eth0"}, {"name": "wan0", "kind": "vlan", "lower": "eth0"}, {"name": "lan0"}]})
     segments = [_segment(LAN0, InterfaceName("ics-ap0"))]
-    assert links_of(host.standing_link("wan0"), segments, host) == ("wan0", "lan0", "eth0")
+    assert links_of(host.standing_link("wan0"), segments, host) == ("wan0", BRIDGE_NAME, "lan0", "ics-ap0", "eth0")
 
 
 def test_two_cards_with_xdp_get_it() -> None:
@@ -75,6 +77,7 @@ def test_two_cards_with_xdp_get_it() -> None:
         ({"sendable": False, "why_not_sendable": "its driver takes no packets"}, "its driver takes no packets"),
         ({"foreign_xdp": True}, "has an XDP program of somebody else"),
         ({"shaping": True, "qdisc": "cake"}, "is shaped (cake)"),
+        ({"foreign_tcx": True}, "has tcx programs of somebody else"),
         ({"driver": "veth"}, "is a veth"),
         ({"ethernet": False}, "has no Ethernet header"),
         (None, "has gone"),
@@ -130,18 +133,57 @@ def test_a_table_that_sees_frames_earlier_is_not_gone_past() -> None:
 
 
 @pytest.mark.parametrize("name", ["wan0", "lan0"])
-@pytest.mark.parametrize("ability", ["foreign_filters", "foreign_in_our_place"])
-def test_filters_of_others_keep_a_link_from_tc(name: str, ability: str) -> None:
-    choice = _choose(fast={name: {**_NO_XDP, ability: True}})
+def test_filters_of_others_keep_a_link_from_tc(name: str) -> None:
+    choice = _choose(fast={name: {**_NO_XDP, "foreign_filters": True}})
     assert _paths(choice) == [Path.KERNEL]
     assert (choice.rules, choice.programs) == (None, "")
     assert list(choice.notes) == [f"no fast path for lan0: {_reason(choice)}"]
     with pytest.raises(RefusedError, match=f"{name} has tc filters"):
-        _choose(Mode.TC, fast={name: {ability: True}})
+        _choose(Mode.TC, fast={name: {"foreign_filters": True}})
 
 
 def test_filters_of_others_keep_a_link_from_xdp_as_well() -> None:
     assert _paths(_choose(lan0={"foreign_filters": True})) == [Path.KERNEL]
+
+
+_SHAPED = {"shaping": True, "qdisc": "tbf"}
+
+
+def test_what_is_shaped_above_the_links_of_xdp_counts_as_well() -> None:
+    bridge = _choose(members=(LAN0, LAN1), fast={BRIDGE_NAME: _SHAPED})
+    assert (_paths(bridge), _reason(bridge)) == (
+        [Path.TC] * 2,
+        f"{BRIDGE_NAME} is shaped (tbf), which XDP would go past",
+    )
+    vlan = _choose(links={"wan0": {"kind": "vlan", "vlan": 3, "lower": "lan1"}}, wan0=_SHAPED)
+    assert (_paths(vlan), _reason(vlan)) == ([Path.TC], "wan0 is shaped (tbf), which XDP would go past")
+
+
+@pytest.mark.parametrize(
+    ("path", "put", "words"),
+    [
+        (Path.XDP, {"lan1": _SHAPED}, ["lan1 is shaped (tbf)"]),
+        (Path.XDP, {"eth0": _SHAPED, BRIDGE_NAME: {"foreign_tcx": True}}, ["has tcx programs", "eth0 is shaped (tbf)"]),
+        (Path.XDP, {"wan0": {"foreign_filters": True}}, ["wan0 has tc filters"]),
+        (Path.TC, {"wan0": {"foreign_filters": True} | _SHAPED}, ["wan0 has tc filters"]),
+        (Path.TC, {"lan1": {"foreign_filters": True}, "eth0": _SHAPED, BRIDGE_NAME: _SHAPED}, []),
+        (Path.KERNEL, {"wan0": {"foreign_filters": True}}, []),
+    ],
+)
+def test_what_others_put_on_links_later_is_noticed_where_it_would_have_counted(
+    path: Path, put: dict[str, dict[str, Any]], words: list[str]
+) -> None:
+    described = [{"name": "eth0"}, {"name": "wan0", "kind": "vlan", "vlan": 3, "lower": "eth0"}, {"name": "lan0"}]
+    host = snapshot({"links": [*described, {"name": "lan1"}, {"name": BRIDGE_NAME}]})
+    pairs = [PairPath(public=WAN, private=one, path=path, reason="") for one in (LAN0, LAN1)]
+
+    def able(names: Sequence[InterfaceName]) -> Abilities | None:
+        return abilities({"fast": {name: put.get(name, {}) for name in names}})
+
+    found = list(gone_past(pairs, [_segment(LAN0, LAN1)], host, able))
+    assert len(found) == len(words)
+    assert all(word in one.text and one.remedy for word, one in zip(words, found, strict=True))
+    assert not list(gone_past(pairs, [_segment(LAN0, LAN1)], host, lambda _: None))
 
 
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 
 from icshare.errors import HostError, NotSupportedError, PrivilegeError
 from icshare.host.fastpath import refusal
+from icshare.model.link import IfIndex
 
 LIBRARY: Final = "libbpf.so.1"
 
@@ -28,6 +29,8 @@ _PROG_INFO: Final = Struct("=II8sIIQQQIIQ16s")
 _MAP_INFO: Final = Struct("=IIIIII16s")
 _MAX_MAPS: Final = 64
 _LOG_BYTES: Final = 1 << 16
+_TCX: Final = (46, 47)  # BPF_TCX_INGRESS, BPF_TCX_EGRESS
+_NO_TCX: Final = frozenset({-errno.EINVAL, -errno.ENODEV, -errno.EPERM})
 _PERCPU_TYPES: Final = frozenset({5, 6, 10})  # percpu hash, percpu array, LRU percpu hash
 _LOCK: Final = threading.Lock()
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -99,6 +102,7 @@ def _load_library(name: str = LIBRARY) -> ctypes.CDLL:
         "bpf_map_update_elem": ([number, text, text, ctypes.c_uint64], number),
         "bpf_map_delete_elem": ([number, text], number),
         "bpf_map_lookup_batch": ([number, pointer, pointer, pointer, pointer, pointer, pointer], number),
+        "bpf_prog_query": ([number, number, unsigned, pointer, pointer, pointer], number),
         "bpf_map_create": ([number, text, unsigned, unsigned, unsigned, pointer], number),
     }
     for symbol, (arguments, result) in signatures.items():
@@ -281,6 +285,26 @@ def open_program(identifier: int) -> int | None:
     """
     fd = _load_library().bpf_prog_get_fd_by_id(identifier)
     return None if fd == -errno.ENOENT else _succeed(fd, f"look at the BPF program {identifier}")
+
+
+def has_tcx(link: IfIndex) -> bool:
+    """Tell whether a link has programs of tc that are attached without a filter, on the way in or out.
+
+    No link has them where the kernel knows no such programs (before Linux 6.6). Without privilege or the library we see
+    none.
+    """
+    try:
+        library = _load_library()
+    except NotSupportedError:
+        return False
+    count = ctypes.c_uint32()
+    for place in _TCX:
+        status = library.bpf_prog_query(link, place, 0, None, None, ctypes.byref(count))
+        if status not in _NO_TCX:
+            _succeed(status, f"look at the tcx programs of link {link}")
+        if count.value:
+            return True
+    return False
 
 
 def open_map(identifier: int) -> Map | None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from icshare.errors import HostError, IcshareError, NotSupportedError, PrivilegeError
 from icshare.host import ethtool, ruleset
+from icshare.host.fastpath import libbpf
 from icshare.host.fastpath.attachments import Links, look
 from icshare.host.fastpath.loader import prepare
 from icshare.host.netlink import NetlinkSocket
@@ -97,7 +98,7 @@ def _link(
         why_not_sendable=sendable,
         foreign_xdp=ours is None and bool(link.xdp or link.other_xdp),
         foreign_filters=bool(filters),
-        foreign_in_our_place=any(one.in_our_place for one in filters),
+        foreign_tcx=libbpf.has_tcx(link.index),
         qdisc=link.qdisc,
         shaping=link.qdisc not in _PLAIN_QDISCS,
         takes_vlan_tags=ethtool.takes_vlan_tags(link.name),
