@@ -1,8 +1,9 @@
 """How long a client waits for an answer: 64 bytes there and back on one TCP connection, one question after the other.
 
-**Idle** nothing else happens, **loaded** eight streams of iperf3 take what they can get, the same way as the questions.
-Both ends are Python, whose share is the same for every contender; under load it is also the scheduler that is
-measured, as on any gateway with something to do.
+**Idle** nothing else happens. **Loaded** eight streams of iperf3 go the same way as the questions, each paced by TCP to
+a rate that everybody can carry: streams that take what they can get fill the machine and the senders' buffers, so that
+the scheduler decides how long an answer takes and no two repeats agree. Both ends are Python, whose share is the same
+for every contender.
 """
 
 import json
@@ -21,7 +22,11 @@ from icshare.host import command
 from icshare.host.command import PIPE, CommandError, Process
 
 IDLE_SECONDS: Final = 0.25
-LOADED_SECONDS: Final = 0.5
+LOADED_SECONDS: Final = 1.0
+LOAD: Final = "80M"
+"""Bits per second of each of the eight streams."""
+SLOW_LOAD: Final = "2M"
+"""On an emulated machine."""
 _PORT: Final = 5_002
 
 _ANSWER: Final = f"""
@@ -64,9 +69,10 @@ print([found[len(found) // 2], found[len(found) * 99 // 100]])
 class Latency:
     """Median and 99th percentile of the time to an answer."""
 
-    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results) -> None:
+    def __init__(self, stack: ExitStack, stands: Sequence[Stand], results: Results, *, slow: bool = False) -> None:
         """Start who answers on each rig's Internet, until *stack* ends; iperf3 serves there already."""
         self._results = results
+        self._load = SLOW_LOAD if slow else LOAD
         for stand in stands:
             rig = stand.rig
             server = rig.popen(rig.internet, [sys.executable, "-IS", "-c", _ANSWER], stdout=PIPE)
@@ -84,7 +90,7 @@ class Latency:
                 continue
             rig = stand.rig
             with ExitStack() as stack:
-                load = rig.popen(rig.client, client(8, "--time", "10"))
+                load = rig.popen(rig.client, client(8, "--time", "10", "--fq-rate", self._load))
                 stack.callback(command.end, load)
                 time.sleep(0.2)  # the streams' first moments are not what a client meets
                 self._ask(stand, LOADED, LOADED_SECONDS, repeat, load)

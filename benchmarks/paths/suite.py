@@ -63,7 +63,7 @@ def run(repeats: int, output: Path, *, slow: bool = False) -> int:
             results.unable |= {(name, one): str(error) for name in EVERYBODY for one in (*PACKETS, CONNECTIONS)}
         stands = _stands(stack, results)
         bulk = Bulk(stack, stands, results, slow=slow)
-        parts += [bulk, Latency(stack, stands, results)]
+        parts += [bulk, Latency(stack, stands, results, slow=slow)]
         for repeat in range(repeats):
             first = repeat * len(stands) // repeats  # each repeat begins with another
             order = [*stands[first:], *stands[:first]]
