@@ -75,6 +75,7 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
         "facts": LinkFacts(ppp=PppFacts(transport="pppoe", peer="fibre", asks_dns=True, demand=True)),
     },
     "bridge": {"facts": LinkFacts(devtype="bridge")},
+    "bond": {"facts": LinkFacts(devtype="bond")},
     "veth": {"facts": LinkFacts()},
     "vlan": {"facts": LinkFacts(devtype="vlan")},
     "": {"facts": LinkFacts(hardware=True, driver="e1000e"), "parent_bus": "pci"},

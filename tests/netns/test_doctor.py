@@ -67,7 +67,14 @@ def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> 
 
 
 @pytest.mark.parametrize(
-    "harm", ["flush table inet icshare", "flush chain inet icshare egress", "insert rule inet icshare forward accept"]
+    "harm",
+    [
+        "flush table inet icshare",
+        "flush chain inet icshare egress",
+        "insert rule inet icshare forward accept",
+        "chain inet icshare forward { policy drop; }",
+        "add chain inet icshare other { type filter hook forward priority -300; policy drop; }",
+    ],
 )
 def test_status_sees_that_others_changed_rules_of_ours_and_sharing_again_mends_them(lab: Lab, harm: str) -> None:
     share(lab, "wan0", "lan0")

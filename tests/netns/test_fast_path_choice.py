@@ -5,7 +5,9 @@ The links of a lab are veths, so ``auto`` chooses tc, and XDP has to be asked fo
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
+from tests.netns import inhabited
 from tests.netns.gateway import document, icshare_command, json_of, laboratory, output, udhcpc
 
 from icshare.host.command import end
@@ -148,22 +150,65 @@ def test_status_warns_of_what_others_have_added_since_and_the_fast_path_goes_pas
             output(office, "gw", "nft", f"add table {table}; delete table {table}")
 
 
+_FILTER = "bpf bytecode '1,6 0 0 0'"
+_OTHERS = {
+    "shaping": (
+        "tc qdisc add dev lan0 root tbf rate 1gbit burst 1mb latency 50ms",
+        "lan0 has the queueing discipline tbf",
+    ),
+    "egress": (f"tc filter add dev wan0 egress pref 7 {_FILTER}", "wan0 has tc filters of somebody else"),
+    "before ours": (f"tc filter add dev wan0 ingress pref 7 {_FILTER}", "wan0 has tc filters of somebody else"),
+    "behind ours": (f"tc filter add dev wan0 ingress pref 20000 {_FILTER}", "wan0 has tc filters of somebody else"),
+    "policing": (
+        f"tc qdisc add dev lan1 ingress || true; tc filter add dev lan1 parent ffff: pref 5 {_FILTER}",
+        "lan1 has tc filters of somebody else",
+    ),
+}
+"""What others may put on links, and what is said of it."""
+
+
+@pytest.mark.parametrize("others", _OTHERS)
 @pytest.mark.parametrize("mode", ["xdp", "tc"])
-def test_status_warns_of_shaping_and_filters_that_came_later(office: Lab, mode: str) -> None:
-    """What tc sends is shaped all the same."""
+def test_status_warns_of_what_came_later_where_the_fast_path_goes_past_it(office: Lab, mode: str, others: str) -> None:
+    """What tc sends meets queues and filters, and what it takes has met the filters before it."""
+    put, told = _OTHERS[others]
+    if mode == "xdp" and "filter add dev wan0" in put:
+        put = f"tc qdisc add dev wan0 clsact; {put}"
+    expected = [f"the fast path goes past what others count on: {told}"]
+    if mode == "tc" and others != "behind ours":
+        expected = []
     _share(office, "lan0", "lan1", "--fast-path", mode)
     try:
-        output(office, "gw", "sh", "-c", "tc qdisc add dev lan1 root tbf rate 1gbit burst 1mb latency 50ms")
-        assert ["lan1 is shaped (tbf)" in one for one in _warnings(office)] == ([True] if mode == "xdp" else [])
-        assert _paths(_share(office, "lan0", "lan1", "--fast-path", mode)) == [("lan0", "tc"), ("lan1", "tc")]
-        assert _warnings(office) == []
-        output(office, "gw", "sh", "-c", "tc filter add dev wan0 egress pref 7 bpf bytecode '1,6 0 0 0'")
-        assert ["wan0 has tc filters of somebody else" in one for one in _warnings(office)] == [True]
-        assert _paths(_share(office, "lan0", "lan1")) == [("lan0", "kernel"), ("lan1", "kernel")]
-        assert _warnings(office) == []
+        output(office, "gw", "sh", "-ec", put)
+        assert _warnings(office) == expected
+        found = [one for one in document(office, "status")["checks"] if one["grade"] == "warning"]
+        for command in (line for one in found for line in one["remedy"].splitlines()[1:]):
+            output(office, "gw", "sh", "-ec", command)
+        status = document(office, "status")
+        assert (_warnings(office), status["healthy"]) == ([], True)
+        assert "force (" + mode in " ".join(one["text"] for one in status["checks"])
+        if expected:
+            output(office, "gw", "sh", "-ec", put.partition("clsact; ")[2] or put)
+            slower = "tc" if mode == "xdp" and others != "behind ours" else "kernel"
+            assert _paths(_share(office, "lan0", "lan1")) == [("lan0", slower), ("lan1", slower)]
+            assert _warnings(office) == []
     finally:
         assert icshare_command(office, "stop").returncode == 0
-        output(office, "gw", "sh", "-c", "tc qdisc del dev lan1 root; tc qdisc del dev wan0 clsact")
+        left = ("lan0 root", "lan1 ingress", "wan0 clsact")
+        output(office, "gw", "sh", "-c", "; ".join(f"tc qdisc del dev {one}" for one in left) + "; true")
+
+
+def test_status_says_when_it_may_not_look_at_programs(office: Lab) -> None:
+    """It took our own filters for somebody else's, and advised to delete them."""
+    _share(office, "lan0", "--fast-path", "tc")
+    try:
+        less = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--"]
+        done = office.run("gw", [*less, *inhabited.COMMAND, "status", "--json"], env=inhabited.ENVIRONMENT, check=False)
+        checks = [one for one in msgspec.json.decode(done.stdout)["checks"] if one["name"] == "fast path"]
+        assert [(one["grade"], "was not looked at" in one["text"]) for one in checks] == [("warning", True)]
+        assert done.returncode == 0
+    finally:
+        assert icshare_command(office, "stop").returncode == 0
 
 
 def test_a_mapping_counts_what_its_target_receives_and_sends(office: Lab) -> None:

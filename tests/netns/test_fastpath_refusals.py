@@ -50,6 +50,21 @@ def test_a_foreign_filter_and_its_clsact_stay(inside: Inside) -> None:
     assert found == [True, True]
 
 
+def test_what_others_police_with_stays_and_ours_hangs_on_it(inside: Inside) -> None:
+    found = inside(f"""
+        sh("tc qdisc add dev wan0 ingress")
+        sh("{FOREIGN_FILTER.format(5).replace("ingress", "parent ffff:")}")
+        before = state().replace("parent ffff: ", "")  # the kernel tells by what name it was last called
+        (policed,) = fastpath.probe(["wan0"]).links
+        fastpath.start(TC)
+        there = places()
+        fastpath.start(TC)
+        fastpath.stop()
+        show([there, state() == before, [[one.priority, one.egress, one.late] for one in policed.foreign_filters]])
+    """)
+    assert found == [["tc lan0", "tc wan0"], True, [[5, False, False]]]
+
+
 def test_a_foreign_filter_that_came_later_keeps_our_clsact(inside: Inside) -> None:
     found = inside(f"""
         fastpath.start(TC)
@@ -156,7 +171,7 @@ def test_what_links_can_do_is_told_with_reasons(inside: Inside) -> None:
             [
                 sorted(links), able.kernel.bpf, able.kernel.why_not_bpf, state() == before,
                 [links["lan0"].driver, links["lan0"].native_xdp, links["lan0"].foreign_xdp, links["lan0"].sendable],
-                [links["wan0"].sendable, links["wan0"].foreign_xdp, links["wan0"].foreign_filters],
+                [links["wan0"].sendable, links["wan0"].foreign_xdp, len(links["wan0"].foreign_filters)],
                 [links["bridge0"].native_xdp, links["bridge0"].why_not_native],
                 [links["tun0"].ethernet, links["tun0"].why_not_native],
             ]
@@ -165,7 +180,7 @@ def test_what_links_can_do_is_told_with_reasons(inside: Inside) -> None:
     assert found[0] == ["bridge0", "lan0", "tun0", "wan0"]
     assert found[1:4] == [True, "", True]
     assert found[4][:3] == ["veth", True, True]
-    assert found[5] == [True, False, False]
+    assert found[5] == [True, False, 0]
     assert found[6] == [False, "the driver bridge has no native XDP"]
     assert found[7] == [False, "its packets have no Ethernet header"]
 
@@ -177,7 +192,7 @@ def test_programs_of_ours_are_not_foreign(inside: Inside) -> None:
         (lan0,) = able.links
         show([able.kernel.bpf, lan0.foreign_xdp, lan0.foreign_filters, lan0.foreign_tcx])
     """)
-    assert found == [True, False, False, False]
+    assert found == [True, False, [], False]
 
 
 @pytest.mark.parametrize("place", [46, 47])  # ingress and egress

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests import scenarios
 
+from icshare.render.text import count
+
 pytestmark = pytest.mark.netns
 
 _TWICE = 'nft -f "$1" && nft -s list ruleset && echo ---- && nft -f "$1" && nft -s list ruleset'
@@ -20,8 +22,17 @@ def test_ruleset_can_be_loaded_and_loaded_again(name: str) -> None:
         pytest.skip("a flowtable needs its links: tests/vm loads this one")
     first, second = _in_namespace(_TWICE, scenarios.GOLDEN / name / "ruleset.nft").split("----\n")
     assert first == second
+    text = (scenarios.GOLDEN / name / "ruleset.nft").read_text(encoding="utf-8")
+    rules = [line for line in first.splitlines() if " comment " in line]
+    assert count(text) == (first.count("\n\tchain "), len(rules))
+    assert len(rules) == len([line for line in _in_chains(first) if not line.startswith("type ")])
     firewall = ["inet icshare_firewall"] if scenarios.load(name).wanted.firewalls else []
     assert re.findall(r"^table (.*) \{", first, re.MULTILINE) == [*firewall, "inet icshare"]
+
+
+def _in_chains(listing: str) -> list[str]:
+    bodies = re.findall(r"^\tchain \w+ \{\n(.*?)^\t\}", listing, re.MULTILINE | re.DOTALL)
+    return [line.strip() for body in bodies for line in body.splitlines()]
 
 
 @pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.load(name).present is not None])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path as FilePath
 
-from icshare.errors import PrivilegeError
+from icshare.errors import NotSupportedError, PrivilegeError
 from icshare.host import dns_check, ruleset
-from icshare.host.fastpath import probe
+from icshare.host.fastpath import occupation
 from icshare.host.resolvers import name_servers
 from icshare.host.service import Service
 from icshare.host.sockets import port_owners
@@ -22,7 +22,7 @@ from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import InterfaceType, channel_on
-from icshare.plan.bypass import gone_past
+from icshare.plan.bypass import goes_past, programs_on
 from icshare.plan.foreign import find_foreign_drops
 from icshare.plan.metering import find_early, find_metering
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
@@ -240,6 +240,12 @@ def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
     if not ruleset.may_look():
         yield _warning("fast path", "the fast path was not looked at: that needs CAP_NET_ADMIN", _PRIVILEGE)
         return
+    hooks = programs_on(record.paths, record.segments, snapshot)
+    try:
+        others = occupation(hooks) if hooks else ()
+    except (PrivilegeError, NotSupportedError) as error:
+        yield _warning("fast path", f"the fast path was not looked at: {error.message}", error.hint or _PRIVILEGE)
+        return
     steps = [entry.step for entry in record.entries if isinstance(entry.step, StartFastPath | SetConntrack)]
     off = [one.describe() for one in steps if isinstance(one, SetConntrack) and not in_force(snapshot, one)]
     if any(isinstance(one, StartFastPath) and not in_force(snapshot, one) for one in steps):
@@ -253,9 +259,10 @@ def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
     else:
         yield _ok("fast path", f"the fast path is in force ({', '.join(sorted(ways))})")
     yield from _passed_by(ways)
-    for found in gone_past(record.paths, record.segments, snapshot, probe):
-        text = f"the fast path goes past what others count on: {found.text}"
-        yield _warning("fast path", text, f"share again with --fast-path auto, or take it away: {found.remedy}")
+    for one in others:
+        for found in goes_past(one, hooks[one.name]):
+            text = f"the fast path goes past what others count on: {found.text}"
+            yield _warning("fast path", text, f"share again, which chooses anew; or\n{found.remedy}")
 
 
 def _passed_by(ways: Collection[Path]) -> Iterator[Check]:
@@ -263,7 +270,7 @@ def _passed_by(ways: Collection[Path]) -> Iterator[Check]:
     _, listing = ruleset.foreign()
     if metering := find_metering(listing):
         text = f"the fast path goes past what others count on: {metering}"
-        yield _warning("fast path", text, "share again with --fast-path auto, or take that rule away")
+        yield _warning("fast path", text, "share again, which chooses anew; or take that rule away")
     elif Path.XDP in ways and (early := find_early(listing)):
         text = f"{early} sees packets before they are routed, and XDP goes past it"
         yield _warning("fast path", text, "share again: tc takes the place of XDP")

@@ -16,9 +16,11 @@ from icshare.model.names import interface_name, is_interface_name
 from icshare.model.sharing import DEFAULT_SUBNET, Helper
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
+from icshare.plan.bypass import Obstacle, goes_past
 from icshare.plan.connections import best_default
 from icshare.plan.fastpath import NEWER_KERNEL, UNMETERED
 from icshare.ports import Record
+from icshare.render.fastpath import Hook
 from icshare.render.nft import TABLE
 
 _LEGACY_TABLES = FilePath("/proc/net/ip_tables_names")
@@ -223,8 +225,9 @@ def _fast_path(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
         yield _could("this kernel runs the fast path's programs")
         for one in found.links:
             why = one.why_not_native or one.why_not_sendable
-            if one.ethernet and why:
-                yield _could(f"{one.name} would get tc and not XDP: {why}")
+            obstacles = [Obstacle(why)] if why else list(goes_past(one, Hook.XDP))
+            if one.ethernet and obstacles:
+                yield _could(f"{one.name} would get no XDP: {obstacles[0].text}", obstacles[0].remedy)
 
 
 def _could(text: str, remedy: str = "") -> Check:

@@ -12,33 +12,48 @@ from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
-from icshare.render.text import count_rules
+from icshare.render.text import count, has_chain
 
 _BOOTP_CLIENT = 68
 _MARK = "version"
 _TAG = "icshare: version "
 
 ALTERED = "altered"
-"""In place of the digest: the table is ours, and somebody has taken rules out of it or put some in."""
+"""In place of the digest: the table is ours, and somebody has changed it."""
 
 
 def load(text: str) -> None:
-    """Load the sharing's table in one transaction, marked with its digest and the number of its rules.
+    """Load the sharing's table in one transaction, marked with its digest and size.
 
     Raises:
         HostError: nft or the kernel refused.
     """
     with Nftables() as nft:
-        nft.load(_without_flowtable(nft) + text + _tag(TABLE, text))
+        nft.load(_clearance(nft, TABLE, text) + text + _tag(TABLE, text))
 
 
-def _without_flowtable(nft: Nftables) -> str:
-    """Return what takes our flowtable away if there is one, and with it all that was allowed by the rules before."""
-    listed = nft.list_json("ruleset inet", elements=False)
-    names = [one["flowtable"]["name"] for one in listed if one.get("flowtable", {}).get("table") == TABLE]
-    if not names:
+def _clearance(nft: Nftables, table: str, text: str) -> str:
+    """Return what takes away of our *table* that *text* would leave.
+
+    That is a flowtable, and with it all that was allowed by the rules before, and chains that somebody has added.
+    """
+    found = _of_table(nft, table)
+    unwanted = [("flowtable", one["name"]) for one in found["flowtable"]]
+    names = [one["name"] for one in found["chain"]]
+    unwanted += [("chain", name) for name in names if name != _MARK and not has_chain(text, name)]
+    if not unwanted:
         return ""
-    return f"flush table inet {TABLE}\n" + "".join(f"delete flowtable inet {TABLE} {name}\n" for name in names)
+    return f"flush table inet {table}\n" + "".join(f"delete {what} inet {table} {name}\n" for what, name in unwanted)
+
+
+def _of_table(nft: Nftables, table: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the chains, rules and flowtables of a table of ours as nft describes them; "table" is [] without it."""
+    found: dict[str, list[dict[str, Any]]] = {"table": [], "chain": [], "rule": [], "flowtable": []}
+    for item in nft.list_json("ruleset inet", elements=False):
+        for what, one in item.items():
+            if what in found and one["name" if what == "table" else "table"] == table:
+                found[what].append(one)
+    return found
 
 
 def load_firewall(text: str) -> None:
@@ -53,12 +68,16 @@ def load_firewall(text: str) -> None:
     with Nftables() as nft:
         fresh = not nft.table_exists("inet", FIREWALL_TABLE)
         older = _older(established_flows()) if fresh else ""
-        nft.load(text + _tag(FIREWALL_TABLE, text) + older)
+        nft.load(_clearance(nft, FIREWALL_TABLE, text) + text + _tag(FIREWALL_TABLE, text) + older)
 
 
 def _tag(table: str, text: str) -> str:
-    version = f"{digest(text)} {count_rules(text)}"
-    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{_TAG}{version}"\n\t}}\n}}\n'
+    mark = f"{_TAG}{digest(text)} {_size(*count(text))}"
+    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{mark}"\n\t}}\n}}\n'
+
+
+def _size(chains: int, rules: int) -> str:
+    return f"with {chains} chains, {rules} rules"
 
 
 def refusal(text: str) -> str | None:
@@ -70,8 +89,7 @@ def refusal(text: str) -> str | None:
 def flowtable_devices() -> tuple[str, ...]:
     """Return the links whose packets our flowtable gets, () without one."""
     with Nftables() as nft:
-        listed = nft.list_json("ruleset inet", elements=False)
-    found = [one["flowtable"].get("dev", []) for one in listed if one.get("flowtable", {}).get("table") == TABLE]
+        found = [one.get("dev", []) for one in _of_table(nft, TABLE)["flowtable"]]
     return tuple(str(name) for one in found for name in ([one] if isinstance(one, str) else one))
 
 
@@ -92,28 +110,29 @@ def learn_public_addresses(addresses: Iterable[IPv4Address]) -> None:
 def loaded(table: str = TABLE) -> str | None:
     """Return the digest of the loaded text of a table of ours, or `ALTERED`; None when there is no table.
 
-    Without the privilege to look it is None too. A rule that was replaced by another is not noticed.
+    Without the privilege to look it is None too. A rule that was replaced by another one is not noticed.
 
     Raises:
         HostError: A table of that name is somebody else's; to load ours would destroy it.
     """
     try:
         with Nftables() as nft:
-            listed = nft.list_json("ruleset inet", elements=False)
+            found = _of_table(nft, table)
     except (PrivilegeError, NotSupportedError):
         return None
-    if not any(item["table"]["name"] == table for item in listed if "table" in item):
+    if not found["table"]:
         return None
-    chains = [item["chain"] for item in listed if "chain" in item]
-    if not any(chain["table"] == table and chain["name"] == _MARK for chain in chains):
+    chains = [one for one in found["chain"] if one["name"] != _MARK]
+    if len(chains) == len(found["chain"]):
         raise HostError(
             f"there is a table inet {table} that icshare did not load",
             hint=f"rename it, or remove it by: nft delete table inet {table}",
         )
-    rules = [item["rule"] for item in listed if "rule" in item and item["rule"]["table"] == table]
-    marks = [rule.get("comment", "") for rule in rules if rule["chain"] == _MARK]
-    version, _, count = marks[0].removeprefix(_TAG).partition(" ") if marks else ("", "", "")
-    return str(version) if count == str(len(rules) - len(marks)) else ALTERED
+    marks = [one.get("comment", "") for one in found["rule"] if one["chain"] == _MARK]
+    version, _, size = str(marks[0]).removeprefix(_TAG).partition(" ") if marks else ("", "", "")
+    closed = any(one.get("policy", "accept") != "accept" for one in chains)
+    present = _size(len(chains), len(found["rule"]) - len(marks))
+    return version if size == present and not closed else ALTERED
 
 
 def may_look() -> bool:

@@ -68,6 +68,21 @@ class FastPackets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignFilter:
+    """A tc filter of somebody else.
+
+    Attributes:
+        priority: Where it stands among the others, 1 to 65535.
+        egress: It filters what goes out by the link, and not what comes in.
+        late: It does not meet what a program of ours at tc takes, being behind it or in its place.
+    """
+
+    priority: int
+    egress: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkAbility:
     """What one link can do.
 
@@ -80,7 +95,7 @@ class LinkAbility:
         why_not_native: Why `native_xdp` is False, "" if it is True.
         why_not_sendable: Why `sendable` is False, "" if it is True.
         foreign_xdp: It has an XDP program that is not ours.
-        foreign_filters: It has tc filters that are not ours; what the fast path takes meets only those before it.
+        foreign_filters: Its tc filters that are not ours.
         foreign_tcx: It has programs of tc's newer kind (tcx, Linux 6.6), which are not ours: ours are filters.
         qdisc: Kind of its root queueing discipline.
         shaping: That discipline does more than queue: what XDP sends would pass it by.
@@ -96,7 +111,7 @@ class LinkAbility:
     why_not_native: str = ""
     why_not_sendable: str = ""
     foreign_xdp: bool = False
-    foreign_filters: bool = False
+    foreign_filters: tuple[ForeignFilter, ...] = ()
     foreign_tcx: bool = False
     qdisc: str = ""
     shaping: bool = False

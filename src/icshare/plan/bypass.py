@@ -1,55 +1,59 @@
 """What programs of ours go past on their links: what others have set up there, and does not see the packets."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from icshare.model.fastpath import Abilities, LinkAbility, PairPath, Path
+from icshare.model.fastpath import LinkAbility, PairPath, Path
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment
 from icshare.model.snapshot import Snapshot
 from icshare.render.fastpath import Hook
 
-Able = Callable[[Sequence[InterfaceName]], Abilities | None]
-"""Tells what the links of some names can do, those that are there; None when nobody may look."""
+_GATHERING = frozenset({"bond", "team"})
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What stands in the way of a path, and what takes it away ("" for nothing)."""
+    """What stands in the way of a path, and the commands that take it away ("" for none)."""
 
     text: str
     remedy: str = ""
 
 
-def below_vlans(names: Iterable[str], snapshot: Snapshot) -> Iterator[InterfaceName]:
-    """Yield the links below those of *names* that are VLANs; names of links that are not there yield nothing."""
+def links_below(names: Iterable[str], snapshot: Snapshot) -> Iterator[InterfaceName]:
+    """Yield the links that carry the frames of *names*: those below VLANs, and the ports of bonds."""
     for link in map(snapshot.link, names):
-        lower = snapshot.link_by_index(link.lower) if link is not None and link.kind == "vlan" else None
-        if lower is not None:
-            yield InterfaceName(lower.name)
+        if link is None:
+            continue
+        below = snapshot.link_by_index(link.lower) if link.kind == "vlan" else None
+        found = [below] if below is not None else []
+        if link.kind in _GATHERING:
+            found += [one for one in snapshot.links if one.master == link.index]
+        for one in found:
+            yield InterfaceName(one.name)
+            yield from links_below([one.name], snapshot)
 
 
-def gone_past(
-    paths: Iterable[PairPath], segments: Sequence[Segment], snapshot: Snapshot, able: Able
-) -> Iterator[Obstacle]:
-    """Yield what somebody has put on the links since programs of ours were chosen for them.
+def programs_on(
+    paths: Iterable[PairPath], segments: Sequence[Segment], snapshot: Snapshot
+) -> Mapping[InterfaceName, Hook]:
+    """Return the links with programs of ours, those above and below them, and at which hook these are.
 
     Args:
         paths: What was chosen.
         segments: The segments in force.
         snapshot: The host as it is.
-        able: Tells what links can do.
     """
+    chosen = list(paths)
     hooks: dict[InterfaceName, Hook] = {}
     for hook, path in ((Hook.TC, Path.TC), (Hook.XDP, Path.XDP)):
-        names = [name for pair in paths if pair.path is path for name in _links_of_pair(pair, segments, hook)]
-        hooks |= dict.fromkeys((*names, *(below_vlans(names, snapshot) if hook is Hook.XDP else ())), hook)
-    found = able(tuple(hooks)) if hooks else None
-    for ability in found.links if found is not None else ():
-        yield from goes_past(ability, hooks[ability.name])
+        names = [name for pair in chosen if pair.path is path for name in _links_of(pair, segments, hook)]
+        below = links_below(names, snapshot) if hook is Hook.XDP else ()
+        hooks |= dict.fromkeys((*names, *below), hook)
+    return hooks
 
 
-def _links_of_pair(pair: PairPath, segments: Sequence[Segment], hook: Hook) -> Iterator[InterfaceName]:
+def _links_of(pair: PairPath, segments: Sequence[Segment], hook: Hook) -> Iterator[InterfaceName]:
     yield pair.public
     yield from (one.interface for one in segments if pair.private in one.members)
     if hook is Hook.XDP:
@@ -57,14 +61,22 @@ def _links_of_pair(pair: PairPath, segments: Sequence[Segment], hook: Hook) -> I
 
 
 def goes_past(ability: LinkAbility, hook: Hook) -> Iterator[Obstacle]:
-    """Yield what somebody else has on a link that a program of ours at *hook* goes past, or would."""
+    """Yield what somebody else has on a link that a program of ours at *hook* goes past, or would.
+
+    One at tc comes after tcx and the filters before it, and sends by the filters and the queueing discipline of the
+    link that packets go out by.
+    """
     name = ability.name
-    if ability.foreign_filters:
-        remedy = f"tc filter del dev {name} ingress, if nobody needs them"
-        yield Obstacle(f"{name} has tc filters of somebody else", remedy)
-    if hook is Hook.TC:  # which comes after tcx, and sends by the queueing discipline
+    filters = [one for one in ability.foreign_filters if hook is Hook.XDP or one.late]
+    if filters:
+        places = dict.fromkeys(("egress" if one.egress else "ingress", one.priority) for one in filters)
+        commands = (f"tc filter del dev {name} {way} pref {priority}" for way, priority in places)
+        yield Obstacle(f"{name} has tc filters of somebody else", "\n".join(commands))
+    if hook is Hook.TC:
         return
+    if ability.foreign_xdp:
+        yield Obstacle(f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off")
     if ability.foreign_tcx:
-        yield Obstacle(f"{name} has tcx programs of somebody else", "bpftool net show tells whose they are")
+        yield Obstacle(f"{name} has tcx programs of somebody else", f"bpftool net show dev {name}")
     if ability.shaping:
-        yield Obstacle(f"{name} is shaped ({ability.qdisc})", f"tc qdisc del dev {name} root, if it need not be")
+        yield Obstacle(f"{name} has the queueing discipline {ability.qdisc}", f"tc qdisc del dev {name} root")

@@ -24,7 +24,7 @@ from icshare.model.link import Link
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import Segment, Sharing
 from icshare.model.snapshot import Snapshot
-from icshare.plan.bypass import Obstacle, below_vlans, goes_past
+from icshare.plan.bypass import Obstacle, goes_past, links_below
 from icshare.render.fastpath import Attachment, Hook, fast_path_configuration
 from icshare.render.grants import FastPath
 
@@ -66,9 +66,9 @@ class Choice:
 
 
 def links_of(public: Link, segments: Sequence[Segment], baseline: Snapshot) -> tuple[InterfaceName, ...]:
-    """Return the links whose abilities have to be known, those below VLANs too."""
+    """Return the links whose abilities have to be known, those below VLANs and bonds too."""
     names = [public.name, *(name for one in segments for name in (one.interface, *one.members))]
-    return tuple(dict.fromkeys((*map(InterfaceName, names), *below_vlans(names, baseline))))
+    return tuple(dict.fromkeys((*map(InterfaceName, names), *links_below(names, baseline))))
 
 
 def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, abilities: Abilities | None) -> Choice:
@@ -227,8 +227,9 @@ class _Chooser:
         public = self.sharing.public
         names = (public, *segment.members)
         obstacles = (self._obstacle(name, bridged=segment.bridged and name != public) for name in names)
-        above = (self._passed(name, Hook.XDP) for name in (public, segment.interface))
-        return next((one for one in (*obstacles, *above) if one is not None), None)
+        everywhere = dict.fromkeys((*names, segment.interface, *links_below(names, self.baseline)))
+        passed = (self._passed(name, Hook.XDP) for name in everywhere)
+        return next((one for one in (*obstacles, *passed) if one is not None), None)
 
     def _passed(self, name: InterfaceName, hook: Hook) -> Obstacle | None:
         """Return what a program at *hook* would go past on a link, None for nothing."""
@@ -268,7 +269,7 @@ class _Chooser:
         if link.kind == "vlan" and ability.takes_vlan_tags:
             text = f"{below.name} takes VLAN tags off before XDP sees them"
             return Obstacle(text, f"ethtool -K {below.name} rxvlan off")
-        return next(self._of_device(below, ability), None) or self._passed(ability.name, Hook.XDP)
+        return next(self._of_device(below, ability), None)
 
     def _of_device(self, link: Link, ability: LinkAbility) -> Iterator[Obstacle]:
         name = link.name
@@ -284,10 +285,6 @@ class _Chooser:
         if not ability.sendable:
             remedy = _VETH if ability.driver == "veth" else "take a network card whose driver sends for XDP"
             yield Obstacle(f"{name}: {ability.why_not_sendable}", remedy)
-        if ability.foreign_xdp:
-            yield Obstacle(
-                f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off, if nobody needs it"
-            )
 
     def _without_tc(self, name: InterfaceName) -> Obstacle | None:
         """Return why a link gets no program of tc, None when it does; one that is made with the sharing does."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from icshare.model.names import InterfaceName
 
 _COMMENT = ' comment "icshare: '
+_CHAIN = "\n\tchain "
 
 
 def rule(text: str, why: str) -> str:
@@ -12,9 +13,14 @@ def rule(text: str, why: str) -> str:
     return f'{text}{_COMMENT}{why}"'
 
 
-def count_rules(text: str) -> int:
-    """Return how many rules *text*, which was made by these functions, loads."""
-    return text.count(_COMMENT)
+def count(text: str) -> tuple[int, int]:
+    """Return how many chains and how many rules *text*, which was made by these functions, loads."""
+    return text.count(_CHAIN), text.count(_COMMENT)
+
+
+def has_chain(text: str, name: str) -> bool:
+    """Tell whether *text* loads a chain."""
+    return f"{_CHAIN}{name} {{" in text
 
 
 def chain(name: str, hook: str, rules: Iterable[str]) -> str:

@@ -93,11 +93,25 @@ class AttachableLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """A tc filter on what comes in by a link.
+class Filtering:
+    """The queueing discipline of a link that filters hang on.
 
     Attributes:
         index: The link.
+        clsact: It is clsact, and has filters of what goes out as well; the older ``ingress`` has not.
+    """
+
+    index: IfIndex
+    clsact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A tc filter on what comes in by a link, or goes out.
+
+    Attributes:
+        index: The link.
+        egress: It filters what goes out.
         priority: Where it stands among the others, 1 to 65535.
         handle: Its number among those of this priority.
         kind: Of classifier: "bpf", "flower".
@@ -106,6 +120,7 @@ class Filter:
     """
 
     index: IfIndex
+    egress: bool = False
     priority: int
     handle: int
     kind: str
@@ -115,7 +130,12 @@ class Filter:
     @property
     def in_our_place(self) -> bool:
         """It stands where `set_filter` would put ours."""
-        return (self.priority, self.handle) == (PRIORITY, HANDLE)
+        return (self.egress, self.priority, self.handle) == (False, PRIORITY, HANDLE)
+
+    @property
+    def late(self) -> bool:
+        """It does not meet what `set_filter`'s takes: it stands in its place or behind it."""
+        return not self.egress and self.priority >= PRIORITY
 
 
 def parse_attachable(payload: bytes) -> AttachableLink:
@@ -186,15 +206,17 @@ def dump_qdiscs() -> Request:
     return Request(type=RTM_GETQDISC, flags=NLM_F_DUMP, payload=payload, purpose="list the queueing disciplines")
 
 
-def parse_clsact(payload: bytes) -> IfIndex | None:
-    """Return the link of an RTM_NEWQDISC *payload* when the discipline is one that filters incoming packets.
+def parse_filtering(payload: bytes) -> Filtering | None:
+    """Return the discipline of an RTM_NEWQDISC *payload*, None for one that queues.
 
     Raises:
         HostError: The payload is malformed.
     """
     _, index, _, parent, _ = _header(_TCMSG, payload)
     kind = read_text(attributes(payload, _TCMSG.size).get(_TCA_KIND, b""))
-    return IfIndex(index) if parent == _TC_H_CLSACT and kind == "clsact" else None
+    if parent != _TC_H_CLSACT or kind not in {"clsact", "ingress"}:
+        return None
+    return Filtering(index=IfIndex(index), clsact=kind == "clsact")
 
 
 def set_filter(index: IfIndex, program: int, name: str, *, replace: bool) -> Request:

@@ -1,6 +1,5 @@
 """Which fast path is chosen, and what stands in the way of a faster one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -9,11 +8,12 @@ import pytest
 from tests.hosts import abilities, snapshot
 
 from icshare.errors import NotSupportedError, PrivilegeError, RefusedError
-from icshare.model.fastpath import Abilities, Mode, PairPath, Path
+from icshare.model.fastpath import Abilities, ForeignFilter, LinkAbility, Mode, PairPath, Path
 from icshare.model.names import InterfaceName
 from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
-from icshare.plan.bypass import gone_past
+from icshare.plan.bypass import goes_past, programs_on
 from icshare.plan.fastpath import Choice, choose, links_of
+from icshare.render.fastpath import Hook
 
 WAN, LAN0, LAN1 = (InterfaceName(name) for name in ("wan0", "lan0", "lan1"))
 _NO_XDP = {"native_xdp": False, "why_not_native": "the driver r8169 has no native XDP"}
@@ -76,7 +76,7 @@ def test_two_cards_with_xdp_get_it() -> None:
         (_NO_XDP, "the driver r8169 has no native XDP"),
         ({"sendable": False, "why_not_sendable": "its driver takes no packets"}, "its driver takes no packets"),
         ({"foreign_xdp": True}, "has an XDP program of somebody else"),
-        ({"shaping": True, "qdisc": "cake"}, "is shaped (cake)"),
+        ({"shaping": True, "qdisc": "cake"}, "has the queueing discipline cake"),
         ({"foreign_tcx": True}, "has tcx programs of somebody else"),
         ({"driver": "veth"}, "is a veth"),
         ({"ethernet": False}, "has no Ethernet header"),
@@ -132,58 +132,89 @@ def test_a_table_that_sees_frames_earlier_is_not_gone_past() -> None:
     assert "table netdev filter" in _reason(choice)
 
 
-@pytest.mark.parametrize("name", ["wan0", "lan0"])
-def test_filters_of_others_keep_a_link_from_tc(name: str) -> None:
-    choice = _choose(fast={name: {**_NO_XDP, "foreign_filters": True}})
-    assert _paths(choice) == [Path.KERNEL]
-    assert (choice.rules, choice.programs) == (None, "")
-    assert list(choice.notes) == [f"no fast path for lan0: {_reason(choice)}"]
-    with pytest.raises(RefusedError, match=f"{name} has tc filters"):
-        _choose(Mode.TC, fast={name: {"foreign_filters": True}})
-
-
-def test_filters_of_others_keep_a_link_from_xdp_as_well() -> None:
-    assert _paths(_choose(lan0={"foreign_filters": True})) == [Path.KERNEL]
-
-
+_EARLY = {"foreign_filters": (ForeignFilter(priority=5), ForeignFilter(priority=7, egress=True))}
+_LATE = {"foreign_filters": (ForeignFilter(priority=13701, late=True),)}
 _SHAPED = {"shaping": True, "qdisc": "tbf"}
 
 
-def test_what_is_shaped_above_the_links_of_xdp_counts_as_well() -> None:
-    bridge = _choose(members=(LAN0, LAN1), fast={BRIDGE_NAME: _SHAPED})
-    assert (_paths(bridge), _reason(bridge)) == (
-        [Path.TC] * 2,
-        f"{BRIDGE_NAME} is shaped (tbf), which XDP would go past",
-    )
+@pytest.mark.parametrize("name", ["wan0", "lan0"])
+def test_filters_that_tc_would_go_past_keep_a_link_from_it(name: str) -> None:
+    choice = _choose(fast={name: {**_NO_XDP, **_LATE}})
+    assert _paths(choice) == [Path.KERNEL]
+    assert (choice.rules, choice.programs) == (None, "")
+    assert list(choice.notes) == [f"no fast path for lan0: {_reason(choice)}"]
+    assert choice.pairs[0].remedy == f"tc filter del dev {name} ingress pref 13701"
+    with pytest.raises(RefusedError, match=f"{name} has tc filters"):
+        _choose(Mode.TC, fast={name: _LATE})
+
+
+@pytest.mark.parametrize("name", ["wan0", "lan0"])
+def test_filters_that_tc_meets_keep_a_link_from_xdp_alone(name: str) -> None:
+    choice = _choose(fast={name: _EARLY})
+    assert _paths(choice) == [Path.TC]
+    assert choice.pairs[0].remedy == f"tc filter del dev {name} ingress pref 5\ntc filter del dev {name} egress pref 7"
+
+
+def test_what_others_have_above_and_below_the_links_of_xdp_counts_as_well() -> None:
+    bridge = _choose(members=(LAN0, LAN1), fast={BRIDGE_NAME: {"foreign_xdp": True}})
+    assert _paths(bridge) == [Path.TC] * 2
+    assert _reason(bridge) == f"{BRIDGE_NAME} has an XDP program of somebody else, which XDP would go past"
     vlan = _choose(links={"wan0": {"kind": "vlan", "vlan": 3, "lower": "lan1"}}, wan0=_SHAPED)
-    assert (_paths(vlan), _reason(vlan)) == ([Path.TC], "wan0 is shaped (tbf), which XDP would go past")
+    assert _paths(vlan) == [Path.TC]
+    assert _reason(vlan) == "wan0 has the queueing discipline tbf, which XDP would go past"
+    bond: dict[str, dict[str, Any]] = {
+        "bond0": {"kind": "bond"},
+        "eth0": {"master": "bond0"},
+        "lan0": {"kind": "vlan", "vlan": 3, "lower": "bond0"},
+    }
+    assert _paths(_choose(links=bond)) == [Path.XDP]
+    assert _reason(_choose(links=bond, eth0=_SHAPED)) == "eth0 has the queueing discipline tbf, which XDP would go past"
+
+
+_STACK: list[dict[str, Any]] = [
+    {"name": "eth0"},
+    {"name": "wan0", "kind": "vlan", "vlan": 3, "lower": "eth0"},
+    *({"name": name} for name in ("lan0", "lan1", BRIDGE_NAME)),
+]
 
 
 @pytest.mark.parametrize(
-    ("path", "put", "words"),
+    ("path", "hooks"),
     [
-        (Path.XDP, {"lan1": _SHAPED}, ["lan1 is shaped (tbf)"]),
-        (Path.XDP, {"eth0": _SHAPED, BRIDGE_NAME: {"foreign_tcx": True}}, ["has tcx programs", "eth0 is shaped (tbf)"]),
-        (Path.XDP, {"wan0": {"foreign_filters": True}}, ["wan0 has tc filters"]),
-        (Path.TC, {"wan0": {"foreign_filters": True} | _SHAPED}, ["wan0 has tc filters"]),
-        (Path.TC, {"lan1": {"foreign_filters": True}, "eth0": _SHAPED, BRIDGE_NAME: _SHAPED}, []),
-        (Path.KERNEL, {"wan0": {"foreign_filters": True}}, []),
+        (Path.XDP, dict.fromkeys((WAN, BRIDGE_NAME, LAN0, LAN1, "eth0"), Hook.XDP)),
+        (Path.TC, dict.fromkeys((WAN, BRIDGE_NAME), Hook.TC)),
+        (Path.FLOWTABLE, {}),
+        (Path.KERNEL, {}),
     ],
 )
-def test_what_others_put_on_links_later_is_noticed_where_it_would_have_counted(
-    path: Path, put: dict[str, dict[str, Any]], words: list[str]
-) -> None:
-    described = [{"name": "eth0"}, {"name": "wan0", "kind": "vlan", "vlan": 3, "lower": "eth0"}, {"name": "lan0"}]
-    host = snapshot({"links": [*described, {"name": "lan1"}, {"name": BRIDGE_NAME}]})
+def test_where_programs_are_is_known_from_what_was_chosen(path: Path, hooks: dict[str, Hook]) -> None:
     pairs = [PairPath(public=WAN, private=one, path=path, reason="") for one in (LAN0, LAN1)]
+    assert programs_on(pairs, [_segment(LAN0, LAN1)], snapshot({"links": _STACK})) == hooks
 
-    def able(names: Sequence[InterfaceName]) -> Abilities | None:
-        return abilities({"fast": {name: put.get(name, {}) for name in names}})
 
-    found = list(gone_past(pairs, [_segment(LAN0, LAN1)], host, able))
-    assert len(found) == len(words)
-    assert all(word in one.text and one.remedy for word, one in zip(words, found, strict=True))
-    assert not list(gone_past(pairs, [_segment(LAN0, LAN1)], host, lambda _: None))
+def test_a_link_with_both_programs_is_one_of_xdp() -> None:
+    pairs = [PairPath(public=WAN, private=LAN0, path=Path.XDP, reason="")]
+    pairs += [PairPath(public=WAN, private=LAN1, path=Path.TC, reason="")]
+    found = programs_on(pairs, [_segment(LAN0), _segment(LAN1)], snapshot({"links": _STACK[2:]}))
+    assert found == {WAN: Hook.XDP, LAN0: Hook.XDP, LAN1: Hook.TC}
+
+
+@pytest.mark.parametrize(
+    ("words", "xdp", "tc"),
+    [
+        ({}, [], []),
+        (_EARLY, ["has tc filters of somebody else"], []),
+        (_LATE, ["has tc filters of somebody else"], ["has tc filters of somebody else"]),
+        ({"foreign_xdp": True}, ["has an XDP program of somebody else"], []),
+        ({"foreign_tcx": True} | _SHAPED, ["has tcx programs of somebody else", "has the queueing discipline tbf"], []),
+    ],
+)
+def test_a_program_goes_past_what_comes_after_it(words: dict[str, Any], xdp: list[str], tc: list[str]) -> None:
+    ability = LinkAbility(name=WAN, **words)
+    for hook, expected in ((Hook.XDP, xdp), (Hook.TC, tc)):
+        found = list(goes_past(ability, hook))
+        assert [one.text for one in found] == [f"wan0 {text}" for text in expected]
+        assert all(" wan0" in one.remedy for one in found)
 
 
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:

@@ -11,7 +11,7 @@ from icshare.model.link import IfIndex
 from icshare.wire import netlink as nl
 from icshare.wire import rtattach
 from icshare.wire.netlink import NLM_F_CREATE, NLM_F_EXCL, attribute, attributes, nested, text, u8, u32
-from icshare.wire.rtattach import AttachableLink, Filter
+from icshare.wire.rtattach import AttachableLink, Filter, Filtering
 from icshare.wire.rtnetlink import IFINFO
 
 LINK = IfIndex(7)
@@ -79,14 +79,25 @@ def test_clsact_is_made_only_where_there_is_none() -> None:
     assert (request.type, request.flags) == (36, NLM_F_CREATE | NLM_F_EXCL)
     assert TCMSG.unpack_from(request.payload) == (0, 7, 0xFFFF0000, 0xFFFFFFF1, 0)
     assert rtattach.delete_clsact(LINK).type == 37
-    assert rtattach.parse_clsact(request.payload) == LINK
+    assert rtattach.parse_filtering(request.payload) == Filtering(index=LINK, clsact=True)
 
 
-@pytest.mark.parametrize(
-    ("parent", "kind"), [(0xFFFFFFF1, "ingress"), (0xFFFFFFFF, "fq_codel"), (0xFFFFFFFF, "clsact")]
-)
-def test_another_discipline_is_not_clsact(parent: int, kind: str) -> None:
-    assert rtattach.parse_clsact(TCMSG.pack(0, 7, 0, parent, 0) + text(1, kind)) is None
+def test_the_older_discipline_for_filters_is_known_and_others_are_none() -> None:
+    def parse(parent: int, kind: str) -> Filtering | None:
+        return rtattach.parse_filtering(TCMSG.pack(0, 7, 0, parent, 0) + text(1, kind))
+
+    assert parse(0xFFFFFFF1, "ingress") == Filtering(index=LINK, clsact=False)
+    for parent, kind in ((0xFFFFFFF1, "other"), (0xFFFFFFFF, "fq_codel"), (0xFFFFFFFF, "clsact")):
+        assert parse(parent, kind) is None
+
+
+def test_filters_behind_ours_and_in_its_place_are_late() -> None:
+    def late(priority: int, *, egress: bool = False) -> bool:
+        return Filter(index=LINK, priority=priority, handle=1, kind="bpf", egress=egress).late
+
+    assert [late(one) for one in (1, 13699, 13700, 13701, 49152)] == [False, False, True, True, True]
+    assert not late(13701, egress=True)
+    assert not Filter(index=LINK, priority=13700, handle=1, kind="bpf", egress=True).in_our_place
 
 
 def test_the_filter_decides_itself_and_has_a_place_of_its_own() -> None:
@@ -144,7 +155,7 @@ def test_the_head_of_a_priority_is_no_filter() -> None:
 
 @given(st.binary(max_size=80))
 def test_random_bytes_are_read_or_refused(data: bytes) -> None:
-    for parse in (rtattach.parse_attachable, rtattach.parse_clsact, rtattach.parse_filter):
+    for parse in (rtattach.parse_attachable, rtattach.parse_filtering, rtattach.parse_filter):
         try:
             parse(data)
         except HostError:

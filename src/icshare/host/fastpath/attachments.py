@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from icshare.errors import ConflictError, HostError
@@ -19,7 +19,7 @@ from icshare.model.link import IfIndex
 from icshare.render.fastpath import Hook
 from icshare.wire import rtattach
 from icshare.wire.netlink import Request
-from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Filter
+from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Filter, Filtering
 from icshare.wire.rtnetlink import dump_links
 
 CONFIG_MAP: Final = ".data.config"
@@ -60,7 +60,7 @@ class Links:
     Attributes:
         present: Every link, by name.
         ours: Programs of ours.
-        filters: All filters of links that have clsact, ours too; ingress and egress.
+        filters: All filters of links that have clsact or ingress, ours too.
     """
 
     present: Mapping[str, AttachableLink]
@@ -100,10 +100,11 @@ def look(kernel: NetlinkSocket, held: ExitStack, *, owners: bool = True) -> Link
             ours.append(Attachment(index=link.index, hook=Hook.XDP, program=found[1], fd=found[0]))
     filters: dict[IfIndex, Sequence[Filter]] = {}
     for message in kernel.dump(rtattach.dump_qdiscs()):
-        index = rtattach.parse_clsact(message.payload)
-        if index is None or index not in names:
+        place = rtattach.parse_filtering(message.payload)
+        if place is None or place.index not in names:
             continue
-        filters[index] = list(_filters(kernel, index))
+        index = place.index
+        filters[index] = list(_filters(kernel, place))
         for one in filters[index]:
             found = own(one.program) if one.program and one.in_our_place else None
             if found is not None:
@@ -112,10 +113,10 @@ def look(kernel: NetlinkSocket, held: ExitStack, *, owners: bool = True) -> Link
     return Links(present={link.name: link for link in links}, ours=ours, filters=filters)
 
 
-def _filters(kernel: NetlinkSocket, index: IfIndex) -> Iterator[Filter]:
-    for egress in (False, True):
+def _filters(kernel: NetlinkSocket, place: Filtering) -> Iterator[Filter]:
+    for egress in (False, True) if place.clsact else (False,):
         try:
-            answers = kernel.dump(rtattach.dump_filters(index, egress=egress))
+            answers = kernel.dump(rtattach.dump_filters(place.index, egress=egress))
         except HostError as error:
             if error.errno not in _GONE:  # the link or its clsact meanwhile
                 raise
@@ -123,8 +124,7 @@ def _filters(kernel: NetlinkSocket, index: IfIndex) -> Iterator[Filter]:
         for answer in answers:
             one = rtattach.parse_filter(answer.payload)
             if one is not None:
-                # An egress filter in our place is none of ours: programs of ours are for ingress.
-                yield Filter(index=one.index, priority=0, handle=one.handle, kind=one.kind) if egress else one
+                yield replace(one, egress=egress)
 
 
 def _open_ours(identifier: int, held: ExitStack) -> tuple[int, libbpf.Program] | None:

@@ -30,7 +30,6 @@ _MAP_INFO: Final = Struct("=IIIIII16s")
 _MAX_MAPS: Final = 64
 _LOG_BYTES: Final = 1 << 16
 _TCX: Final = (46, 47)  # BPF_TCX_INGRESS, BPF_TCX_EGRESS
-_NO_TCX: Final = frozenset({-errno.EINVAL, -errno.ENODEV, -errno.EPERM})
 _PERCPU_TYPES: Final = frozenset({5, 6, 10})  # percpu hash, percpu array, LRU percpu hash
 _LOCK: Final = threading.Lock()
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -290,21 +289,14 @@ def open_program(identifier: int) -> int | None:
 def has_tcx(link: IfIndex) -> bool:
     """Tell whether a link has programs of tc that are attached without a filter, on the way in or out.
 
-    No link has them where the kernel knows no such programs (before Linux 6.6). Without privilege or the library we see
-    none.
+    There are none where they cannot be asked for: before Linux 6.6, without BPF, without privilege or this library.
     """
     try:
-        library = _load_library()
+        query = _load_library().bpf_prog_query
     except NotSupportedError:
         return False
     count = ctypes.c_uint32()
-    for place in _TCX:
-        status = library.bpf_prog_query(link, place, 0, None, None, ctypes.byref(count))
-        if status not in _NO_TCX:
-            _succeed(status, f"look at the tcx programs of link {link}")
-        if count.value:
-            return True
-    return False
+    return any(query(link, place, 0, None, None, ctypes.byref(count)) == 0 and count.value for place in _TCX)
 
 
 def open_map(identifier: int) -> Map | None:

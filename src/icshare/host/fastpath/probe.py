@@ -13,6 +13,7 @@ import errno
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -22,7 +23,7 @@ from icshare.host.fastpath import libbpf
 from icshare.host.fastpath.attachments import Links, look
 from icshare.host.fastpath.loader import prepare
 from icshare.host.netlink import NetlinkSocket
-from icshare.model.fastpath import Abilities, KernelAbility, LinkAbility
+from icshare.model.fastpath import Abilities, ForeignFilter, KernelAbility, LinkAbility
 from icshare.model.names import InterfaceName
 from icshare.render.fastpath import Hook
 from icshare.wire import genetlink, netdev
@@ -38,7 +39,12 @@ _SEND_TOO: Final = frozenset(
 _ONLY_RUN: Final = frozenset({"bonding", "ixgbevf", "mana", "mlx4_en", "nfp", "nicvf", "veth"})
 """Drivers of Linux 6.1 that run programs; by these of `_SEND_TOO` programs may send as well, by a veth it depends."""
 
-_PLAIN_QDISCS: Final = frozenset({"", "noop", "noqueue", "none", "mq", "pfifo_fast", "fq_codel", "fq"})
+_PLAIN_QDISCS: Final = frozenset(
+    {
+        "", "noop", "noqueue", "none", "mq", "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop",
+        "fq", "fq_codel", "fq_pie", "codel", "pie", "sfq",
+    }
+)  # fmt: skip
 
 _WHERE: Final = re.compile(r"^line \d+, column \d+: Could not process rule: | \(in: .*\)$")
 """What nft adds to an error of the kernel's; the line is one of ours, and tells nobody anything."""
@@ -72,6 +78,19 @@ def probe(names: Iterable[InterfaceName]) -> Abilities:
     return Abilities(kernel=_kernel(flowtable, attached=ours), links=able)
 
 
+def occupation(names: Iterable[InterfaceName]) -> tuple[LinkAbility, ...]:
+    """Return what others have on the links called *names*, and nothing else of what these can do.
+
+    Raises:
+        PrivilegeError: Programs may not be looked at, so it cannot be told whose they are.
+        NotSupportedError: libbpf is missing.
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        links = look(held.enter_context(NetlinkSocket()), held)
+        return tuple(_occupied(links, links.present[name]) for name in names if name in links.present)
+
+
 def _look(kernel: NetlinkSocket, held: ExitStack) -> Links:
     try:
         return look(kernel, held)
@@ -85,24 +104,31 @@ def _link(
 ) -> LinkAbility:
     driver = ethtool.driver_info(link.name)
     native, sendable = _abilities(link, driver.driver, features)
-    ours = links.find(link.index, Hook.XDP)
-    ours_tc = links.find(link.index, Hook.TC)
-    filters = [one for one in links.filters.get(link.index, ()) if not (ours_tc and one.in_our_place)]
-    return LinkAbility(
-        name=InterfaceName(link.name),
+    return replace(
+        _occupied(links, link),
         driver=driver.driver,
         ethernet=link.type == ARPHRD_ETHER,
         native_xdp=not native,
         sendable=not sendable,
         why_not_native=native,
         why_not_sendable=sendable,
-        foreign_xdp=ours is None and bool(link.xdp or link.other_xdp),
-        foreign_filters=bool(filters),
+        takes_vlan_tags=ethtool.takes_vlan_tags(link.name),
+        hardware_flowtable=hardware,
+    )
+
+
+def _occupied(links: Links, link: AttachableLink) -> LinkAbility:
+    ours = links.find(link.index, Hook.TC) is not None
+    filters = [one for one in links.filters.get(link.index, ()) if not (ours and one.in_our_place)]
+    return LinkAbility(
+        name=InterfaceName(link.name),
+        foreign_xdp=links.find(link.index, Hook.XDP) is None and bool(link.xdp or link.other_xdp),
+        foreign_filters=tuple(
+            ForeignFilter(priority=one.priority, egress=one.egress, late=one.late) for one in filters
+        ),
         foreign_tcx=libbpf.has_tcx(link.index),
         qdisc=link.qdisc,
         shaping=link.qdisc not in _PLAIN_QDISCS,
-        takes_vlan_tags=ethtool.takes_vlan_tags(link.name),
-        hardware_flowtable=hardware,
     )
 
 
