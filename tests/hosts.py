@@ -169,7 +169,7 @@ def abilities(description: Mapping[str, Any]) -> Abilities | None:
         return None
     told = dict(description["fast"])
     kernel, rules = told.pop("kernel", {}), told.pop("rules", {})
-    usual: dict[str, Any] = {"driver": "ice", "native_xdp": True, "sendable": True, "qdisc": "mq"}
+    usual: dict[str, Any] = {"driver": "ice", "native_xdp": True, "sendable": True}
     links = tuple(LinkAbility(name=InterfaceName(name), **{**usual, **one}) for name, one in told.items())
     return Abilities(kernel=KernelAbility(**{"bpf": True, "flowtable": True, **kernel}), links=links, **rules)
 

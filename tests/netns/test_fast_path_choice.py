@@ -16,6 +16,7 @@ from icshare.lab import WEB_ADDRESS, Lab
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
 _MEGABYTES = 100
+_PAST = "the fast path goes past what others count on"
 _SETTING = "net.netfilter.nf_conntrack_tcp_be_liberal"
 
 
@@ -136,9 +137,14 @@ def test_status_warns_of_what_others_have_added_since_and_the_fast_path_goes_pas
         output(office, "gw", "nft", "add table netdev other")
         early = "add chain netdev other c { type filter hook ingress device wan0 priority 0; }"
         output(office, "gw", "nft", early)
-        assert "table netdev other sees packets before they are routed, and XDP goes past it" in _warnings(office)
-        assert _paths(_share(office, "lan0", "--fast-path", "xdp")) == [("lan0", "tc")]
+        assert _warnings(office) == [f"{_PAST}: wan0 has chains of table netdev other"]
+        assert _paths(_share(office, "lan0")) == [("lan0", "kernel")]
         assert _warnings(office) == []
+        output(office, "gw", "nft", "delete table netdev other")
+        _share(office, "lan0", "--fast-path", "tc")
+        output(office, "gw", "nft", f"add table inet other; {early.replace('netdev', 'inet')}")
+        assert _warnings(office) == [f"{_PAST}: wan0 has chains of table inet other"]
+        output(office, "gw", "nft", "delete table inet other")
         chain = "add table ip other; add chain ip other c { type filter hook forward priority 0; }"
         output(office, "gw", "nft", f"{chain}; add rule ip other c limit rate over 90000/second drop")
         assert any("table ip other, chain c, limits the rate" in one for one in _warnings(office))
@@ -146,7 +152,7 @@ def test_status_warns_of_what_others_have_added_since_and_the_fast_path_goes_pas
         assert _warnings(office) == []
     finally:
         assert icshare_command(office, "stop").returncode == 0
-        for table in ("netdev other", "ip other"):
+        for table in ("netdev other", "inet other", "ip other"):
             output(office, "gw", "nft", f"add table {table}; delete table {table}")
 
 
@@ -174,7 +180,7 @@ def test_status_warns_of_what_came_later_where_the_fast_path_goes_past_it(office
     put, told = _OTHERS[others]
     if mode == "xdp" and "filter add dev wan0" in put:
         put = f"tc qdisc add dev wan0 clsact; {put}"
-    expected = [f"the fast path goes past what others count on: {told}"]
+    expected = [f"{_PAST}: {told}"]
     if mode == "tc" and others != "behind ours":
         expected = []
     _share(office, "lan0", "lan1", "--fast-path", mode)

@@ -60,9 +60,9 @@ def test_what_others_police_with_stays_and_ours_hangs_on_it(inside: Inside) -> N
         there = places()
         fastpath.start(TC)
         fastpath.stop()
-        show([there, state() == before, [[one.priority, one.egress, one.late] for one in policed.foreign_filters]])
+        show([there, state() == before, [[one.place, one.late] for one in policed.foreign_filters]])
     """)
-    assert found == [["tc lan0", "tc wan0"], True, [[5, False, False]]]
+    assert found == [["tc lan0", "tc wan0"], True, [["dev wan0 ingress pref 5", False]]]
 
 
 def test_a_foreign_filter_that_came_later_keeps_our_clsact(inside: Inside) -> None:
@@ -179,8 +179,8 @@ def test_what_links_can_do_is_told_with_reasons(inside: Inside) -> None:
     """)
     assert found[0] == ["bridge0", "lan0", "tun0", "wan0"]
     assert found[1:4] == [True, "", True]
-    assert found[4][:3] == ["veth", True, True]
-    assert found[5] == [True, False, 0]
+    assert found[4][:3] == ["veth", True, "xdp"]
+    assert found[5] == [True, "", 0]
     assert found[6] == [False, "the driver bridge has no native XDP"]
     assert found[7] == [False, "its packets have no Ethernet header"]
 
@@ -192,7 +192,7 @@ def test_programs_of_ours_are_not_foreign(inside: Inside) -> None:
         (lan0,) = able.links
         show([able.kernel.bpf, lan0.foreign_xdp, lan0.foreign_filters, lan0.foreign_tcx])
     """)
-    assert found == [True, False, [], False]
+    assert found == [True, "", [], False]
 
 
 @pytest.mark.parametrize("place", [46, 47])  # ingress and egress

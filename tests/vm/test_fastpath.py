@@ -46,8 +46,8 @@ def attached() -> dict[str, int]:
     with NetlinkSocket() as kernel:
         links = [rtattach.parse_attachable(one.payload) for one in kernel.dump(dump_links())]
         found = {f"xdp {link.name}": link.xdp for link in links if link.xdp}
-        for place in map(rtattach.parse_filtering, (one.payload for one in kernel.dump(rtattach.dump_qdiscs()))):
-            if place is not None:
+        for place in map(rtattach.parse_discipline, (one.payload for one in kernel.dump(rtattach.dump_qdiscs()))):
+            if place.filtering:
                 found[f"clsact {place.index}"] = len(kernel.dump(rtattach.dump_filters(place.index)))
     return found
 

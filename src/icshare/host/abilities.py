@@ -7,7 +7,7 @@ from icshare.errors import IcshareError, PrivilegeError
 from icshare.host import fastpath, ruleset
 from icshare.model.fastpath import Abilities
 from icshare.model.names import InterfaceName
-from icshare.plan.metering import find_early, find_metering
+from icshare.plan.metering import find_bridging, find_hooked, find_metering
 from icshare.render.fastpath import Hook
 
 
@@ -54,4 +54,4 @@ def abilities(names: Sequence[InterfaceName]) -> Abilities | None:
         found = fastpath.probe(names)
     except PrivilegeError:
         return None
-    return replace(found, metering=find_metering(listing), early=find_early(listing))
+    return replace(found, metering=find_metering(listing), bridging=find_bridging(listing), hooked=find_hooked(listing))

@@ -4,7 +4,7 @@ Every finding comes from looking: at the kernel's ruleset and settings, at a que
 tables' chains. A check that needs a privilege we do not have says so instead of guessing.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path as FilePath
@@ -22,9 +22,9 @@ from icshare.model.sharing import Segment, Sharing, Wanted
 from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import InterfaceType, channel_on
-from icshare.plan.bypass import goes_past, programs_on
+from icshare.plan.bypass import Obstacle, goes_past, programs_on
 from icshare.plan.foreign import find_foreign_drops
-from icshare.plan.metering import find_early, find_metering
+from icshare.plan.metering import find_bridging, find_hooked, find_metering
 from icshare.plan.packets import bridged_packets, forwarded_packets, service_packets
 from icshare.plan.peers import undialled
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
@@ -33,6 +33,7 @@ from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute, Se
 from icshare.plan.transition import in_force, sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.ports import Record
+from icshare.render.fastpath import Hook
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import TABLE
 
@@ -258,22 +259,17 @@ def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
         yield _failed("fast path", text, _AGAIN)
     else:
         yield _ok("fast path", f"the fast path is in force ({', '.join(sorted(ways))})")
-    yield from _passed_by(ways)
-    for one in others:
-        for found in goes_past(one, hooks[one.name]):
-            text = f"the fast path goes past what others count on: {found.text}"
-            yield _warning("fast path", text, f"share again, which chooses anew; or\n{found.remedy}")
-
-
-def _passed_by(ways: Collection[Path]) -> Iterator[Check]:
-    """Look for rules that others have made since, and that the fast path would have been kept from."""
     _, listing = ruleset.foreign()
+    hooked = find_hooked(listing)
+    passed = [found for one in others for found in goes_past(one, hooks[one.name], hooked)]
     if metering := find_metering(listing):
-        text = f"the fast path goes past what others count on: {metering}"
-        yield _warning("fast path", text, "share again, which chooses anew; or take that rule away")
-    elif Path.XDP in ways and (early := find_early(listing)):
-        text = f"{early} sees packets before they are routed, and XDP goes past it"
-        yield _warning("fast path", text, "share again: tc takes the place of XDP")
+        passed.append(Obstacle(metering))
+    if Hook.XDP in hooks.values() and any(one.bridged for one in record.segments):
+        passed += [Obstacle(f"{table} sees what bridges forward") for table in [find_bridging(listing)] if table]
+    for found in passed:
+        remedy = "share again with --fast-path auto, which chooses anew"
+        text = f"the fast path goes past what others count on: {found.text}"
+        yield _warning("fast path", text, f"{remedy}; or\n{found.remedy}" if found.remedy else remedy)
 
 
 def hairpin(segments: Sequence[Segment]) -> Iterator[Check]:

@@ -225,7 +225,7 @@ def _fast_path(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
         yield _could("this kernel runs the fast path's programs")
         for one in found.links:
             why = one.why_not_native or one.why_not_sendable
-            obstacles = [Obstacle(why)] if why else list(goes_past(one, Hook.XDP))
+            obstacles = [Obstacle(why)] if why else list(goes_past(one, Hook.XDP, found.hooked))
             if one.ethernet and obstacles:
                 yield _could(f"{one.name} would get no XDP: {obstacles[0].text}", obstacles[0].remedy)
 

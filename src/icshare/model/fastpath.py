@@ -72,13 +72,11 @@ class ForeignFilter:
     """A tc filter of somebody else.
 
     Attributes:
-        priority: Where it stands among the others, 1 to 65535.
-        egress: It filters what goes out by the link, and not what comes in.
+        place: Where it is, in the words that ``tc filter del`` takes.
         late: It does not meet what a program of ours at tc takes, being behind it or in its place.
     """
 
-    priority: int
-    egress: bool = False
+    place: str
     late: bool = False
 
 
@@ -94,11 +92,11 @@ class LinkAbility:
         sendable: XDP programs of other links may send by it, as it is now.
         why_not_native: Why `native_xdp` is False, "" if it is True.
         why_not_sendable: Why `sendable` is False, "" if it is True.
-        foreign_xdp: It has an XDP program that is not ours.
+        foreign_xdp: In which mode it has an XDP program that is not ours, as ``ip link`` calls it: "xdp",
+            "xdpgeneric", "xdpoffload"; "" without one.
         foreign_filters: Its tc filters that are not ours.
         foreign_tcx: It has programs of tc's newer kind (tcx, Linux 6.6), which are not ours: ours are filters.
-        qdisc: Kind of its root queueing discipline.
-        shaping: That discipline does more than queue: what XDP sends would pass it by.
+        shaping: Kind of a queueing discipline on it that does more than queue, "" without one: XDP passes it by.
         takes_vlan_tags: Its hardware takes VLAN tags off, so that XDP does not see them.
         hardware_flowtable: The kernel accepts a flowtable with the flag offload for it.
     """
@@ -110,11 +108,10 @@ class LinkAbility:
     sendable: bool = False
     why_not_native: str = ""
     why_not_sendable: str = ""
-    foreign_xdp: bool = False
+    foreign_xdp: str = ""
     foreign_filters: tuple[ForeignFilter, ...] = ()
     foreign_tcx: bool = False
-    qdisc: str = ""
-    shaping: bool = False
+    shaping: str = ""
     takes_vlan_tags: bool = False
     hardware_flowtable: bool = False
 
@@ -145,14 +142,16 @@ class Abilities:
         links: The links that were asked about and are there.
         metering: What others' rulesets limit, queue or meter of what is forwarded, so that every packet has to pass
             them; "" for nothing.
-        early: A table of somebody else that sees packets before the network layer does, so that XDP would go past it;
-            "" for none.
+        bridging: A table of somebody else that sees what bridges forward, so that XDP would go past it; "" for none.
+        hooked: By the name of a link, or a pattern, the table of somebody else that sees what comes in or goes out by
+            it: any fast path would go past that.
     """
 
     kernel: KernelAbility
     links: tuple[LinkAbility, ...] = ()
     metering: str = ""
-    early: str = ""
+    bridging: str = ""
+    hooked: Mapping[str, str] = field(default_factory=dict)
 
     def link(self, name: str) -> LinkAbility | None:
         """Return what the link called *name* can do, None if it was not there."""

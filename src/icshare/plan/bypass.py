@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from icshare.model.fastpath import LinkAbility, PairPath, Path
 from icshare.model.names import InterfaceName
@@ -60,23 +61,31 @@ def _links_of(pair: PairPath, segments: Sequence[Segment], hook: Hook) -> Iterat
         yield pair.private
 
 
-def goes_past(ability: LinkAbility, hook: Hook) -> Iterator[Obstacle]:
+def goes_past(ability: LinkAbility, hook: Hook, hooked: Mapping[str, str]) -> Iterator[Obstacle]:
     """Yield what somebody else has on a link that a program of ours at *hook* goes past, or would.
 
-    One at tc comes after tcx and the filters before it, and sends by the filters and the queueing discipline of the
-    link that packets go out by.
+    One at tc comes after tcx and the filters before it, and what it sends meets the filters and the queueing discipline
+    of the link that it goes out by; but nftables' chains at links come after tc, and skip what it sends.
+
+    Args:
+        ability: What is on the link.
+        hook: Where ours is.
+        hooked: Tables with chains at links, by names and patterns of these.
     """
     name = ability.name
+    for table in dict.fromkeys(table for pattern, table in hooked.items() if fnmatchcase(name, pattern)):
+        yield Obstacle(f"{name} has chains of {table}")
     filters = [one for one in ability.foreign_filters if hook is Hook.XDP or one.late]
     if filters:
-        places = dict.fromkeys(("egress" if one.egress else "ingress", one.priority) for one in filters)
-        commands = (f"tc filter del dev {name} {way} pref {priority}" for way, priority in places)
+        commands = dict.fromkeys(f"tc filter del {one.place}" for one in filters)
         yield Obstacle(f"{name} has tc filters of somebody else", "\n".join(commands))
     if hook is Hook.TC:
         return
     if ability.foreign_xdp:
-        yield Obstacle(f"{name} has an XDP program of somebody else", f"ip link set dev {name} xdp off")
+        yield Obstacle(
+            f"{name} has an XDP program of somebody else", f"ip link set dev {name} {ability.foreign_xdp} off"
+        )
     if ability.foreign_tcx:
-        yield Obstacle(f"{name} has tcx programs of somebody else", f"bpftool net show dev {name}")
+        yield Obstacle(f"{name} has tcx programs of somebody else (bpftool net show dev {name})")
     if ability.shaping:
-        yield Obstacle(f"{name} has the queueing discipline {ability.qdisc}", f"tc qdisc del dev {name} root")
+        yield Obstacle(f"{name} has the queueing discipline {ability.shaping}", f"tc qdisc del dev {name} root")

@@ -2,14 +2,14 @@
 
 Rules of choice
 ---------------
-* XDP goes past all that the kernel does between the driver and the network layer. So it is chosen only where nothing
-  of that counts: both links' drivers run and send it, nobody else's program or filter is on them, nobody shapes what
-  leaves, no table of somebody else's sees packets that early. A bridge has to be ours, because only of it all ports are
-  known; all of them have to be able to, because its stations may be behind any.
+* XDP goes past all that the kernel does between the driver and the network layer. So it is chosen only where nothing of
+  that counts: both links' drivers run and send it, nobody else's program, filter or chain is on them, nobody shapes
+  what leaves, no table of somebody else's sees what bridges forward. A bridge has to be ours, because only of it all
+  ports are known; all of them have to be able to, because its stations may be behind any.
 * A veth hands over checksums that are yet to be computed, which XDP would pass on as they are. It gets XDP only when
   that was asked for.
 * tc comes after the kernel has made packets of its own, on the links that have the addresses, so it is there for
-  everything that eBPF programs run on at all.
+  everything that eBPF programs run on at all; but not where somebody else's filters or chains come after it.
 * A flowtable is the kernel's own. It is chosen where eBPF cannot run.
 * Where others' rulesets limit, queue or meter what is forwarded, every packet has to come past them: no fast path.
 """
@@ -222,8 +222,8 @@ class _Chooser:
 
     def _before_xdp(self, segment: Segment) -> Obstacle | None:
         """Return what stands in the way of XDP on a segment, None when nothing does."""
-        if self.abilities.early:
-            return Obstacle(f"{self.abilities.early} sees packets before they are routed, and XDP would go past it")
+        if segment.bridged and self.abilities.bridging:
+            return Obstacle(f"{self.abilities.bridging} sees what bridges forward, and XDP would go past it")
         public = self.sharing.public
         names = (public, *segment.members)
         obstacles = (self._obstacle(name, bridged=segment.bridged and name != public) for name in names)
@@ -234,7 +234,7 @@ class _Chooser:
     def _passed(self, name: InterfaceName, hook: Hook) -> Obstacle | None:
         """Return what a program at *hook* would go past on a link, None for nothing."""
         ability = self.abilities.link(name)
-        found = next(goes_past(ability, hook), None) if ability is not None else None
+        found = next(goes_past(ability, hook, self.abilities.hooked), None) if ability is not None else None
         if found is None:
             return None
         past = "XDP" if hook is Hook.XDP else "the fast path"

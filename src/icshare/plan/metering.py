@@ -18,13 +18,13 @@ from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import TABLE
 
 _FAMILIES: Final = frozenset({"ip", "ip6", "inet", "netdev", "bridge"})
-_EARLY_FAMILIES: Final = frozenset({"netdev", "bridge"})
 _HOOKS: Final = frozenset({"ingress", "prerouting", "forward", "postrouting", "egress"})
 _OWN_TABLES: Final = frozenset({("inet", TABLE), ("inet", FIREWALL_TABLE)})
 
 _TABLE: Final = re.compile(r"^table (\S+) (\S+) \{")
 _CHAIN: Final = re.compile(r"^\tchain (\S+) \{")
-_BASE: Final = re.compile(r"^\t\ttype (\w+) hook (\w+) ")
+_BASE: Final = re.compile(r"^\t\ttype (\w+) hook (\w+) (?:devices? (?:= )?(.*?) priority )?")
+_DEVICE: Final = re.compile(r'[^\s{},"=]+')
 _RULE_END: Final = re.compile(r" # handle \d+$")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _JUMPS: Final = re.compile(r"\b(?:jump|goto) (\S+?)(?=[\s,}]|$)")
@@ -56,6 +56,7 @@ class _Chain:
 
     hook: str = ""
     filters: bool = False
+    devices: list[str] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
 
 
@@ -68,16 +69,29 @@ def find_metering(listing: str) -> str:
     return next(_metering(listing), "")
 
 
-def find_early(listing: str) -> str:
-    """Return the first table of somebody else that sees frames before they are routed; "" when there is none.
+def find_bridging(listing: str) -> str:
+    """Return the first table of somebody else that sees what bridges forward; "" when there is none.
 
     Args:
         listing: ``nft -a list`` of tables.
     """
     for (family, name), chains in _tables(listing):
-        if family in _EARLY_FAMILIES and any(one.hook in _HOOKS for one in chains.values()):
+        if family == "bridge" and any(one.hook for one in chains.values()):
             return f"table {family} {name}"
     return ""
+
+
+def find_hooked(listing: str) -> Mapping[str, str]:
+    """Return the tables of somebody else that have chains at links, by the names of these; some are patterns ("eth*").
+
+    Args:
+        listing: ``nft -a list`` of tables.
+    """
+    found: dict[str, str] = {}
+    for (family, name), chains in _tables(listing):
+        for chain in chains.values():
+            found |= dict.fromkeys(chain.devices, f"table {family} {name}")
+    return found
 
 
 def _metering(listing: str) -> Iterator[str]:
@@ -148,6 +162,7 @@ def _tables(listing: str) -> Iterator[tuple[tuple[str, str], Mapping[str, _Chain
             chain = None
         elif chain is not None and (match := _BASE.match(line)):
             chain.hook, chain.filters = match[2], match[1] != "nat"  # of which only first packets come by
+            chain.devices = _DEVICE.findall(match[3] or "")
         elif chain is not None:
             parts.append(line.strip())  # a long set goes over several lines; the handle ends the rule
             if match := _RULE_END.search(line):

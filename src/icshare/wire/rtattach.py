@@ -10,6 +10,7 @@ Source:
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 
@@ -49,18 +50,20 @@ ARPHRD_ETHER = 1
 _IFLA_QDISC = 6
 _IFLA_XDP = 43
 _IFLA_XDP_FD, _IFLA_XDP_ATTACHED, _IFLA_XDP_FLAGS, _IFLA_XDP_PROG_ID = 1, 2, 3, 4
-_IFLA_XDP_DRV_PROG_ID, _IFLA_XDP_EXPECTED_FD = 5, 8
-_XDP_ATTACHED_DRV, _XDP_ATTACHED_MULTI = 1, 4
+_IFLA_XDP_DRV_PROG_ID, _IFLA_XDP_HW_PROG_ID, _IFLA_XDP_EXPECTED_FD = 5, 7, 8
+_XDP_ATTACHED_DRV, _XDP_ATTACHED_HW, _XDP_ATTACHED_MULTI = 1, 3, 4
 _XDP_FLAGS_UPDATE_IF_NOEXIST, _XDP_FLAGS_DRV_MODE, _XDP_FLAGS_REPLACE = 0x1, 0x4, 0x10
 
 _TCMSG = Struct("=BxxxiIII")
 """family, index, handle, parent, info"""
-_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TCA_KIND, _TCA_OPTIONS, _TCA_CHAIN = 1, 2, 11
 _TCA_BPF_FD, _TCA_BPF_NAME, _TCA_BPF_FLAGS, _TCA_BPF_ID = 6, 7, 8, 11
 _TCA_BPF_FLAG_ACT_DIRECT = 1
 _TC_H_CLSACT = 0xFFFFFFF1
 _TC_H_INGRESS = 0xFFFFFFF2
 _CLSACT_HANDLE = 0xFFFF0000
+_SHARED_BLOCK = -1
+"""In place of the link, for a filter that several links share; the parent is the number of the block then."""
 _ETH_P_ALL = int.from_bytes((3).to_bytes(2, "big"), sys.byteorder)  # the kernel takes it in the order of the network
 _INFO = PRIORITY << 16 | _ETH_P_ALL
 
@@ -79,7 +82,7 @@ class AttachableLink:
         master: Index of the bridge or bond that it is a port of, 0 for none.
         qdisc: Kind of its root queueing discipline, "" if it tells none.
         xdp: Identifier of the XDP program in the driver (native mode), 0 for none.
-        other_xdp: There is one in another mode, which keeps out any in the driver.
+        other_xdp: There is one in another mode, "xdpgeneric" or "xdpoffload", which keeps out any in the driver.
     """
 
     index: IfIndex
@@ -89,20 +92,23 @@ class AttachableLink:
     master: int = 0
     qdisc: str = ""
     xdp: int = 0
-    other_xdp: bool = False
+    other_xdp: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filtering:
-    """The queueing discipline of a link that filters hang on.
+class Discipline:
+    """A queueing discipline of a link.
 
     Attributes:
         index: The link.
-        clsact: It is clsact, and has filters of what goes out as well; the older ``ingress`` has not.
+        kind: Its kind: "mq", "fq_codel".
+        filtering: It queues nothing; filters hang on it. ``clsact`` has filters of what goes out as well, the older
+            ``ingress`` has not.
     """
 
     index: IfIndex
-    clsact: bool
+    kind: str
+    filtering: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,8 @@ class Filter:
     Attributes:
         index: The link.
         egress: It filters what goes out.
+        block: Number of the block that several links share it by, 0 for none.
+        chain: Number of the chain that it is in; packets begin in 0.
         priority: Where it stands among the others, 1 to 65535.
         handle: Its number among those of this priority.
         kind: Of classifier: "bpf", "flower".
@@ -121,6 +129,8 @@ class Filter:
 
     index: IfIndex
     egress: bool = False
+    block: int = 0
+    chain: int = 0
     priority: int
     handle: int
     kind: str
@@ -158,8 +168,16 @@ def parse_attachable(payload: bytes) -> AttachableLink:
         master=read_u32(found[IFLA_MASTER]) if IFLA_MASTER in found else 0,
         qdisc=read_text(found.get(_IFLA_QDISC, b"")),
         xdp=read_u32(xdp[native]) if mode in {_XDP_ATTACHED_DRV, _XDP_ATTACHED_MULTI} and native in xdp else 0,
-        other_xdp=mode not in {0, _XDP_ATTACHED_DRV},
+        other_xdp=_other_mode(mode, xdp),
     )
+
+
+def _other_mode(mode: int, members: Mapping[int, bytes]) -> str:
+    """Return in which mode besides the driver's a link has an XDP program, as ``ip link`` calls it."""
+    if mode in {0, _XDP_ATTACHED_DRV}:
+        return ""
+    offloaded = mode == _XDP_ATTACHED_HW or (mode == _XDP_ATTACHED_MULTI and _IFLA_XDP_HW_PROG_ID in members)
+    return "xdpoffload" if offloaded else "xdpgeneric"
 
 
 def attach_xdp(index: IfIndex, program: int, *, expected: int | None = None) -> Request:
@@ -206,17 +224,16 @@ def dump_qdiscs() -> Request:
     return Request(type=RTM_GETQDISC, flags=NLM_F_DUMP, payload=payload, purpose="list the queueing disciplines")
 
 
-def parse_filtering(payload: bytes) -> Filtering | None:
-    """Return the discipline of an RTM_NEWQDISC *payload*, None for one that queues.
+def parse_discipline(payload: bytes) -> Discipline:
+    """Return the discipline of an RTM_NEWQDISC *payload*.
 
     Raises:
         HostError: The payload is malformed.
     """
     _, index, _, parent, _ = _header(_TCMSG, payload)
     kind = read_text(attributes(payload, _TCMSG.size).get(_TCA_KIND, b""))
-    if parent != _TC_H_CLSACT or kind not in {"clsact", "ingress"}:
-        return None
-    return Filtering(index=IfIndex(index), clsact=kind == "clsact")
+    filtering = parent == _TC_H_CLSACT and kind in {"clsact", "ingress"}
+    return Discipline(index=IfIndex(index), kind=kind, filtering=filtering)
 
 
 def set_filter(index: IfIndex, program: int, name: str, *, replace: bool) -> Request:
@@ -259,7 +276,7 @@ def parse_filter(payload: bytes) -> Filter | None:
     Raises:
         HostError: The payload is malformed.
     """
-    _, index, handle, _, info = _header(_TCMSG, payload)
+    _, index, handle, parent, info = _header(_TCMSG, payload)
     found = attributes(payload, _TCMSG.size)
     if not handle:
         return None
@@ -267,6 +284,8 @@ def parse_filter(payload: bytes) -> Filter | None:
     options = attributes(found.get(_TCA_OPTIONS, b"")) if kind == "bpf" else {}
     return Filter(
         index=IfIndex(index),
+        block=parent if index == _SHARED_BLOCK else 0,
+        chain=read_u32(found[_TCA_CHAIN]) if _TCA_CHAIN in found else 0,
         priority=info >> 16,
         handle=handle,
         kind=kind,

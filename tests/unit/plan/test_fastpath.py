@@ -75,8 +75,8 @@ def test_two_cards_with_xdp_get_it() -> None:
     [
         (_NO_XDP, "the driver r8169 has no native XDP"),
         ({"sendable": False, "why_not_sendable": "its driver takes no packets"}, "its driver takes no packets"),
-        ({"foreign_xdp": True}, "has an XDP program of somebody else"),
-        ({"shaping": True, "qdisc": "cake"}, "has the queueing discipline cake"),
+        ({"foreign_xdp": "xdpgeneric"}, "has an XDP program of somebody else"),
+        ({"shaping": "cake"}, "has the queueing discipline cake"),
         ({"foreign_tcx": True}, "has tcx programs of somebody else"),
         ({"driver": "veth"}, "is a veth"),
         ({"ethernet": False}, "has no Ethernet header"),
@@ -126,15 +126,29 @@ def test_a_link_that_is_yet_to_be_made_goes_by_tc() -> None:
     assert "is made with the sharing" in _reason(choice)
 
 
-def test_a_table_that_sees_frames_earlier_is_not_gone_past() -> None:
-    choice = _choose(rules={"early": "table netdev filter"})
-    assert _paths(choice) == [Path.TC]
-    assert "table netdev filter" in _reason(choice)
+def test_a_table_that_sees_what_bridges_forward_is_not_gone_past_by_xdp() -> None:
+    rules = {"bridging": "table bridge filter"}
+    choice = _choose(members=(LAN0, LAN1), rules=rules)
+    assert _paths(choice) == [Path.TC] * 2
+    assert "table bridge filter sees what bridges forward" in _reason(choice)
+    assert _paths(_choose(rules=rules)) == [Path.XDP]
 
 
-_EARLY = {"foreign_filters": (ForeignFilter(priority=5), ForeignFilter(priority=7, egress=True))}
-_LATE = {"foreign_filters": (ForeignFilter(priority=13701, late=True),)}
-_SHAPED = {"shaping": True, "qdisc": "tbf"}
+@pytest.mark.parametrize("name", ["wan0", "lan0", "lan*"])
+def test_chains_of_others_at_links_are_not_gone_past(name: str) -> None:
+    choice = _choose(rules={"hooked": {name: "table netdev other"}})
+    assert _paths(choice) == [Path.KERNEL]
+    assert "has chains of table netdev other" in _reason(choice)
+    assert _paths(_choose(rules={"hooked": {"eth7": "table netdev other"}})) == [Path.XDP]
+
+
+def test_chains_at_the_port_of_a_bridge_are_met_by_tc() -> None:
+    assert _paths(_choose(members=(LAN0, LAN1), rules={"hooked": {"lan0": "table netdev other"}})) == [Path.TC] * 2
+
+
+_EARLY = {"foreign_filters": (ForeignFilter(place="dev x ingress pref 5"), ForeignFilter(place="dev x egress pref 7"))}
+_LATE = {"foreign_filters": (ForeignFilter(place="dev x ingress pref 13701", late=True),)}
+_SHAPED = {"shaping": "tbf"}
 
 
 @pytest.mark.parametrize("name", ["wan0", "lan0"])
@@ -143,7 +157,7 @@ def test_filters_that_tc_would_go_past_keep_a_link_from_it(name: str) -> None:
     assert _paths(choice) == [Path.KERNEL]
     assert (choice.rules, choice.programs) == (None, "")
     assert list(choice.notes) == [f"no fast path for lan0: {_reason(choice)}"]
-    assert choice.pairs[0].remedy == f"tc filter del dev {name} ingress pref 13701"
+    assert choice.pairs[0].remedy == "tc filter del dev x ingress pref 13701"
     with pytest.raises(RefusedError, match=f"{name} has tc filters"):
         _choose(Mode.TC, fast={name: _LATE})
 
@@ -152,11 +166,11 @@ def test_filters_that_tc_would_go_past_keep_a_link_from_it(name: str) -> None:
 def test_filters_that_tc_meets_keep_a_link_from_xdp_alone(name: str) -> None:
     choice = _choose(fast={name: _EARLY})
     assert _paths(choice) == [Path.TC]
-    assert choice.pairs[0].remedy == f"tc filter del dev {name} ingress pref 5\ntc filter del dev {name} egress pref 7"
+    assert choice.pairs[0].remedy == "tc filter del dev x ingress pref 5\ntc filter del dev x egress pref 7"
 
 
 def test_what_others_have_above_and_below_the_links_of_xdp_counts_as_well() -> None:
-    bridge = _choose(members=(LAN0, LAN1), fast={BRIDGE_NAME: {"foreign_xdp": True}})
+    bridge = _choose(members=(LAN0, LAN1), fast={BRIDGE_NAME: {"foreign_xdp": "xdpgeneric"}})
     assert _paths(bridge) == [Path.TC] * 2
     assert _reason(bridge) == f"{BRIDGE_NAME} has an XDP program of somebody else, which XDP would go past"
     vlan = _choose(links={"wan0": {"kind": "vlan", "vlan": 3, "lower": "lan1"}}, wan0=_SHAPED)
@@ -205,16 +219,21 @@ def test_a_link_with_both_programs_is_one_of_xdp() -> None:
         ({}, [], []),
         (_EARLY, ["has tc filters of somebody else"], []),
         (_LATE, ["has tc filters of somebody else"], ["has tc filters of somebody else"]),
-        ({"foreign_xdp": True}, ["has an XDP program of somebody else"], []),
+        ({"foreign_xdp": "xdpgeneric"}, ["has an XDP program of somebody else"], []),
         ({"foreign_tcx": True} | _SHAPED, ["has tcx programs of somebody else", "has the queueing discipline tbf"], []),
     ],
 )
 def test_a_program_goes_past_what_comes_after_it(words: dict[str, Any], xdp: list[str], tc: list[str]) -> None:
     ability = LinkAbility(name=WAN, **words)
     for hook, expected in ((Hook.XDP, xdp), (Hook.TC, tc)):
-        found = list(goes_past(ability, hook))
-        assert [one.text for one in found] == [f"wan0 {text}" for text in expected]
-        assert all(" wan0" in one.remedy for one in found)
+        found = list(goes_past(ability, hook, {}))
+        assert [one.text.partition(" (")[0] for one in found] == [f"wan0 {text}" for text in expected]
+
+
+def test_what_takes_away_what_others_have_is_told() -> None:
+    ability = LinkAbility(name=WAN, foreign_xdp="xdpgeneric", shaping="tbf")
+    remedies = [one.remedy for one in goes_past(ability, Hook.XDP, {})]
+    assert remedies == ["ip link set dev wan0 xdpgeneric off", "tc qdisc del dev wan0 root"]
 
 
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from icshare.plan.metering import find_early, find_metering
+from icshare.plan.metering import find_bridging, find_hooked, find_metering
 
 
 def _listing(
@@ -102,9 +102,26 @@ def test_our_own_tables_and_other_families_do_not_count() -> None:
     assert find_metering(listing.replace("table ip other", "table arp other")) == ""
 
 
-def test_tables_that_see_frames_early_are_named() -> None:
-    base = "type filter hook ingress device eth0 priority 0; policy accept;"
-    assert find_early(_listing(base=base).replace("table ip", "table netdev")) == "table netdev other"
-    assert find_early(_listing(base=base).replace("table ip", "table bridge")) == "table bridge other"
-    assert find_early(_listing()) == ""
-    assert find_early(_listing(base="").replace("table ip", "table netdev")) == ""
+def test_tables_that_see_what_bridges_forward_are_named() -> None:
+    assert find_bridging(_listing().replace("table ip", "table bridge")) == "table bridge other"
+    assert find_bridging(_listing()) == ""
+    assert find_bridging(_listing(base="").replace("table ip", "table bridge")) == ""
+
+
+@pytest.mark.parametrize("family", ["netdev", "inet"])
+@pytest.mark.parametrize(
+    ("devices", "names"),
+    [
+        ("device eth0", ["eth0"]),
+        ('device "eth0.5"', ["eth0.5"]),
+        ('devices = { "eth0", "wlan*" }', ["eth0", "wlan*"]),
+        ("devices = { eth0, eth1 }", ["eth0", "eth1"]),
+    ],
+)
+def test_tables_with_chains_at_links_are_named(family: str, devices: str, names: list[str]) -> None:
+    listing = _listing(base=f"type filter hook egress {devices} priority filter; policy accept;")
+    assert find_hooked(listing.replace("table ip", f"table {family}")) == dict.fromkeys(names, f"table {family} other")
+
+
+def test_chains_elsewhere_are_not_at_links() -> None:
+    assert find_hooked(_listing()) == {}

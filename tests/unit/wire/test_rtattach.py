@@ -11,7 +11,7 @@ from icshare.model.link import IfIndex
 from icshare.wire import netlink as nl
 from icshare.wire import rtattach
 from icshare.wire.netlink import NLM_F_CREATE, NLM_F_EXCL, attribute, attributes, nested, text, u8, u32
-from icshare.wire.rtattach import AttachableLink, Filter, Filtering
+from icshare.wire.rtattach import AttachableLink, Discipline, Filter
 from icshare.wire.rtnetlink import IFINFO
 
 LINK = IfIndex(7)
@@ -55,17 +55,27 @@ def test_a_link_without_xdp_is_read() -> None:
 @pytest.mark.parametrize(
     ("members", "identifier", "other"),
     [
-        ((u8(2, 1), u32(4, 90), u32(5, 90)), 90, False),
-        ((u8(2, 2), u32(4, 91), u32(6, 91)), 0, True),
-        ((u8(2, 3), u32(4, 92), u32(7, 92)), 0, True),
-        ((u8(2, 4), u32(5, 93), u32(7, 94)), 93, True),
-        ((u8(2, 4), u32(7, 94)), 0, True),
-        ((u8(2, 1),), 0, False),
-        ((), 0, False),
+        ((u8(2, 1), u32(4, 90), u32(5, 90)), 90, ""),
+        ((u8(2, 2), u32(4, 91), u32(6, 91)), 0, "xdpgeneric"),
+        ((u8(2, 3), u32(4, 92), u32(7, 92)), 0, "xdpoffload"),
+        ((u8(2, 4), u32(5, 93), u32(7, 94)), 93, "xdpoffload"),
+        ((u8(2, 4), u32(5, 93), u32(6, 94)), 93, "xdpgeneric"),
+        ((u8(2, 4), u32(7, 94)), 0, "xdpoffload"),
+        ((u8(2, 1),), 0, ""),
+        ((), 0, ""),
     ],
-    ids=["driver", "generic", "hardware", "both", "no_driver_among_several", "driver_without_number", "nothing"],
+    ids=[
+        "driver",
+        "generic",
+        "hardware",
+        "both",
+        "driver_and_generic",
+        "no_driver_among_several",
+        "driver_without_number",
+        "nothing",
+    ],
 )
-def test_the_modes_of_xdp_are_told_apart(members: tuple[bytes, ...], identifier: int, other: bool) -> None:
+def test_the_modes_of_xdp_are_told_apart(members: tuple[bytes, ...], identifier: int, other: str) -> None:
     found = link(nested(43, *members))
     assert (found.xdp, found.other_xdp) == (identifier, other)
 
@@ -79,16 +89,30 @@ def test_clsact_is_made_only_where_there_is_none() -> None:
     assert (request.type, request.flags) == (36, NLM_F_CREATE | NLM_F_EXCL)
     assert TCMSG.unpack_from(request.payload) == (0, 7, 0xFFFF0000, 0xFFFFFFF1, 0)
     assert rtattach.delete_clsact(LINK).type == 37
-    assert rtattach.parse_filtering(request.payload) == Filtering(index=LINK, clsact=True)
+    assert rtattach.parse_discipline(request.payload) == Discipline(index=LINK, kind="clsact", filtering=True)
 
 
-def test_the_older_discipline_for_filters_is_known_and_others_are_none() -> None:
-    def parse(parent: int, kind: str) -> Filtering | None:
-        return rtattach.parse_filtering(TCMSG.pack(0, 7, 0, parent, 0) + text(1, kind))
+@pytest.mark.parametrize(
+    ("parent", "kind", "filtering"),
+    [
+        (0xFFFFFFF1, "ingress", True),
+        (0xFFFFFFF1, "other", False),
+        (0xFFFFFFFF, "fq_codel", False),
+        (0xFFFFFFFF, "clsact", False),
+    ],
+)
+def test_disciplines_that_filters_hang_on_are_told_from_those_that_queue(
+    parent: int, kind: str, filtering: bool
+) -> None:
+    found = rtattach.parse_discipline(TCMSG.pack(0, 7, 0, parent, 0) + text(1, kind))
+    assert found == Discipline(index=LINK, kind=kind, filtering=filtering)
 
-    assert parse(0xFFFFFFF1, "ingress") == Filtering(index=LINK, clsact=False)
-    for parent, kind in ((0xFFFFFFF1, "other"), (0xFFFFFFFF, "fq_codel"), (0xFFFFFFFF, "clsact")):
-        assert parse(parent, kind) is None
+
+def test_a_filter_in_a_chain_and_one_that_several_links_share_are_read() -> None:
+    found = rtattach.parse_filter(TCMSG.pack(0, 7, 1, INGRESS, 5 << 16) + text(1, "bpf") + u32(11, 3))
+    assert found == Filter(index=LINK, chain=3, priority=5, handle=1, kind="bpf")
+    shared = rtattach.parse_filter(TCMSG.pack(0, -1, 1, 22, 5 << 16) + text(1, "flower"))
+    assert shared == Filter(index=IfIndex(-1), block=22, priority=5, handle=1, kind="flower")
 
 
 def test_filters_behind_ours_and_in_its_place_are_late() -> None:
@@ -155,7 +179,7 @@ def test_the_head_of_a_priority_is_no_filter() -> None:
 
 @given(st.binary(max_size=80))
 def test_random_bytes_are_read_or_refused(data: bytes) -> None:
-    for parse in (rtattach.parse_attachable, rtattach.parse_filtering, rtattach.parse_filter):
+    for parse in (rtattach.parse_attachable, rtattach.parse_discipline, rtattach.parse_filter):
         try:
             parse(data)
         except HostError:

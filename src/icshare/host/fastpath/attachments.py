@@ -19,7 +19,7 @@ from icshare.model.link import IfIndex
 from icshare.render.fastpath import Hook
 from icshare.wire import rtattach
 from icshare.wire.netlink import Request
-from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Filter, Filtering
+from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink, Discipline, Filter
 from icshare.wire.rtnetlink import dump_links
 
 CONFIG_MAP: Final = ".data.config"
@@ -61,11 +61,13 @@ class Links:
         present: Every link, by name.
         ours: Programs of ours.
         filters: All filters of links that have clsact or ingress, ours too.
+        queues: Kinds of the queueing disciplines of links: the root's, and those below it.
     """
 
     present: Mapping[str, AttachableLink]
     ours: Sequence[Attachment] = ()
     filters: Mapping[IfIndex, Sequence[Filter]] = field(default_factory=dict)
+    queues: Mapping[IfIndex, Sequence[str]] = field(default_factory=dict)
 
     def find(self, index: IfIndex, hook: Hook) -> Attachment | None:
         """Return what of ours is attached there."""
@@ -99,22 +101,26 @@ def look(kernel: NetlinkSocket, held: ExitStack, *, owners: bool = True) -> Link
         if found is not None:
             ours.append(Attachment(index=link.index, hook=Hook.XDP, program=found[1], fd=found[0]))
     filters: dict[IfIndex, Sequence[Filter]] = {}
+    queues: dict[IfIndex, list[str]] = {}
     for message in kernel.dump(rtattach.dump_qdiscs()):
-        place = rtattach.parse_filtering(message.payload)
-        if place is None or place.index not in names:
+        one = rtattach.parse_discipline(message.payload)
+        index = one.index
+        if index not in names:
             continue
-        index = place.index
-        filters[index] = list(_filters(kernel, place))
-        for one in filters[index]:
-            found = own(one.program) if one.program and one.in_our_place else None
+        if not one.filtering:
+            queues.setdefault(index, []).append(one.kind)
+            continue
+        filters[index] = list(_filters(kernel, one))
+        for each in filters[index]:
+            found = own(each.program) if each.program and each.in_our_place else None
             if found is not None:
-                clsact = one.name == FILTER_NAME_WITH_CLSACT
+                clsact = each.name == FILTER_NAME_WITH_CLSACT
                 ours.append(Attachment(index=index, hook=Hook.TC, program=found[1], clsact=clsact, fd=found[0]))
-    return Links(present={link.name: link for link in links}, ours=ours, filters=filters)
+    return Links(present={link.name: link for link in links}, ours=ours, filters=filters, queues=queues)
 
 
-def _filters(kernel: NetlinkSocket, place: Filtering) -> Iterator[Filter]:
-    for egress in (False, True) if place.clsact else (False,):
+def _filters(kernel: NetlinkSocket, place: Discipline) -> Iterator[Filter]:
+    for egress in (False, True) if place.kind == "clsact" else (False,):
         try:
             answers = kernel.dump(rtattach.dump_filters(place.index, egress=egress))
         except HostError as error:

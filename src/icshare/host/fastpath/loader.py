@@ -151,9 +151,6 @@ def _leave_to_parent() -> None:
 os.register_at_fork(after_in_child=_leave_to_parent)
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
-
-
 def _load(links: Links, held: ExitStack, names: AbstractSet[str]) -> libbpf.Object:
     """Load the programs called *names*, with the maps of a running one as far as they are to be kept."""
     if _prepared and names == _USUAL and not links.ours:

@@ -27,7 +27,7 @@ from icshare.model.fastpath import Abilities, ForeignFilter, KernelAbility, Link
 from icshare.model.names import InterfaceName
 from icshare.render.fastpath import Hook
 from icshare.wire import genetlink, netdev
-from icshare.wire.rtattach import ARPHRD_ETHER, AttachableLink
+from icshare.wire.rtattach import ARPHRD_ETHER, PRIORITY, AttachableLink, Filter
 
 _SEND_TOO: Final = frozenset(
     {
@@ -122,14 +122,21 @@ def _occupied(links: Links, link: AttachableLink) -> LinkAbility:
     filters = [one for one in links.filters.get(link.index, ()) if not (ours and one.in_our_place)]
     return LinkAbility(
         name=InterfaceName(link.name),
-        foreign_xdp=links.find(link.index, Hook.XDP) is None and bool(link.xdp or link.other_xdp),
-        foreign_filters=tuple(
-            ForeignFilter(priority=one.priority, egress=one.egress, late=one.late) for one in filters
-        ),
+        foreign_xdp=""
+        if links.find(link.index, Hook.XDP) is not None
+        else link.other_xdp or ("xdp" if link.xdp else ""),
+        foreign_filters=tuple(ForeignFilter(place=_place(link.name, one), late=one.late) for one in filters),
         foreign_tcx=libbpf.has_tcx(link.index),
-        qdisc=link.qdisc,
-        shaping=link.qdisc not in _PLAIN_QDISCS,
+        shaping=next((kind for kind in links.queues.get(link.index, ()) if kind not in _PLAIN_QDISCS), ""),
     )
+
+
+def _place(link: str, one: Filter) -> str:
+    """Return where a filter is, in the words of ``tc filter del``, which mean it and none of ours."""
+    where = f"block {one.block}" if one.block else f"dev {link} {'egress' if one.egress else 'ingress'}"
+    chain = f" chain {one.chain}" if one.chain else ""
+    only = f" handle {one.handle:#x} {one.kind}" if one.priority == PRIORITY else ""  # of which ours is one
+    return f"{where}{chain} pref {one.priority}{only}"
 
 
 def _abilities(link: AttachableLink, driver: str, features: Mapping[int, netdev.Features] | None) -> tuple[str, str]:
