@@ -27,7 +27,7 @@ def at_rest(lab: Lab) -> Traces:
     ("attack", "told"),
     [
         ("nft flush ruleset", "table inet icshare is not loaded; something has deleted it"),
-        ("nft flush table inet icshare", "table inet icshare has lost its rules; something has flushed it"),
+        ("nft flush table inet icshare", "table inet icshare is not as it was loaded; something has changed its rules"),
         ("ip link delete ics-br0", "ics-br0 is gone"),
     ],
 )

@@ -66,6 +66,10 @@ def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> 
     assert "icshare" not in output(lab, GATEWAY, "nft", "list", "ruleset")
 
 
+_FLUSH_INPUT = "flush chain inet icshare input; delete chain inet icshare input"
+_VERDICTS = "elements = { 192.0.2.9 : jump other, 192.0.2.8 : goto decide }"
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -74,6 +78,10 @@ def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> 
         "insert rule inet icshare forward accept",
         "chain inet icshare forward { policy drop; }",
         "add chain inet icshare other { type filter hook forward priority -300; policy drop; }",
+        "rename chain inet icshare decide decided",
+        "add table inet icshare { flags dormant; }",
+        f"{_FLUSH_INPUT}; add chain inet icshare input {{ type filter hook input priority 10; }}",
+        f"add chain inet icshare other; add map inet icshare where {{ type ipv4_addr : verdict; {_VERDICTS} }}",
     ],
 )
 def test_status_sees_that_others_changed_rules_of_ours_and_sharing_again_mends_them(lab: Lab, harm: str) -> None:

@@ -35,6 +35,30 @@ def test_a_foreign_program_in_generic_mode_is_respected(inside: Inside) -> None:
     assert found[1:] == [True, True]
 
 
+def test_what_the_kernel_holds_is_told_and_nothing_is_changed_until_it_lets_go(inside: Inside) -> None:
+    """It calls it EEXIST, which was taken for gone: stop left programs and called everything as before."""
+    found = inside("""
+        sh("ip link add above0 link lan0 type macvlan mode bridge")
+        above = socket.if_nametoindex("above0")
+        fastpath.start(XDP)
+        attach = libbpf._load_library().bpf_xdp_attach
+        attach.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p]
+        assert attach(above, foreign_program(), 2, None) == 0  # XDP_FLAGS_SKB_MODE
+        before = state()
+        stopped, prepared = refusal(fastpath.stop), refusal(fastpath.preflight, TC)
+        changed = refusal(fastpath.start, TC)
+        held = [state() == before, places(), refusal(fastpath.preflight, XDP)]
+        sh("ip link set dev above0 xdpgeneric off")
+        fastpath.preflight(TC)
+        fastpath.stop()
+        show([stopped, prepared, changed, held, places()])
+    """)
+    words = "ConflictError: the kernel holds the fast path on lan0: above0 above it has an XDP program as well"
+    assert found[:3] == [words] * 3
+    assert found[3] == [True, ["xdp lan0", "xdp wan0"], ""]
+    assert found[4] == []
+
+
 FOREIGN_FILTER = "tc filter add dev wan0 ingress prio {} handle 1 bpf bytecode '1,6 0 0 0'"
 
 

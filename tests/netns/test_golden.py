@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests import scenarios
 
-from icshare.render.text import count
+from icshare.render.text import rules_of
 
 pytestmark = pytest.mark.netns
 
@@ -23,16 +23,14 @@ def test_ruleset_can_be_loaded_and_loaded_again(name: str) -> None:
     first, second = _in_namespace(_TWICE, scenarios.GOLDEN / name / "ruleset.nft").split("----\n")
     assert first == second
     text = (scenarios.GOLDEN / name / "ruleset.nft").read_text(encoding="utf-8")
-    rules = [line for line in first.splitlines() if " comment " in line]
-    assert count(text) == (first.count("\n\tchain "), len(rules))
-    assert len(rules) == len([line for line in _in_chains(first) if not line.startswith("type ")])
+    assert rules_of(text) == _rules_in(first)
     firewall = ["inet icshare_firewall"] if scenarios.load(name).wanted.firewalls else []
     assert re.findall(r"^table (.*) \{", first, re.MULTILINE) == [*firewall, "inet icshare"]
 
 
-def _in_chains(listing: str) -> list[str]:
-    bodies = re.findall(r"^\tchain \w+ \{\n(.*?)^\t\}", listing, re.MULTILINE | re.DOTALL)
-    return [line.strip() for body in bodies for line in body.splitlines()]
+def _rules_in(listing: str) -> dict[str, int]:
+    bodies = re.findall(r"^\tchain (\w+) \{\n(.*?)^\t\}", listing, re.MULTILINE | re.DOTALL)
+    return {name: sum(not line.startswith("\t\ttype ") for line in body.splitlines()) for name, body in bodies}
 
 
 @pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.load(name).present is not None])

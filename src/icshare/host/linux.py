@@ -150,11 +150,12 @@ class LinuxHost:
         """Check, without changing anything, what only the machine knows.
 
         Raises:
-            ConflictError: A port is taken on an address of the segment.
+            ConflictError: A port is taken on an address of the segment, or the kernel holds the fast path's programs.
             NotSupportedError: A tool or kernel feature is missing.
             PrivilegeError: A capability is missing.
         """
         preflight(plan, own={process.pid for process in self._service.processes()})
+        fastpath.preflight("".join(step.text for step in plan.steps if isinstance(step, s.StartFastPath)))
         for segment in plan.segments:
             if segment.access_point is not None:
                 refuse_blocked(segment.access_point.radio_name)

@@ -27,7 +27,7 @@ def preflight(plan: Plan, own: AbstractSet[int]) -> None:
         NotSupportedError: A tool or kernel feature is missing.
         PrivilegeError: A capability is missing.
     """
-    refusal = ruleset.refusal(plan.ruleset)
+    refusal = ruleset.refusal_to_load(plan.ruleset)
     if refusal is not None:
         raise NotSupportedError(
             f"this kernel or nft does not take the ruleset: {refusal}",

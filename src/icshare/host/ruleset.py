@@ -1,6 +1,6 @@
 """Our tables in the kernel: loaded, found again, read, dropped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -12,7 +12,7 @@ from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
-from icshare.render.text import count, has_chain
+from icshare.render.text import rules_of
 
 _BOOTP_CLIENT = 68
 _MARK = "version"
@@ -29,26 +29,39 @@ def load(text: str) -> None:
         HostError: nft or the kernel refused.
     """
     with Nftables() as nft:
-        nft.load(_clearance(nft, TABLE, text) + text + _tag(TABLE, text))
+        _wake(nft, TABLE)
+        nft.load(_clearance(nft, TABLE) + text + _tag(TABLE, text))
 
 
-def _clearance(nft: Nftables, table: str, text: str) -> str:
-    """Return what takes away of our *table* that *text* would leave.
+def _wake(nft: Nftables, table: str) -> None:
+    """Have our *table* work if somebody has laid it to rest, which the kernel takes in no transaction with others."""
+    if _is_dormant(_of_table(nft, table)):
+        nft.load(f"add table inet {table}\n")
 
-    That is a flowtable, and with it all that was allowed by the rules before, and chains that somebody has added.
+
+def _is_dormant(found: Mapping[str, list[dict[str, Any]]]) -> bool:
+    return any("flags" in one for one in found["table"])
+
+
+def _clearance(nft: Nftables, table: str) -> str:
+    """Return what takes away of our *table* what a text of ours would leave or stumble over.
+
+    That is a flowtable, and with it all that was allowed by the rules before; and where somebody has changed the table
+    all chains, with the maps that lead to them.
     """
     found = _of_table(nft, table)
     unwanted = [("flowtable", one["name"]) for one in found["flowtable"]]
-    names = [one["name"] for one in found["chain"]]
-    unwanted += [("chain", name) for name in names if name != _MARK and not has_chain(text, name)]
+    if found["table"] and _version(found) == ALTERED and not _is_dormant(found):
+        unwanted += [("map", one["name"]) for one in found["map"] if one["map"] == "verdict"]
+        unwanted += [("chain", one["name"]) for one in found["chain"]]
     if not unwanted:
         return ""
     return f"flush table inet {table}\n" + "".join(f"delete {what} inet {table} {name}\n" for what, name in unwanted)
 
 
 def _of_table(nft: Nftables, table: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the chains, rules and flowtables of a table of ours as nft describes them; "table" is [] without it."""
-    found: dict[str, list[dict[str, Any]]] = {"table": [], "chain": [], "rule": [], "flowtable": []}
+    """Return what a table of ours has, by kind, as nft describes it; "table" is [] without it."""
+    found: dict[str, list[dict[str, Any]]] = {"table": [], "chain": [], "rule": [], "map": [], "flowtable": []}
     for item in nft.list_json("ruleset inet", elements=False):
         for what, one in item.items():
             if what in found and one["name" if what == "table" else "table"] == table:
@@ -68,22 +81,30 @@ def load_firewall(text: str) -> None:
     with Nftables() as nft:
         fresh = not nft.table_exists("inet", FIREWALL_TABLE)
         older = _older(established_flows()) if fresh else ""
-        nft.load(_clearance(nft, FIREWALL_TABLE, text) + text + _tag(FIREWALL_TABLE, text) + older)
+        _wake(nft, FIREWALL_TABLE)
+        nft.load(_clearance(nft, FIREWALL_TABLE) + text + _tag(FIREWALL_TABLE, text) + older)
 
 
 def _tag(table: str, text: str) -> str:
-    mark = f"{_TAG}{digest(text)} {_size(*count(text))}"
+    mark = f"{_TAG}{digest(text)} {_outline(rules_of(text))}"
     return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{mark}"\n\t}}\n}}\n'
 
 
-def _size(chains: int, rules: int) -> str:
-    return f"with {chains} chains, {rules} rules"
+def _outline(rules: Mapping[str, int]) -> str:
+    """Return what tells chains with these numbers of rules from others."""
+    return digest(" ".join(f"{chain}:{number}" for chain, number in sorted(rules.items())))
 
 
 def refusal(text: str) -> str | None:
     """Return why the kernel would not take *text*, None when it would."""
     with Nftables() as nft:
         return nft.check(text)
+
+
+def refusal_to_load(text: str) -> str | None:
+    """Return why the kernel would not take *text* in place of what our tables are now, None when it would."""
+    with Nftables() as nft:
+        return nft.check(_clearance(nft, FIREWALL_TABLE) + _clearance(nft, TABLE) + text)
 
 
 def flowtable_devices() -> tuple[str, ...]:
@@ -122,17 +143,24 @@ def loaded(table: str = TABLE) -> str | None:
         return None
     if not found["table"]:
         return None
-    chains = [one for one in found["chain"] if one["name"] != _MARK]
-    if len(chains) == len(found["chain"]):
+    if not any(one["name"] == _MARK for one in found["chain"]):
         raise HostError(
             f"there is a table inet {table} that icshare did not load",
             hint=f"rename it, or remove it by: nft delete table inet {table}",
         )
+    return _version(found)
+
+
+def _version(found: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Return the digest of the loaded text, or `ALTERED`: by chains, numbers of rules, a policy, a dormant table."""
+    rules = {one["name"]: 0 for one in found["chain"]}
+    for one in found["rule"]:
+        rules[one["chain"]] += 1
     marks = [one.get("comment", "") for one in found["rule"] if one["chain"] == _MARK]
-    version, _, size = str(marks[0]).removeprefix(_TAG).partition(" ") if marks else ("", "", "")
-    closed = any(one.get("policy", "accept") != "accept" for one in chains)
-    present = _size(len(chains), len(found["rule"]) - len(marks))
-    return version if size == present and not closed else ALTERED
+    rules.pop(_MARK, None)
+    version, _, outline = str(marks[0]).removeprefix(_TAG).partition(" ") if marks else ("", "", "")
+    closed = any(one.get("policy", "accept") != "accept" for one in found["chain"])
+    return ALTERED if outline != _outline(rules) or closed or _is_dormant(found) else version
 
 
 def may_look() -> bool:

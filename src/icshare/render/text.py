@@ -1,11 +1,12 @@
 """Pieces of nft's own syntax that both tables are written with."""
 
+import re
 from collections.abc import Iterable
 
 from icshare.model.names import InterfaceName
 
 _COMMENT = ' comment "icshare: '
-_CHAIN = "\n\tchain "
+_CHAIN = re.compile(r"^\tchain (\w+) \{\n((?:\t\t.*\n)*)\t\}", re.MULTILINE)
 
 
 def rule(text: str, why: str) -> str:
@@ -13,14 +14,9 @@ def rule(text: str, why: str) -> str:
     return f'{text}{_COMMENT}{why}"'
 
 
-def count(text: str) -> tuple[int, int]:
-    """Return how many chains and how many rules *text*, which was made by these functions, loads."""
-    return text.count(_CHAIN), text.count(_COMMENT)
-
-
-def has_chain(text: str, name: str) -> bool:
-    """Tell whether *text* loads a chain."""
-    return f"{_CHAIN}{name} {{" in text
+def rules_of(text: str) -> dict[str, int]:
+    """Return how many rules each chain has of *text*, which was made by these functions."""
+    return {name: body.count(_COMMENT) for name, body in _CHAIN.findall(text)}
 
 
 def chain(name: str, hook: str, rules: Iterable[str]) -> str:

@@ -12,8 +12,8 @@ same. What was counted in maps that go is kept in the sharing's table for as lon
 """
 
 from icshare.host.fastpath.counting import forget, reasons, traffic
-from icshare.host.fastpath.loader import start, stop
+from icshare.host.fastpath.loader import preflight, start, stop
 from icshare.host.fastpath.probe import occupation, probe
 from icshare.host.fastpath.state import refresh, running
 
-__all__ = ["forget", "occupation", "probe", "reasons", "refresh", "running", "start", "stop", "traffic"]
+__all__ = ["forget", "occupation", "preflight", "probe", "reasons", "refresh", "running", "start", "stop", "traffic"]

@@ -256,13 +256,39 @@ def _filter_name(*, clsact: bool) -> str:
     return FILTER_NAME_WITH_CLSACT if clsact else FILTER_NAME
 
 
-def detach(kernel: NetlinkSocket, links: Links, attachments: Iterable[Attachment]) -> None:
+def refuse_held(kernel: NetlinkSocket, links: Links, attachments: Iterable[Attachment]) -> None:
+    """Refuse to move XDP programs that the kernel holds fast: a link above theirs has got one of somebody else's.
+
+    It calls that EEXIST, as it does a program that is another one by now.
+
+    Raises:
+        ConflictError: There is one; the message names the links.
+        HostError: The kernel could not be read.
+    """
+    ours = {one.index for one in attachments if one.hook is Hook.XDP}
+    below = [one for one in links.present.values() if one.index in ours]
+    for link in kernel.links() if below else ():
+        seen = links.present.get(link.name)
+        if seen is None or not (seen.xdp or seen.other_xdp):
+            continue
+        for one in below:
+            # A veth names its other end as the link below it.
+            if link.index == one.master or (link.lower == one.index and link.kind != "veth"):
+                raise ConflictError(
+                    f"the kernel holds the fast path on {one.name}: {link.name} above it has an XDP program as well",
+                    hint=f"take that off first: ip link set dev {link.name} {seen.other_xdp or 'xdp'} off",
+                )
+
+
+def detach(kernel: NetlinkSocket, links: Links, attachments: Sequence[Attachment]) -> None:
     """Take programs of ours away, and clsact where it was made for them and held nothing else when *links* were read.
 
     Raises:
+        ConflictError: The kernel holds one fast; nothing was taken away.
         HostError: The kernel refused for one or several; the others are gone all the same.
         PrivilegeError: A capability is missing.
     """
+    refuse_held(kernel, links, attachments)
     requests: list[Request] = []
     for one in attachments:
         if one.hook is Hook.XDP:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from icshare.errors import HostError, NotSupportedError
+from icshare.errors import HostError, NotSupportedError, PrivilegeError
 from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import (
     CONFIG_MAP,
@@ -22,6 +22,7 @@ from icshare.host.fastpath.attachments import (
     open_maps,
     program_for,
     refuse_foreign,
+    refuse_held,
 )
 from icshare.host.fastpath.counting import counting_maps, keeping
 from icshare.host.fastpath.state import FIRST, in_force, maps_named
@@ -61,7 +62,7 @@ def start(text: str) -> None:
     time, also after a process that was killed in the middle.
 
     Raises:
-        ConflictError: A link has a program of somebody else; nothing was changed.
+        ConflictError: A link has a program of somebody else, or the kernel holds ours; nothing was changed.
         NotSupportedError: The kernel does not take the programs; nothing was changed.
         PrivilegeError: CAP_NET_ADMIN is missing; nothing was changed.
         HostError: A link is missing, or its driver refused; what was attached for it is taken back.
@@ -79,6 +80,7 @@ def start(text: str) -> None:
         hooks = [(links.present[one.name], one.hook) for one in configuration.links]
         hooks = list(dict.fromkeys(hooks))
         refuse_foreign(links, hooks)
+        refuse_held(kernel, links, links.ours)
         if not hooks:
             with keeping(counting_maps(links, held)):
                 detach(kernel, links, links.ours)
@@ -93,10 +95,28 @@ def start(text: str) -> None:
             detach(kernel, links, [one for one in links.ours if (one.index, one.hook) not in places])
 
 
+def preflight(text: str) -> None:
+    """Check that what runs can be exchanged for the configuration *text*, "" for none.
+
+    Raises:
+        ConflictError: The kernel holds the programs of ours.
+        HostError: The kernel could not be read.
+    """
+    with ExitStack() as held:
+        kernel = held.enter_context(NetlinkSocket())
+        try:
+            links = look(kernel, held)
+        except (PrivilegeError, NotSupportedError):
+            return
+        if in_force(links, held) != digest(text):
+            refuse_held(kernel, links, links.ours)
+
+
 def stop() -> None:
     """Take the fast path away from every link of this network namespace; packets go through the kernel at once.
 
     Raises:
+        ConflictError: The kernel holds the programs, as somebody's are on a link above; nothing was taken away.
         PrivilegeError: A capability is missing.
         HostError: The kernel refused.
     """
