@@ -234,3 +234,26 @@ def test_a_namespace_of_somebody_else_is_refused_as_a_privilege(in_namespace: Ca
         wrapper=("unshare", "--map-root-user"),
     )
     assert "CAP_NET_ADMIN" in told
+
+
+def test_tables_of_others_may_come_and_go_while_they_are_read(in_namespace: Callable[..., Any]) -> None:
+    """Whoever was quick enough to list a table and slow enough to read it then ended with an error."""
+    found = in_namespace("""
+        import subprocess, threading
+        from icshare.host import ruleset
+
+        ended = threading.Event()
+        def come_and_go():
+            while not ended.is_set():
+                for words in ("add table inet other; add chain inet other c", "delete table inet other"):
+                    subprocess.run(["nft", words], check=True)
+        others = threading.Thread(target=come_and_go)
+        others.start()
+        try:
+            read = [ruleset.foreign() for _ in range(100)]
+        finally:
+            ended.set()
+            others.join()
+        show(sorted({bool(objects) for objects, _ in read}))
+    """)
+    assert found

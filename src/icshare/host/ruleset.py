@@ -177,19 +177,34 @@ def foreign() -> tuple[list[dict[str, Any]], str]:
 
     The JSON is for reading; only the text tells what iptables' extensions match.
 
+    A table that goes while they are read counts as gone.
+
     Raises:
         PrivilegeError: They may not be read.
-        HostError: They changed while they were read.
+        HostError: One of them cannot be read.
     """
+    objects: list[dict[str, Any]] = []
+    texts: list[str] = []
     with Nftables() as nft:
-        tables = [item["table"] for item in nft.list_json(elements=False) if "table" in item]
-        names = [
-            f"table {table['family']} {table['name']}"
-            for table in tables
-            if (table["family"], table["name"]) not in {("inet", TABLE), ("inet", FIREWALL_TABLE)}
-        ]
-        objects = [item for name in names for item in nft.list_json(name) if "metainfo" not in item]
-        return objects, "".join(nft.list_text(name) for name in names)
+        for name in _foreign_names(nft):
+            try:
+                listed, text = nft.list_json(name), nft.list_text(name)
+            except HostError:
+                if name in _foreign_names(nft):
+                    raise
+                continue
+            objects += [item for item in listed if "metainfo" not in item]
+            texts.append(text)
+    return objects, "".join(texts)
+
+
+def _foreign_names(nft: Nftables) -> list[str]:
+    tables = [item["table"] for item in nft.list_json(elements=False) if "table" in item]
+    return [
+        f"table {table['family']} {table['name']}"
+        for table in tables
+        if (table["family"], table["name"]) not in {("inet", TABLE), ("inet", FIREWALL_TABLE)}
+    ]
 
 
 def open_dhcp_window() -> None:
