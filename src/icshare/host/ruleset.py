@@ -23,7 +23,7 @@ ALTERED = "altered"
 
 
 def load(text: str) -> None:
-    """Load the sharing's table in one transaction, marked with its digest and size.
+    """Load the sharing's table in one transaction, marked with its digest and an outline of its chains.
 
     Raises:
         HostError: nft or the kernel refused.

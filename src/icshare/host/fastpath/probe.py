@@ -118,13 +118,12 @@ def _link(
 
 
 def _occupied(links: Links, link: AttachableLink) -> LinkAbility:
-    ours = links.find(link.index, Hook.TC) is not None
-    filters = [one for one in links.filters.get(link.index, ()) if not (ours and one.in_our_place)]
+    ours = [hook for hook in Hook if links.find(link.index, hook) is not None]
+    filters = [one for one in links.filters.get(link.index, ()) if not (Hook.TC in ours and one.in_our_place)]
+    xdp = link.other_xdp or ("xdp" if link.xdp else "")
     return LinkAbility(
         name=InterfaceName(link.name),
-        foreign_xdp=""
-        if links.find(link.index, Hook.XDP) is not None
-        else link.other_xdp or ("xdp" if link.xdp else ""),
+        foreign_xdp="" if Hook.XDP in ours else xdp,
         foreign_filters=tuple(ForeignFilter(place=_place(link.name, one), late=one.late) for one in filters),
         foreign_tcx=libbpf.has_tcx(link.index),
         shaping=next((kind for kind in links.queues.get(link.index, ()) if kind not in _PLAIN_QDISCS), ""),
