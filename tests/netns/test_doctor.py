@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.netns.gateway import icshare_command, output, share
+from tests.netns.gateway import document, icshare_command, output, share
 
 from icshare.lab import GATEWAY, Lab
 
@@ -64,6 +64,24 @@ def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> 
     assert _checks(lab, "status")[0] == 0
     assert icshare_command(lab, "stop").returncode == 0
     assert "icshare" not in output(lab, GATEWAY, "nft", "list", "ruleset")
+
+
+def test_a_table_at_rest_is_woken_and_given_another_chain(lab: Lab) -> None:
+    """The kernel takes both in no transaction together."""
+    document(lab, "share", "wan0", "lan0", "--fast-path", "off")
+    output(lab, GATEWAY, "nft", "add table inet icshare { flags dormant; }")
+    share(lab, "wan0", "lan0")
+    assert _checks(lab, "status")[0] == 0
+
+
+def test_a_chain_of_a_release_before_is_taken_away(lab: Lab) -> None:
+    share(lab, "wan0", "lan0")
+    older = 'table inet icshare {\n\tchain older {\n\t\taccept comment "icshare: gone since"\n\t}\n}\n'
+    load = f"from icshare.host import ruleset; ruleset.load({older!r}); print(ruleset.loaded() != ruleset.ALTERED)"
+    assert output(lab, GATEWAY, sys.executable, "-c", load) == "True\n"
+    share(lab, "wan0", "lan0")
+    assert _checks(lab, "status")[0] == 0
+    assert "chain older" not in output(lab, GATEWAY, "nft", "list", "table", "inet", "icshare")
 
 
 _FLUSH_INPUT = "flush chain inet icshare input; delete chain inet icshare input"

@@ -59,6 +59,43 @@ def test_what_the_kernel_holds_is_told_and_nothing_is_changed_until_it_lets_go(i
     assert found[4] == []
 
 
+def test_a_program_that_is_held_by_a_link_nobody_can_see_is_not_called_gone(inside: Inside) -> None:
+    found = inside("""
+        sh("ip link add above0 link lan0 type macvlan mode bridge")
+        fastpath.start(XDP)
+        attach = libbpf._load_library().bpf_xdp_attach
+        attach.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p]
+        assert attach(socket.if_nametoindex("above0"), foreign_program(), 2, None) == 0
+        elsewhere = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat"], stdin=-1, stdout=-1)
+        elsewhere.stdout.readline()
+        sh(f"ip link set above0 netns {elsewhere.pid}")
+        stopped = refusal(fastpath.stop)
+        held = places()
+        sh(f"nsenter --target {elsewhere.pid} --net ip link delete above0")
+        elsewhere.communicate()
+        fastpath.stop()
+        show([stopped, held, places()])
+    """)
+    assert (
+        found[0] == "ConflictError: the kernel holds the fast path on lan0: a link above it has an XDP program as well"
+    )
+    assert "xdp lan0" in found[1]
+    assert found[2] == []
+
+
+def test_a_filter_in_another_chain_is_not_ours(inside: Inside) -> None:
+    found = inside("""
+        fastpath.start(TC)
+        sh("tc filter add dev lan0 ingress chain 5 pref 13700 handle 1 bpf bytecode '1,6 0 0 0'")
+        (one,) = fastpath.probe(["lan0"]).links
+        fastpath.stop()
+        left = state()
+        sh(f"tc filter del {one.foreign_filters[0].place}")
+        show([[each.place for each in one.foreign_filters], places(), "chain 5" in left, "chain 5" in state()])
+    """)
+    assert found == [["dev lan0 ingress chain 5 pref 13700 handle 0x1 bpf"], [], True, False]
+
+
 FOREIGN_FILTER = "tc filter add dev wan0 ingress prio {} handle 1 bpf bytecode '1,6 0 0 0'"
 
 

@@ -30,7 +30,7 @@ def load(text: str) -> None:
     """
     with Nftables() as nft:
         _wake(nft, TABLE)
-        nft.load(_clearance(nft, TABLE) + text + _tag(TABLE, text))
+        nft.load(_clearance(nft, TABLE, text) + text + _tag(TABLE, text))
 
 
 def _wake(nft: Nftables, table: str) -> None:
@@ -43,17 +43,20 @@ def _is_dormant(found: Mapping[str, list[dict[str, Any]]]) -> bool:
     return any("flags" in one for one in found["table"])
 
 
-def _clearance(nft: Nftables, table: str) -> str:
-    """Return what takes away of our *table* what a text of ours would leave or stumble over.
+def _clearance(nft: Nftables, table: str, text: str) -> str:
+    """Return what takes away of our *table* what *text* would leave.
 
-    That is a flowtable, and with it all that was allowed by the rules before; and where somebody has changed the table
-    all chains, with the maps that lead to them.
+    That is a flowtable, and with it all that was allowed by the rules before, and chains that it does not have; where
+    somebody has changed the table all chains, with the maps that lead to them.
     """
     found = _of_table(nft, table)
+    chains = [one["name"] for one in found["chain"]]
     unwanted = [("flowtable", one["name"]) for one in found["flowtable"]]
-    if found["table"] and _version(found) == ALTERED and not _is_dormant(found):
+    if found["table"] and _version(found) == ALTERED:
         unwanted += [("map", one["name"]) for one in found["map"] if one["map"] == "verdict"]
-        unwanted += [("chain", one["name"]) for one in found["chain"]]
+        unwanted += [("chain", name) for name in chains]
+    else:
+        unwanted += [("chain", name) for name in chains if name not in {_MARK, *rules_of(text)}]
     if not unwanted:
         return ""
     return f"flush table inet {table}\n" + "".join(f"delete {what} inet {table} {name}\n" for what, name in unwanted)
@@ -82,7 +85,7 @@ def load_firewall(text: str) -> None:
         fresh = not nft.table_exists("inet", FIREWALL_TABLE)
         older = _older(established_flows()) if fresh else ""
         _wake(nft, FIREWALL_TABLE)
-        nft.load(_clearance(nft, FIREWALL_TABLE) + text + _tag(FIREWALL_TABLE, text) + older)
+        nft.load(_clearance(nft, FIREWALL_TABLE, text) + text + _tag(FIREWALL_TABLE, text) + older)
 
 
 def _tag(table: str, text: str) -> str:
@@ -104,7 +107,11 @@ def refusal(text: str) -> str | None:
 def refusal_to_load(text: str) -> str | None:
     """Return why the kernel would not take *text* in place of what our tables are now, None when it would."""
     with Nftables() as nft:
-        return nft.check(_clearance(nft, FIREWALL_TABLE) + _clearance(nft, TABLE) + text)
+        before = ""
+        for table in (FIREWALL_TABLE, TABLE):
+            dormant = _is_dormant(_of_table(nft, table))  # a dry run cannot wake it first
+            before += f"delete table inet {table}\n" if dormant else _clearance(nft, table, text)
+        return nft.check(before + text)
 
 
 def flowtable_devices() -> tuple[str, ...]:

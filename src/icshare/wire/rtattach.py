@@ -140,7 +140,8 @@ class Filter:
     @property
     def in_our_place(self) -> bool:
         """It stands where `set_filter` would put ours."""
-        return (self.egress, self.priority, self.handle) == (False, PRIORITY, HANDLE)
+        place = (self.egress, self.block, self.chain, self.priority, self.handle)
+        return place == (False, 0, 0, PRIORITY, HANDLE)
 
     @property
     def late(self) -> bool:

@@ -1,6 +1,8 @@
 """Programs on links, as bytes: what is asked of the kernel, and what it tells."""
 
 import struct
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,7 +123,11 @@ def test_filters_behind_ours_and_in_its_place_are_late() -> None:
 
     assert [late(one) for one in (1, 13699, 13700, 13701, 49152)] == [False, False, True, True, True]
     assert not late(13701, egress=True)
-    assert not Filter(index=LINK, priority=13700, handle=1, kind="bpf", egress=True).in_our_place
+    ours = Filter(index=LINK, priority=13700, handle=1, kind="bpf")
+    assert ours.in_our_place
+    others: list[dict[str, Any]] = [{"egress": True}, {"chain": 5}, {"block": 7}, {"handle": 2}, {"priority": 13701}]
+    for other in others:
+        assert not replace(ours, **other).in_our_place
 
 
 def test_the_filter_decides_itself_and_has_a_place_of_its_own() -> None:

@@ -191,7 +191,7 @@ def refuse_foreign(links: Links, wanted: Iterable[tuple[AttachableLink, Hook]]) 
         if hook is Hook.TC and any(one.in_our_place for one in links.filters.get(link.index, ())):
             raise ConflictError(
                 f"{link.name} has a tc filter with priority {rtattach.PRIORITY} that is not icshare's",
-                hint=f"tc filter del dev {link.name} ingress pref {rtattach.PRIORITY}",
+                hint=f"tc filter show dev {link.name} ingress tells which; or share with --fast-path off",
             )
 
 
@@ -284,7 +284,7 @@ def detach(kernel: NetlinkSocket, links: Links, attachments: Sequence[Attachment
     """Take programs of ours away, and clsact where it was made for them and held nothing else when *links* were read.
 
     Raises:
-        ConflictError: The kernel holds one fast; nothing was taken away.
+        ConflictError: The kernel holds one fast.
         HostError: The kernel refused for one or several; the others are gone all the same.
         PrivilegeError: A capability is missing.
     """
@@ -297,13 +297,28 @@ def detach(kernel: NetlinkSocket, links: Links, attachments: Sequence[Attachment
         requests.append(rtattach.delete_filter(one.index))
         if one.clsact and all(other.in_our_place for other in links.filters.get(one.index, ())):
             requests.append(rtattach.delete_clsact(one.index))
-    errors = [error for error in kernel.request_all(requests) if error is not None and error.errno not in _GONE]
+    outcomes = kernel.request_all(requests)
+    if any(error is not None and error.errno == errno.EEXIST for error in outcomes):
+        _refuse_left(kernel, attachments)
+    errors = [error for error in outcomes if error is not None and error.errno not in _GONE]
     if not errors:
         return
     first = errors[0]
     for error in errors[1:]:
         first.add_note(str(error))
     raise first
+
+
+def _refuse_left(kernel: NetlinkSocket, attachments: Iterable[Attachment]) -> None:
+    """Refuse to call XDP programs gone that are there: not every link above another is known by name here."""
+    present = {one.index: one for one in map(rtattach.parse_attachable, (a.payload for a in kernel.dump(dump_links())))}
+    for one in attachments:
+        link = present.get(one.index)
+        if one.hook is Hook.XDP and link is not None and link.xdp == one.program.id:
+            raise ConflictError(
+                f"the kernel holds the fast path on {link.name}: a link above it has an XDP program as well",
+                hint="take that off first; such links may be of other network namespaces (macvlan) or tunnels (vxlan)",
+            )
 
 
 def program_for(link: AttachableLink, hook: Hook) -> str:

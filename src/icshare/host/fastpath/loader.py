@@ -116,7 +116,7 @@ def stop() -> None:
     """Take the fast path away from every link of this network namespace; packets go through the kernel at once.
 
     Raises:
-        ConflictError: The kernel holds the programs, as somebody's are on a link above; nothing was taken away.
+        ConflictError: The kernel holds a program, as somebody's is on a link above.
         PrivilegeError: A capability is missing.
         HostError: The kernel refused.
     """
