@@ -15,6 +15,9 @@ from icshare.lab import GATEWAY, Lab
 MODES = ("xdp", "tc")
 ASSURED = 2.1
 """Seconds after its first packet when conntrack calls a UDP flow assured that goes both ways."""
+GRANTED = 0.5
+"""Seconds of a packet now and then after which the rules have granted both ways: it is asked for every few ms, and by
+then a fast machine has sent hundreds."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.netns import inhabited, victim
-from tests.netns.fastlab import ASSURED, MODES, fast_laboratory, fast_packets_of, standing_in
+from tests.netns.fastlab import ASSURED, GRANTED, MODES, fast_laboratory, fast_packets_of, standing_in
 from tests.netns.gateway import address, document, icshare_command, json_of, output
 
 from icshare.lab import FAR_ADDRESS, GATEWAY, UPLINK, Lab
@@ -124,11 +124,11 @@ def _exchange_for(seconds: float, one: socket.socket, other: socket.socket) -> N
 
 
 def _begin(one: socket.socket, other: socket.socket, to: tuple[IPv4Address, int]) -> None:
-    """Have *one* send to *other*, whom the address *to* leads to, and both talk until conntrack calls it assured."""
+    """Have *one* send to *other*, whom the address *to* leads to, and both talk until what they say goes fast."""
     one.connect((str(to[0]), to[1]))
     one.send(b"first")
     other.connect(other.recvfrom(64)[1])
-    _exchange_for(ASSURED, one, other)
+    _exchange_for(ASSURED + GRANTED, one, other)
 
 
 def _sizes(count: int) -> list[int]:
@@ -183,6 +183,7 @@ def test_a_mapping_counts_to_the_byte(office: Lab, protocol: str) -> None:
             with standing_in(office, "far"):
                 stranger = stack.enter_context(socket.create_connection((str(UPLINK.ip), 8080), timeout=30))
             server = stack.enter_context(listening.accept()[0])
+            _exchange_for(GRANTED, stranger, server)
         _exchange(stranger, server, [1 + size for size in _sizes(1000)])
         assert fast_packets_of(office) > fast + 1500
         arrived = _settled(office).less(had)
