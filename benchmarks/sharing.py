@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from benchmarks.figures import ENVIRONMENT, SECONDS, Figures, Measures, icshare_seconds, ratio, seconds_table, timed
 
@@ -67,7 +68,7 @@ class Sharing:
             "share to first lease": lambda: _first_lease(small),
         }
         for size, lab in self._labs.items():
-            found[_growth(size)] = lambda lab=lab, size=size: _share_all(lab, size)  # type: ignore[misc]
+            found[_growth(size)] = partial(_share_all, lab, size)
         return found
 
     def report(self, figures: Figures) -> int:

@@ -83,6 +83,13 @@ def program_that_returns(verdict, kind, name):
 def foreign_program():
     return program_that_returns(2, 6, b"icshare_xdp")  # XDP_PASS, BPF_PROG_TYPE_XDP
 
+def foreign_program_above(below):
+    # On a macvlan, in generic mode: what is below cannot change its own then.
+    sh(f"ip link add above0 link {below} type macvlan mode bridge")
+    attach = libbpf._load_library().bpf_xdp_attach
+    attach.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p]
+    assert attach(socket.if_nametoindex("above0"), foreign_program(), 2, None) == 0  # XDP_FLAGS_SKB_MODE
+
 def tcx_program(link, place):
     program = program_that_returns(-1, 3, b"somebody")  # TCX_NEXT, BPF_PROG_TYPE_SCHED_CLS
     fd = libbpf._load_library().bpf_link_create(program, link, place, None)

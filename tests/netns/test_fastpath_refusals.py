@@ -38,12 +38,8 @@ def test_a_foreign_program_in_generic_mode_is_respected(inside: Inside) -> None:
 def test_what_the_kernel_holds_is_told_and_nothing_is_changed_until_it_lets_go(inside: Inside) -> None:
     """It calls it EEXIST, which was taken for gone: stop left programs and called everything as before."""
     found = inside("""
-        sh("ip link add above0 link lan0 type macvlan mode bridge")
-        above = socket.if_nametoindex("above0")
         fastpath.start(XDP)
-        attach = libbpf._load_library().bpf_xdp_attach
-        attach.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p]
-        assert attach(above, foreign_program(), 2, None) == 0  # XDP_FLAGS_SKB_MODE
+        foreign_program_above("lan0")
         before = state()
         stopped, prepared = refusal(fastpath.stop), refusal(fastpath.preflight, TC)
         changed = refusal(fastpath.start, TC)
@@ -61,11 +57,8 @@ def test_what_the_kernel_holds_is_told_and_nothing_is_changed_until_it_lets_go(i
 
 def test_a_program_that_is_held_by_a_link_nobody_can_see_is_not_called_gone(inside: Inside) -> None:
     found = inside("""
-        sh("ip link add above0 link lan0 type macvlan mode bridge")
         fastpath.start(XDP)
-        attach = libbpf._load_library().bpf_xdp_attach
-        attach.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p]
-        assert attach(socket.if_nametoindex("above0"), foreign_program(), 2, None) == 0
+        foreign_program_above("lan0")
         elsewhere = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat"], stdin=-1, stdout=-1)
         elsewhere.stdout.readline()
         sh(f"ip link set above0 netns {elsewhere.pid}")

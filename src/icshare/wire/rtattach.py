@@ -47,7 +47,6 @@ HANDLE = 1
 
 ARPHRD_ETHER = 1
 
-_IFLA_QDISC = 6
 _IFLA_XDP = 43
 _IFLA_XDP_FD, _IFLA_XDP_ATTACHED, _IFLA_XDP_FLAGS, _IFLA_XDP_PROG_ID = 1, 2, 3, 4
 _IFLA_XDP_DRV_PROG_ID, _IFLA_XDP_HW_PROG_ID, _IFLA_XDP_EXPECTED_FD = 5, 7, 8
@@ -80,7 +79,6 @@ class AttachableLink:
         type: ARPHRD number; 1 where frames have an Ethernet header.
         address: Its hardware address, b"" without one.
         master: Index of the bridge or bond that it is a port of, 0 for none.
-        qdisc: Kind of its root queueing discipline, "" if it tells none.
         xdp: Identifier of the XDP program in the driver (native mode), 0 for none.
         other_xdp: There is one in another mode, "xdpgeneric" or "xdpoffload", which keeps out any in the driver.
     """
@@ -90,7 +88,6 @@ class AttachableLink:
     type: int
     address: bytes = b""
     master: int = 0
-    qdisc: str = ""
     xdp: int = 0
     other_xdp: str = ""
 
@@ -167,7 +164,6 @@ def parse_attachable(payload: bytes) -> AttachableLink:
         type=hardware,
         address=found.get(IFLA_ADDRESS, b""),
         master=read_u32(found[IFLA_MASTER]) if IFLA_MASTER in found else 0,
-        qdisc=read_text(found.get(_IFLA_QDISC, b"")),
         xdp=read_u32(xdp[native]) if mode in {_XDP_ATTACHED_DRV, _XDP_ATTACHED_MULTI} and native in xdp else 0,
         other_xdp=_other_mode(mode, xdp),
     )

@@ -49,9 +49,7 @@ def test_xdp_is_taken_away_only_if_it_is_the_program_expected() -> None:
 
 def test_a_link_without_xdp_is_read() -> None:
     found = link(attribute(1, b"\x02\0\0\0\0\1"), u32(10, 3), text(6, "fq_codel"), nested(43, u8(2, 0)))
-    assert found == AttachableLink(
-        index=LINK, name="lan0", type=1, address=b"\x02\0\0\0\0\1", master=3, qdisc="fq_codel"
-    )
+    assert found == AttachableLink(index=LINK, name="lan0", type=1, address=b"\x02\0\0\0\0\1", master=3)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from icshare.errors import ConflictError, HostError
+from icshare.errors import ConflictError, HostError, NotSupportedError, PrivilegeError
 from icshare.host.fastpath import libbpf
 from icshare.host.netlink import NetlinkSocket
 from icshare.model.link import IfIndex
@@ -117,6 +117,18 @@ def look(kernel: NetlinkSocket, held: ExitStack, *, owners: bool = True) -> Link
                 clsact = each.name == FILTER_NAME_WITH_CLSACT
                 ours.append(Attachment(index=index, hook=Hook.TC, program=found[1], clsact=clsact, fd=found[0]))
     return Links(present={link.name: link for link in links}, ours=ours, filters=filters, queues=queues)
+
+
+def look_if_allowed(kernel: NetlinkSocket, held: ExitStack) -> Links:
+    """Read what is attached like `look`; nothing without the privilege, or without libbpf, by which nothing came here.
+
+    Raises:
+        HostError: The kernel could not be read.
+    """
+    try:
+        return look(kernel, held)
+    except (PrivilegeError, NotSupportedError):
+        return Links(present={})
 
 
 def _filters(kernel: NetlinkSocket, place: Discipline) -> Iterator[Filter]:

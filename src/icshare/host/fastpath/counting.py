@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from icshare.errors import IcshareError, NotSupportedError, PrivilegeError
 from icshare.host.fastpath import ledger, libbpf
-from icshare.host.fastpath.attachments import Links, look
+from icshare.host.fastpath.attachments import Links, look_if_allowed
 from icshare.host.fastpath.state import begin_generation, sets_of_maps
 from icshare.host.netlink import NetlinkSocket
 from icshare.host.nft import Nftables
@@ -32,10 +32,7 @@ def traffic() -> Mapping[Account, Counter]:
     # Programs first: who has seen one knows what to leave out of a ledger that was written meanwhile.
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            counted = _sums(counting_maps(look(kernel, held), held))
-        except (PrivilegeError, NotSupportedError):
-            counted = {}
+        counted = _sums(counting_maps(look_if_allowed(kernel, held), held))
     try:
         with Nftables() as nft:
             kept = ledger.read(nft)
@@ -56,10 +53,7 @@ def reasons() -> Mapping[Reason, int]:
     with ExitStack() as held:
         found = dict.fromkeys(Reason, 0)
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            links = look(kernel, held)
-        except (PrivilegeError, NotSupportedError):
-            return found
+        links = look_if_allowed(kernel, held)
         for maps in sets_of_maps(links, held, "reasons"):
             values = maps["reasons"].items()
             for reason in Reason:
@@ -85,10 +79,7 @@ def forget(accounts: AbstractSet[Account], nft: Nftables) -> None:
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            links = look(kernel, held)
-        except (PrivilegeError, NotSupportedError):
-            links = Links(present={})
+        links = look_if_allowed(kernel, held)
         closed = [(maps, _close(maps["accounts"], accounts)) for maps in counting_maps(links, held).values()]
         if any(slots for _, slots in closed):
             # Flows remember their places for as long as this generation goes on, and programs until they have ended.

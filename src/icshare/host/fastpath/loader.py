@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from icshare.errors import HostError, NotSupportedError, PrivilegeError
+from icshare.errors import HostError, NotSupportedError
 from icshare.host.fastpath import libbpf, refusal
 from icshare.host.fastpath.attachments import (
     CONFIG_MAP,
@@ -19,6 +19,7 @@ from icshare.host.fastpath.attachments import (
     attach,
     detach,
     look,
+    look_if_allowed,
     open_maps,
     program_for,
     refuse_foreign,
@@ -104,10 +105,7 @@ def preflight(text: str) -> None:
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            links = look(kernel, held)
-        except (PrivilegeError, NotSupportedError):
-            return
+        links = look_if_allowed(kernel, held)
         if in_force(links, held) != digest(text):
             refuse_held(kernel, links, links.ours)
 

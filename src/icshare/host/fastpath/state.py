@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final
 
-from icshare.errors import NotSupportedError, PrivilegeError
 from icshare.host.fastpath import libbpf
-from icshare.host.fastpath.attachments import CONFIG_MAP, Links, look, open_maps
+from icshare.host.fastpath.attachments import CONFIG_MAP, Links, look_if_allowed, open_maps
 from icshare.host.netlink import NetlinkSocket
 from icshare.wire import fastpath as wire
 
@@ -24,10 +23,7 @@ def running() -> str | None:
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            return in_force(look(kernel, held), held)
-        except (PrivilegeError, NotSupportedError):
-            return None
+        return in_force(look_if_allowed(kernel, held), held)
 
 
 def refresh() -> None:
@@ -42,10 +38,7 @@ def refresh() -> None:
     """
     with ExitStack() as held:
         kernel = held.enter_context(NetlinkSocket())
-        try:
-            links = look(kernel, held)
-        except (PrivilegeError, NotSupportedError):
-            return
+        links = look_if_allowed(kernel, held)
         if links.ours:
             libbpf.wait_for_readers()
             begin_generation(links, held)
