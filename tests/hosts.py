@@ -23,7 +23,7 @@ sysctls that are not named come by themselves.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address, ip_interface, ip_network
 from typing import Any
 
 from icshare.model.connection import Connection
@@ -43,6 +43,7 @@ from icshare.model.link import (
     Route,
 )
 from icshare.model.names import InterfaceName
+from icshare.model.sharing import BRIDGE_NAME, Segment
 from icshare.model.snapshot import Snapshot
 from icshare.model.wifi import Combination, InterfaceType, Radio, channel_on
 from icshare.plan.connections import connections
@@ -172,6 +173,17 @@ def abilities(description: Mapping[str, Any]) -> Abilities | None:
     usual: dict[str, Any] = {"driver": "ice", "native_xdp": True, "sendable": True}
     links = tuple(LinkAbility(name=InterfaceName(name), **{**usual, **one}) for name, one in told.items())
     return Abilities(kernel=KernelAbility(**{"bpf": True, "flowtable": True, **kernel}), links=links, **rules)
+
+
+def segment(*members: InterfaceName, interface: InterfaceName | None = None) -> Segment:
+    """Return the segment of private links: on *interface*, or on the only one, or on our bridge."""
+    link = interface or (members[0] if len(members) == 1 else BRIDGE_NAME)
+    return Segment(
+        interface=link,
+        members=members,
+        network=IPv4Network("192.168.137.0/24"),
+        gateway=IPv4Address("192.168.137.1"),
+    )
 
 
 def connections_of(host: Snapshot) -> Sequence[Connection]:

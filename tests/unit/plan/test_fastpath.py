@@ -1,32 +1,19 @@
 """Which fast path is chosen, and what stands in the way of a faster one."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
-from tests.hosts import abilities, snapshot
+from tests.hosts import abilities, segment, snapshot
 
 from icshare.errors import NotSupportedError, PrivilegeError, RefusedError
-from icshare.model.fastpath import Abilities, ForeignFilter, LinkAbility, Mode, PairPath, Path
+from icshare.model.fastpath import Abilities, ForeignFilter, Mode, Path
 from icshare.model.names import InterfaceName
-from icshare.model.sharing import BRIDGE_NAME, Segment, Sharing
-from icshare.plan.bypass import goes_past, programs_on
+from icshare.model.sharing import BRIDGE_NAME, Sharing
 from icshare.plan.fastpath import Choice, choose, links_of
-from icshare.render.fastpath import Hook
 
 WAN, LAN0, LAN1 = (InterfaceName(name) for name in ("wan0", "lan0", "lan1"))
 _NO_XDP = {"native_xdp": False, "why_not_native": "the driver r8169 has no native XDP"}
-
-
-def _segment(*members: InterfaceName, interface: InterfaceName | None = None) -> Segment:
-    link = interface or (members[0] if len(members) == 1 else BRIDGE_NAME)
-    return Segment(
-        interface=link,
-        members=members,
-        network=IPv4Network("192.168.137.0/24"),
-        gateway=IPv4Address("192.168.137.1"),
-    )
 
 
 def _choose(
@@ -44,7 +31,7 @@ def _choose(
     able: dict[str, Any] = {name: {} for name in described} | (fast or {}) | more
     known = abilities({"fast": {name: words for name, words in able.items() if words is not None}})
     sharing = Sharing(public=WAN, privates=members, fast_path=mode)
-    return choose(sharing, [_segment(*members, interface=interface)], snapshot(host), known)
+    return choose(sharing, [segment(*members, interface=interface)], snapshot(host), known)
 
 
 def _paths(choice: Choice) -> list[Path]:
@@ -58,7 +45,7 @@ def _reason(choice: Choice) -> str:
 
 def test_links_below_vlans_are_asked_about_too() -> None:
     host = snapshot({"links": [{"name": "eth0"}, {"name": "wan0", "kind": "vlan", "lower": "eth0"}, {"name": "lan0"}]})
-    segments = [_segment(LAN0, InterfaceName("ics-ap0"))]
+    segments = [segment(LAN0, InterfaceName("ics-ap0"))]
     assert links_of(host.standing_link("wan0"), segments, host) == ("wan0", BRIDGE_NAME, "lan0", "ics-ap0", "eth0")
 
 
@@ -185,57 +172,6 @@ def test_what_others_have_above_and_below_the_links_of_xdp_counts_as_well() -> N
     assert _reason(_choose(links=bond, eth0=_SHAPED)) == "eth0 has the queueing discipline tbf, which XDP would go past"
 
 
-_STACK: list[dict[str, Any]] = [
-    {"name": "eth0"},
-    {"name": "wan0", "kind": "vlan", "vlan": 3, "lower": "eth0"},
-    *({"name": name} for name in ("lan0", "lan1", BRIDGE_NAME)),
-]
-
-
-@pytest.mark.parametrize(
-    ("path", "hooks"),
-    [
-        (Path.XDP, dict.fromkeys((WAN, BRIDGE_NAME, LAN0, LAN1, "eth0"), Hook.XDP)),
-        (Path.TC, dict.fromkeys((WAN, BRIDGE_NAME), Hook.TC)),
-        (Path.FLOWTABLE, {}),
-        (Path.KERNEL, {}),
-    ],
-)
-def test_where_programs_are_is_known_from_what_was_chosen(path: Path, hooks: dict[str, Hook]) -> None:
-    pairs = [PairPath(public=WAN, private=one, path=path, reason="") for one in (LAN0, LAN1)]
-    assert programs_on(pairs, [_segment(LAN0, LAN1)], snapshot({"links": _STACK})) == hooks
-
-
-def test_a_link_with_both_programs_is_one_of_xdp() -> None:
-    pairs = [PairPath(public=WAN, private=LAN0, path=Path.XDP, reason="")]
-    pairs += [PairPath(public=WAN, private=LAN1, path=Path.TC, reason="")]
-    found = programs_on(pairs, [_segment(LAN0), _segment(LAN1)], snapshot({"links": _STACK[2:]}))
-    assert found == {WAN: Hook.XDP, LAN0: Hook.XDP, LAN1: Hook.TC}
-
-
-@pytest.mark.parametrize(
-    ("words", "xdp", "tc"),
-    [
-        ({}, [], []),
-        (_EARLY, ["has tc filters of somebody else"], []),
-        (_LATE, ["has tc filters of somebody else"], ["has tc filters of somebody else"]),
-        ({"foreign_xdp": "xdpgeneric"}, ["has an XDP program of somebody else"], []),
-        ({"foreign_tcx": True} | _SHAPED, ["has tcx programs of somebody else", "has the queueing discipline tbf"], []),
-    ],
-)
-def test_a_program_goes_past_what_comes_after_it(words: dict[str, Any], xdp: list[str], tc: list[str]) -> None:
-    ability = LinkAbility(name=WAN, **words)
-    for hook, expected in ((Hook.XDP, xdp), (Hook.TC, tc)):
-        found = list(goes_past(ability, hook, {}))
-        assert [one.text.partition(" (")[0] for one in found] == [f"wan0 {text}" for text in expected]
-
-
-def test_what_takes_away_what_others_have_is_told() -> None:
-    ability = LinkAbility(name=WAN, foreign_xdp="xdpgeneric", shaping="tbf")
-    remedies = [one.remedy for one in goes_past(ability, Hook.XDP, {})]
-    assert remedies == ["ip link set dev wan0 xdpgeneric off", "tc qdisc del dev wan0 root"]
-
-
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:
     choice = _choose(Mode.XDP, lan0={"driver": "veth"})
     assert _paths(choice) == [Path.XDP]
@@ -317,9 +253,9 @@ def test_off_is_off_without_a_note() -> None:
 def test_where_nothing_is_known_nothing_goes_fast_and_nothing_can_be_asked_for() -> None:
     host = snapshot({"links": [{"name": "wan0"}, {"name": "lan0"}]})
     sharing = Sharing(public=WAN, privates=(LAN0,))
-    assert choose(sharing, [_segment(LAN0)], host, None) == Choice()
+    assert choose(sharing, [segment(LAN0)], host, None) == Choice()
     with pytest.raises(PrivilegeError, match="whether tc can run here"):
-        choose(replace(sharing, fast_path=Mode.TC), [_segment(LAN0)], host, None)
+        choose(replace(sharing, fast_path=Mode.TC), [segment(LAN0)], host, None)
 
 
 def test_a_host_that_says_nothing_of_its_links_has_no_abilities() -> None:
