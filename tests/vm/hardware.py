@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,72 +96,124 @@ def _ask_hwsim(order: int, attributes: bytes) -> None:
 # ---------------------------------------------------------------------------------------------------------- USB
 
 _CONFIGFS = Path("/sys/kernel/config")
-_CONTROLLER_NAME = "dummy_udc.0"
-_DRIVERS = Path("/sys/bus/usb/drivers")
+_GADGETS = _CONFIGFS / "usb_gadget"
+_DEVICE = ("configs/c.1", "strings/0x409")
 
 
-def wait_for_port(controller: str = _CONTROLLER_NAME) -> None:
-    """Wait until the links of whatever was plugged into a USB controller before are gone.
+class Gadget:
+    """A USB device that this machine plays, and plugs into itself.
 
-    That takes as long as the kernel needs to take down the namespaces they were in; meanwhile it fails to make others.
-    A gadget keeps its own links while it is unplugged, so this is to be asked before there is a new one.
+    Source:
+        The kernel's ``Documentation/usb/gadget_configfs.rst``.
+
+    Attributes:
+        links: Directories of configfs by function; the file ``ifname`` of each names the device's link once that is
+            plugged in.
     """
-    links = Path("/sys/devices/platform", controller, controller.replace("dummy_udc", "gadget"), "net")
-    wait_for(lambda: not links.exists(), f"nothing else is plugged into {controller}")
+
+    def __init__(
+        self,
+        name: str,
+        functions: Sequence[str],
+        *,
+        controller: int = 0,
+        addresses: tuple[str, str] | None = None,
+        values: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make a device that is not plugged in.
+
+        Args:
+            name: For configfs.
+            functions: What it can do: ``rndis`` (which has to be the first), ``ncm``, ``ecm``.
+            controller: What it is to be plugged into: 0 or 1.
+            addresses: Hardware addresses of the device's and of the host's link; left out the kernel makes them up.
+            values: What configfs is told beyond the device's numbers.
+        """
+        self._controller = f"dummy_udc.{controller}"
+        _bring_controllers()
+        self._wait_for_port()
+        self._directory = _GADGETS / name
+        for directory in reversed(("", *_DEVICE)):
+            (self._directory / directory).mkdir(parents=True, exist_ok=True)
+        numbers = {"idVendor": "0x1d6b", "idProduct": "0x0104"}  # Linux Foundation, multifunction composite gadget
+        for attribute, value in {**numbers, **(values or {})}.items():
+            (self._directory / attribute).write_text(value)
+        self.links = {function: self._directory / "functions" / f"{function}.usb0" for function in functions}
+        for place in self.links.values():
+            place.mkdir(parents=True)
+            for attribute, value in zip(("dev_addr", "host_addr"), addresses or (), strict=False):
+                (place / attribute).write_text(value)
+            (self._directory / "configs/c.1" / place.name).symlink_to(place)
+
+    def plug(self) -> None:
+        """Plug it in, by one write.
+
+        A file object would try again when it is closed, and at the second try after a failure the kernel (6.1) dies.
+        """
+        descriptor = os.open(self._directory / "UDC", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, self._controller.encode())
+        finally:
+            os.close(descriptor)
+
+    def unplug(self) -> None:
+        """Pull it out."""
+        (self._directory / "UDC").write_text("\n")
+
+    def remove(self) -> None:
+        """Undo everything."""
+        if (self._directory / "UDC").read_text().strip():
+            self.unplug()
+        for place in self.links.values():
+            (self._directory / "configs/c.1" / place.name).unlink()
+            place.rmdir()
+        for directory in (*_DEVICE, ""):
+            (self._directory / directory).rmdir()
+
+    def _wait_for_port(self) -> None:
+        """Wait until the links of whatever was plugged in there before are gone.
+
+        That takes as long as the kernel needs to take down the namespaces they were in; meanwhile it fails to make
+        others. A gadget keeps its own links while it is unplugged, so this is to be asked before there is a new one.
+        """
+        links = Path("/sys/devices/platform", self._controller, self._controller.replace("dummy_udc", "gadget"), "net")
+        wait_for(lambda: not links.exists() or not list(links.iterdir()), f"nothing else is in {self._controller}")
 
 
-def plug_in(gadget: Path, controller: str = _CONTROLLER_NAME) -> None:
-    """Plug a gadget of configfs into a controller, by one write.
+def _bring_controllers() -> None:
+    """Bring two virtual controllers, which stay.
 
-    A file object would try again when it is closed, and at the second try after a failure the kernel (6.1) dies.
+    Were the module removed, the kernel (6.1) would keep what it knows of the directory that each had for its links, by
+    an address in memory that is not theirs any more. If controllers made later get that address, they have no
+    directory that links could be put in, and nothing can be plugged in (``EBUSY``).
     """
-    descriptor = os.open(gadget / "UDC", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, controller.encode())
-    finally:
-        os.close(descriptor)
+    if not Path("/sys/module/dummy_hcd").exists():
+        command.run(["modprobe", "--all", "libcomposite"], timeout=60)
+        command.run(["modprobe", "dummy_hcd", "num=2"], timeout=60)
+    if not _GADGETS.exists():
+        command.run(["mount", "-t", "configfs", "configfs", str(_CONFIGFS)])
 
 
 @contextmanager
 def usb_device(name: str, functions: Sequence[str]) -> Iterator[dict[str, tuple[str, str]]]:
-    """Plug a USB device into this machine, which is that device too, for the block.
-
-    Args:
-        name: For configfs.
-        functions: What it can do: ``rndis`` (which has to be the first), ``ncm``, ``ecm``.
+    """Plug a USB device of several functions into this machine, which is that device too, for the block.
 
     Yields:
         For each function the link of the device's side and that of the host's.
     """
-    if not (_CONFIGFS / "usb_gadget").exists():
-        command.run(["mount", "-t", "configfs", "configfs", str(_CONFIGFS)])
-    gadget = _CONFIGFS / "usb_gadget" / name
-    for directory in ("", "strings/0x409", "configs/c.1"):
-        (gadget / directory).mkdir()
-    # Several functions in one device: its class is "interface association" (USB 3.2, table 9-11; the IAD notice).
-    values = {"idVendor": "0x1d6b", "idProduct": "0x0104", "bDeviceClass": "0xef", "bDeviceSubClass": "2"}
-    values |= {"bDeviceProtocol": "1", "strings/0x409/product": "Phone", "strings/0x409/serialnumber": name}
-    for attribute, value in values.items():
-        (gadget / attribute).write_text(value)
-    places = {function: gadget / "functions" / f"{function}.usb0" for function in functions}
-    for place in places.values():
-        place.mkdir()
-        (gadget / "configs/c.1" / place.name).symlink_to(place)
-    wait_for_port()
-    plug_in(gadget)
+    # Its class is "interface association" (USB 3.2, table 9-11; the IAD notice).
+    values = {"bDeviceClass": "0xef", "bDeviceSubClass": "2", "bDeviceProtocol": "1"}
+    texts = {"strings/0x409/product": "Phone", "strings/0x409/serialnumber": name}
+    gadget = Gadget(name, functions, values=values | texts)
     try:
+        gadget.plug()
         wait_for(lambda: len(_host_sides(name)) == len(functions), "the host's drivers find the functions")
         yield {
             function: ((place / "ifname").read_text().strip(), host)
-            for (function, place), host in zip(places.items(), _host_sides(name), strict=True)
+            for (function, place), host in zip(gadget.links.items(), _host_sides(name), strict=True)
         }
     finally:
-        (gadget / "UDC").write_text("\n")
-        for place in places.values():
-            (gadget / "configs/c.1" / place.name).unlink()
-            place.rmdir()
-        for directory in ("configs/c.1", "strings/0x409", ""):
-            (gadget / directory).rmdir()
+        gadget.remove()
 
 
 def _host_sides(serial: str) -> list[str]:

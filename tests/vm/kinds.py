@@ -277,10 +277,9 @@ def made() -> Iterator[Made]:
         strange = frozenset(link.name for link in kernel.links())
     command.run(["modprobe", "--all", *_MODULES], timeout=60)
     with contextlib.ExitStack() as all_of_it:
-        for module, *options in (("mac80211_hwsim", "radios=0"), ("dummy_hcd",)):
-            command.run(["modprobe", module, *options], timeout=60)
-            # Other tests want it with options of their own.
-            all_of_it.callback(command.run, ["modprobe", "--remove", module], timeout=60)
+        command.run(["modprobe", "mac80211_hwsim", "radios=0"], timeout=60)
+        # Other tests want it with options of their own.
+        all_of_it.callback(command.run, ["modprobe", "--remove", "mac80211_hwsim"], timeout=60)
         # The tunnels' modules stay, and would put a dozen links into each new namespace.
         all_of_it.callback(_NO_TUNNELS_ELSEWHERE.write_text, "1")
         # First in, last out: radios come back to the first namespace when the node is closed.

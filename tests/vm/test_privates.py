@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.vm.conftest import RESOLV_CONF, MakeNode, Modprobe
 from tests.vm.dbus import CONFIGURATION, Bus, BusError, option, strings, switched_on
-from tests.vm.hardware import plug_in, wait_for_port
+from tests.vm.hardware import Gadget
 from tests.vm.nodes import LINE, Daemon, Machine, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -249,55 +249,12 @@ def test_routed_lines_reach_the_internet_the_segment_and_each_other(
 
 # ---------------------------------------------------------------------------------------------------- one bridge
 
-GADGETS = Path("/sys/kernel/config/usb_gadget")
 LINKS = Path("/sys/class/net")
 
 
-class Gadget:
-    """A USB cable between a device that is a network card (a Raspberry Pi Zero, a phone) and a computer.
-
-    Both ends are links of the machine's own network at first.
-
-    Source:
-        The kernel's ``Documentation/usb/gadget_configfs.rst``.
-    """
-
-    def __init__(self, controller: str, number: int) -> None:
-        wait_for_port(controller)
-        self._controller = controller
-        self._directory = GADGETS / f"g{number}"
-        self._function = self._directory / "functions" / "ncm.usb0"
-        for directory in ("strings/0x409", "configs/c.1", "functions/ncm.usb0"):
-            (self._directory / directory).mkdir(parents=True)
-        for name, value in (("idVendor", "0x1d6b"), ("idProduct", "0x0104"), ("strings/0x409/product", "Zero")):
-            (self._directory / name).write_text(value)
-        (self._function / "dev_addr").write_text(f"02:00:00:00:01:{number:02x}")
-        (self._function / "host_addr").write_text(f"02:00:00:00:02:{number:02x}")
-        self._link = self._directory / "configs/c.1/ncm.usb0"
-        self._link.symlink_to(self._function)
-        self.address = f"02:00:00:00:02:{number:02x}"
-
-    def plug(self, host: Node, link: str) -> None:
-        """Put the cable in; the computer's end becomes *link* of *host*."""
-        plug_in(self._directory, self._controller)
-        move(link_with(self.address), host, link)
-
-    def unplug(self) -> None:
-        """Pull the cable."""
-        (self._directory / "UDC").write_text("\n")
-
-    @property
-    def device_link(self) -> str:
-        """The device's end, once it was plugged in."""
-        return (self._function / "ifname").read_text().strip()
-
-    def remove(self) -> None:
-        """Undo everything."""
-        if (self._directory / "UDC").read_text().strip():
-            self.unplug()
-        self._link.unlink()
-        for directory in ("functions/ncm.usb0", "configs/c.1", "strings/0x409", ""):
-            (self._directory / directory).rmdir()
+def computer_end(number: int) -> str:
+    """Return the hardware address that the computer's end of a USB cable has."""
+    return f"02:00:00:00:02:{number:02x}"
 
 
 def link_with(address: str) -> str:
@@ -321,14 +278,35 @@ def move(link: str, node: Node, name: str) -> None:
 
 @pytest.fixture
 def cables(modprobe: Modprobe) -> Iterator[tuple[Gadget, Gadget]]:
-    """Give two USB cables, not plugged in."""
-    modprobe("dummy_hcd num=2", "libcomposite", "usb_f_ncm", "cdc_ncm")
-    if not GADGETS.exists():
-        command.run(["mount", "-t", "configfs", "configfs", "/sys/kernel/config"])
-    made = [Gadget(f"dummy_udc.{number}", number) for number in range(2)]
-    yield made[0], made[1]
-    for one in made:
-        one.remove()
+    """Give USB cables between a device that is a network card (a Raspberry Pi Zero, a phone) and a computer.
+
+    They are not plugged in. Both ends will be links of the machine's own network at first.
+    """
+    modprobe("usb_f_ncm", "cdc_ncm")
+    one, other = (
+        Gadget(
+            f"g{number}",
+            ["ncm"],
+            controller=number,
+            addresses=(f"02:00:00:00:01:{number:02x}", computer_end(number)),
+            values={"strings/0x409/product": "Zero"},
+        )
+        for number in range(2)
+    )
+    yield one, other
+    for made in (one, other):
+        made.remove()
+
+
+def plug(cables: tuple[Gadget, Gadget], number: int, host: Node, link: str) -> None:
+    """Put a cable in; the computer's end becomes *link* of *host*."""
+    cables[number].plug()
+    move(link_with(computer_end(number)), host, link)
+
+
+def device_link(cable: Gadget) -> str:
+    """Return the device's end of a cable that was plugged in."""
+    return (cable.links["ncm"] / "ifname").read_text().strip()
 
 
 def test_ethernet_of_many_kinds_is_one_segment_and_what_vanishes_hurts_nobody_else(
@@ -345,11 +323,10 @@ def test_ethernet_of_many_kinds_is_one_segment_and_what_vanishes_hurts_nobody_el
     connect(gateway, "trunk", tagged, "eth0")
     for node, link in ((gateway, "trunk"), (tagged, "eth0")):
         node.ip("link", "add", "link", link, "name", "vlan7", "up", "type", "vlan", "id", "7")
-    to_phone, to_laptop = cables
-    to_phone.plug(gateway, "usb-host")
-    move(to_phone.device_link, phone, "usb0")
-    to_laptop.plug(laptop, "usb0")
-    move(to_laptop.device_link, gateway, "usb-gadget")
+    plug(cables, 0, gateway, "usb-host")
+    move(device_link(cables[0]), phone, "usb0")
+    plug(cables, 1, laptop, "usb0")
+    move(device_link(cables[1]), gateway, "usb-gadget")
     before = state_of(gateway)
     outside = gateway.capture(shared_line)
     privates = ("lan0", "vlan7", "usb-host", "usb-gadget")
@@ -368,11 +345,11 @@ def test_ethernet_of_many_kinds_is_one_segment_and_what_vanishes_hurts_nobody_el
     online = {one["address"] for one in gateway.document("clients")["clients"] if one["online"]}
     assert online == set(addresses.values())
 
-    to_phone.unplug()
+    cables[0].unplug()
     gateway.ip("link", "delete", "lan0")
     assert page(tagged) == page(laptop) == str(LINE.ip)
     assert checks(gateway)["failed"] == ["lan0, usb-host is gone"]
-    to_phone.plug(gateway, "usb-host")
+    plug(cables, 0, gateway, "usb-host")
     gateway.document("share", shared_line, *privates[1:])
     assert page(phone) == page(tagged) == str(LINE.ip)
     assert "failed" not in checks(gateway)

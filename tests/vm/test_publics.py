@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm.conftest import MakeNode, Modprobe
-from tests.vm.hardware import give_radio, plug_in, radios, wait_for_port
+from tests.vm.hardware import Gadget, give_radio, radios
 from tests.vm.nodes import LINE, LINE_ROUTER, SECONDS, Node, address_line, connect, lease, page
 
 from icshare.host import command
@@ -25,7 +25,6 @@ WG_PORT, WG_SERVER_PORT = 51820, 53
 """The server's is that of DNS, as some providers have it: the tunnel's own packets are no questions."""
 WG_MTU = 1420
 
-GADGETS = Path("/sys/kernel/config/usb_gadget")
 PHONE_MAC, TETHER_MAC = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
 PHONE = "192.168.42.129"
 HOME, HOME_ROUTER = "198.51.100.2", "198.51.100.1"
@@ -189,36 +188,6 @@ def test_wireguard_carries_all_or_nothing_is_carried(
 # ------------------------------------------------------------------------------------------------------ USB tethering
 
 
-class Phone:
-    """A phone's USB port: a gadget of the kernel, plugged into a virtual host controller."""
-
-    def __init__(self, function: str) -> None:
-        wait_for_port()
-        self._gadget = GADGETS / "phone"
-        for part in ("strings/0x409", "configs/c.1", f"functions/{function}.usb0"):
-            (self._gadget / part).mkdir(parents=True)
-        for name, value in (("idVendor", "0x18d1"), ("idProduct", "0x4eec"), ("strings/0x409/product", "Phone")):
-            (self._gadget / name).write_text(value)
-        self._function = self._gadget / f"functions/{function}.usb0"
-        (self._function / "dev_addr").write_text(PHONE_MAC)
-        (self._function / "host_addr").write_text(TETHER_MAC)
-        (self._gadget / f"configs/c.1/{function}.usb0").symlink_to(self._function)
-
-    def plug(self) -> None:
-        plug_in(self._gadget)
-
-    def unplug(self) -> None:
-        (self._gadget / "UDC").write_text("\n")
-
-    def close(self) -> None:
-        with suppress(OSError):  # it is unplugged already
-            self.unplug()
-        for link in (self._gadget / "configs/c.1").glob("*.usb0"):
-            link.unlink()
-        for part in ("configs/c.1", self._function.relative_to(self._gadget), "strings/0x409", ""):
-            (self._gadget / part).rmdir()
-
-
 def appearing(mac: str) -> str:
     """Wait for the link with the hardware address *mac* to appear here, and return its name."""
     found: list[str] = []
@@ -235,17 +204,16 @@ def appearing(mac: str) -> str:
 
 
 @pytest.fixture
-def phone(modprobe: Modprobe) -> Iterator[Phone]:
+def phone(modprobe: Modprobe) -> Iterator[Gadget]:
     """Give a phone that shares its connection as RNDIS, as Android does; it is not plugged in."""
-    modprobe("dummy_hcd num=2", "libcomposite", "usb_f_rndis", "rndis_host")
-    if not GADGETS.exists():
-        command.run(["mount", "-t", "configfs", "configfs", "/sys/kernel/config"])
-    made = Phone("rndis")
+    modprobe("usb_f_rndis", "rndis_host")
+    values = {"idVendor": "0x18d1", "idProduct": "0x4eec", "strings/0x409/product": "Phone"}  # Google's, tethering
+    made = Gadget("phone", ["rndis"], addresses=(PHONE_MAC, TETHER_MAC), values=values)
     yield made
-    made.close()
+    made.remove()
 
 
-def tether(phone: Phone, gateway: Node, handset: Node | None = None) -> None:
+def tether(phone: Gadget, gateway: Node, handset: Node | None = None) -> None:
     """Plug the phone into the gateway, whose ``usb0`` gets an address from it."""
     phone.plug()
     host = appearing(TETHER_MAC)
@@ -263,7 +231,7 @@ def tether(phone: Phone, gateway: Node, handset: Node | None = None) -> None:
 
 
 def test_a_tethered_phone_and_what_happens_when_it_is_unplugged(
-    isp: Node, gateway: Node, client: Node, make_node: MakeNode, phone: Phone
+    isp: Node, gateway: Node, client: Node, make_node: MakeNode, phone: Gadget
 ) -> None:
     handset = make_node("phone", resolv_conf=f"nameserver {DNS_ADDRESS}\n")
     connect(isp, "line0", handset, "radio0")
