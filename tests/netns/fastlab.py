@@ -10,14 +10,11 @@ from typing import Any
 from tests.netns.gateway import document, icshare_command, laboratory, output, udhcpc
 
 from icshare.host import fastpath
-from icshare.lab import GATEWAY, Lab
+from icshare.lab import GATEWAY, WEB_ADDRESS, Lab
 
 MODES = ("xdp", "tc")
 ASSURED = 2.1
 """Seconds after its first packet when conntrack calls a UDP flow assured that goes both ways."""
-GRANTED = 0.5
-"""Seconds of a packet now and then after which the rules have granted both ways: it is asked for every few ms, and by
-then a fast machine has sent hundreds."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,6 +71,16 @@ def fast_packets_of(lab: Lab) -> int:
     """Return how many packets of clients have gone fast so far, on the gateway of *lab*."""
     with standing_in(lab, GATEWAY):
         return fast_packets()
+
+
+def fetch(lab: Lab, node: str, size: int, *, seconds: float = 1.0) -> None:
+    """Have curl fetch *size* bytes in about that time.
+
+    The rules grant within some milliseconds; by then a fast machine may have had all of it.
+    """
+    say = ["-o", "/dev/null", "-w", "%{size_download}"]
+    pace = ["--limit-rate", str(round(size / seconds)), "--max-time", "60"]
+    assert output(lab, node, "curl", "-sS", *say, *pace, f"http://{WEB_ADDRESS}/bytes/{size}") == str(size)
 
 
 def _enter(namespace: int) -> None:

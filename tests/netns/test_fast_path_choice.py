@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from tests.netns import inhabited
+from tests.netns.fastlab import fetch
 from tests.netns.gateway import document, icshare_command, json_of, laboratory, output, udhcpc
 
 from icshare.host.command import end
-from icshare.lab import WEB_ADDRESS, Lab
+from icshare.lab import Lab
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
 
-_MEGABYTES = 100
+_SIZE = 20_000_000
+"""Bytes of a download."""
 _PAST = "the fast path goes past what others count on"
 _SETTING = "net.netfilter.nf_conntrack_tcp_be_liberal"
 
@@ -28,12 +30,6 @@ def office(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not
             for link in json_of(lab, node, "ip", "-json", "link", "show", "type", "veth"):
                 output(lab, node, "ethtool", "-K", link["ifname"], "tx", "off", "gro", "on")
         yield lab
-
-
-def _fetch(lab: Lab, node: str = "c0") -> None:
-    fetch = ["curl", "-sS", "--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}"]
-    size = _MEGABYTES * 1_000_000
-    assert output(lab, node, *fetch, f"http://{WEB_ADDRESS}/bytes/{size}") == str(size)
 
 
 def _share(lab: Lab, *arguments: str) -> dict[str, object]:
@@ -57,12 +53,12 @@ def test_traffic_goes_fast_and_is_counted_whole(office: Lab, mode: str, privates
         expected = "tc" if mode == "auto" else mode
         assert _paths(told) == [(name, expected) for name in privates]
         udhcpc(office, "c0")
-        _fetch(office)
+        fetch(office, "c0", _SIZE)
         status = document(office, "status")
         assert status["healthy"], status["checks"]
         assert status["fast_packets"] > 100, str(status["kernel_packets"])
         (client,) = [one for one in document(office, "clients")["clients"] if one["sent_bytes"]]
-        assert client["received_bytes"] > _MEGABYTES * 1_000_000
+        assert client["received_bytes"] > _SIZE
     finally:
         assert icshare_command(office, "stop").returncode == 0
 
@@ -223,7 +219,10 @@ def test_a_mapping_counts_what_its_target_receives_and_sends(office: Lab) -> Non
     try:
         udhcpc(office, "c0")
         (client,) = document(office, "clients")["clients"]
-        server = office.popen("c0", ["sh", "-c", "head -c 2000000 /dev/zero | nc -l -p 8080"])
+        feed = (
+            "for i in 1 2 3 4 5 6 7 8 9 10; do head -c 200000 /dev/zero; sleep 0.05; done"  # the rules grant meanwhile
+        )
+        server = office.popen("c0", ["sh", "-c", f"({feed}) | nc -l -p 8080"])
         document(office, "map", "add", "web", "tcp", "8080", client["address"])
         (wan,) = json_of(office, "gw", "ip", "-json", "-4", "address", "show", "wan0")
         public = wan["addr_info"][0]["local"]

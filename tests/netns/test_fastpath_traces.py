@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 import pytest
+from tests.netns.fastlab import fetch
 from tests.netns.forced import take_packets_of_xdp
 from tests.netns.gateway import (
     assert_unchanged,
@@ -115,8 +116,7 @@ def test_it_works_on_while_no_process_of_ours_runs_and_is_ended_by_the_next(make
     udhcpc(lab, "c0")
     running = programs(lab)
     assert kill_all(lab)
-    fetch = ["curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{size_download}"]
-    assert output(lab, "c0", *fetch, "http://203.0.113.80/bytes/20000000") == "20000000"
+    fetch(lab, "c0", 20_000_000)
     assert programs(lab) == running
     # That the name server is missing is an error of status, which is told nevertheless.
     status = msgspec.json.decode(icshare_command(lab, "status", "--json").stdout)

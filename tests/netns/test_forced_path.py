@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from tests.netns import forced
-from tests.netns.gateway import document, output, udhcpc
+from tests.netns.fastlab import fetch
+from tests.netns.gateway import document, udhcpc
 
-from icshare.lab import WEB_ADDRESS, Lab
+from icshare.lab import Lab
 from icshare.model.fastpath import Mode
 
 pytestmark = [pytest.mark.netns, pytest.mark.packets, pytest.mark.programs]
@@ -21,6 +22,5 @@ def test_a_gateway_forwards_by_the_path_that_this_run_is_about(
     expected = "tc" if forced.mode() is Mode.AUTO else str(forced.mode())
     assert [one["path"] for one in told["fast_path"]] == [expected] * len(privates)
     udhcpc(lab, "c0")
-    fetch = ["curl", "-sS", "--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}"]
-    assert output(lab, "c0", *fetch, f"http://{WEB_ADDRESS}/bytes/20000000") == "20000000"
+    fetch(lab, "c0", 20_000_000)
     assert document(lab, "status")["fast_packets"] > 100
