@@ -13,12 +13,12 @@
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from icshare.control.requests import AUTO, Requests
@@ -60,7 +60,12 @@ if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and i
     from icshare.model.client import Client
     from icshare.plan.dialling import OnDemand
 
+_Found = TypeVar("_Found")
+
 _MAX_ALIAS = 255
+
+_CHANGE_SECONDS = 10.0
+"""How long to wait for others' changes before telling what there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +76,14 @@ class SharingStatus:
         record: What is on record, None when nothing is shared.
         health: What the checks found; without checks when nothing is shared.
         packets: What went by the fast path's programs, None while there are none, or without privilege to look.
+        changing: A change was under way all the time that `SharingManager.status` waits for one: *record* is not
+            complete because of it, and checks may have failed because of it.
     """
 
     record: Record | None
     health: Health
     packets: FastPackets | None = None
+    changing: bool = False
 
 
 class SharingManager:
@@ -518,12 +526,41 @@ class SharingManager:
             raise GoneError(f"there is no connection {{{str(guid).upper()}}} any more")
         return link.index
 
+    def record(self) -> Record | None:
+        """Return what is on record, None when nothing is shared.
+
+        Raises:
+            HostError: The journal could not be read.
+        """
+        return self._journal.load()
+
     def status(self) -> SharingStatus:
         """Return what is shared and how it fares; what needs a privilege to look at is left out, and says so.
+
+        A change that is under way is waited for, ten seconds at the most.
 
         Raises:
             HostError: The host or the journal could not be read.
         """
+        found, changing = self._between_changes(self._status)
+        return replace(found, changing=changing)
+
+    def _between_changes(self, look: Callable[[], _Found]) -> tuple[_Found, bool]:
+        """Return what *look* finds while nobody changes anything, and whether somebody did all the time."""
+        journal, deadline = self._journal, time.monotonic() + _CHANGE_SECONDS
+        while True:
+            if changing := journal.is_changing():
+                from icshare.host.inotify import wait_until
+
+                left = deadline - time.monotonic()
+                changing = not wait_until(lambda: not journal.is_changing(), self._directory, left)
+            version = journal.version
+            found = look()
+            changing = changing or journal.version != version or journal.is_changing()
+            if not changing or time.monotonic() > deadline:
+                return found, changing
+
+    def _status(self) -> SharingStatus:
         from icshare.host import checks
 
         record = self._journal.load()
@@ -571,8 +608,14 @@ class SharingManager:
 
     def doctor(self) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
-        record = self._journal.load()
-        return self._host.examine(record)
+        from icshare.host import checks
+
+        def look() -> tuple[Record | None, Health]:
+            record = self._journal.load()
+            return record, self._host.examine(record)
+
+        (record, found), changing = self._between_changes(look)
+        return replace(found, checks=(*found.checks, *checks.change(record, under_way=changing)))
 
 
 __all__ = ["AUTO", "IcshareError", "SharingManager", "SharingStatus"]

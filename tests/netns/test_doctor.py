@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.netns.gateway import document, icshare_command, output, share
+from tests.netns.gateway import document, icshare_command, output, share, start_icshare
 
 from icshare.lab import GATEWAY, Lab
 
@@ -49,6 +49,20 @@ def test_doctor_names_who_owns_port_53(lab: Lab) -> None:
         assert f"(pid {owner.pid})" in failed[0]["text"]
         assert owner.stdin is not None
         owner.stdin.close()
+
+
+def test_changes_under_way_are_no_fault(lab: Lab) -> None:
+    """Every fourth look during a change told of failures, and of a change that was cut off."""
+    share(lab, "wan0", "lan0", "lan1")
+    for privates in (["lan0"], ["lan0", "lan1"], ["lan1"]):
+        with start_icshare(lab, "share", "wan0", *privates) as changing:
+            while changing.poll() is None:
+                told = document(lab, "status")
+                assert (told["healthy"], told["complete"], told["changing"]) == (True, True, False)
+                _, checks = _checks(lab, "doctor")
+                assert "journal" not in checks
+        assert changing.returncode == 0
+    assert document(lab, "status")["privates"] == ["lan1"]
 
 
 def test_status_sees_what_was_destroyed_and_sharing_again_mends_it(lab: Lab) -> None:

@@ -60,6 +60,7 @@ def status_document(status: "SharingStatus", mappings: "Sequence[MappingStatus]"
         shared=sharing is not None,
         healthy=status.health.ok and complete,
         complete=complete,
+        changing=status.changing,
         public=sharing.public if sharing else None,
         privates=sharing.privates if sharing else (),
         firewall=sharing is not None and sharing.public in firewalls,

@@ -220,8 +220,13 @@ class StatusDocument(Document, frozen=True):
     shared: Annotated[bool, Meta(description="A connection is shared.")]
     healthy: Annotated[bool, Meta(description="No check failed, and no change was cut off.")]
     complete: Annotated[
-        bool, Meta(description="The last change reached its end. If not, `icshare stop` takes back what there is.")
+        bool,
+        Meta(
+            description="The last change reached its end. If not, and none is under way, `icshare stop` takes back "
+            "what there is."
+        ),
     ]
+    changing: Annotated[bool, Meta(description="A change was under way all the ten seconds that one is waited for.")]
     public: Annotated[str | None, Meta(description="Interface of the public connection; null when nothing is shared.")]
     privates: Privates
     firewall: Protected

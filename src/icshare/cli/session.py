@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing these takes longer than parsing a command line
     from icshare.model.sharing import Wanted
     from icshare.model.status import Health
     from icshare.model.wifi import AccessPoint, Passphrase, Ssid
-    from icshare.ports import Progress
+    from icshare.ports import Progress, Record
 
 
 class Mappings(Protocol):
@@ -152,6 +152,10 @@ class Manager(Protocol):
 
     def stop(self, progress: "Progress | None" = None) -> int:
         """Take everything back and return the number of steps."""
+        ...
+
+    def record(self) -> "Record | None":
+        """Return what is on record, None when nothing is shared."""
         ...
 
     def status(self) -> "SharingStatus":

@@ -202,7 +202,7 @@ def _bring_about(session: Session, change: "Callable[..., Outcome]", *, quiet: b
 def _present(session: Session) -> str:
     """Tell what an interruption has left: usually what was before, but it may have come a moment too late."""
     try:
-        record = session.manager.status().record
+        record = session.manager.record()
     except IcshareError:
         return "icshare status tells what is shared now"
     if record is None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> None:
     """Tell what is shared, and test that it works.
 
-    The exit status is 1 when a check failed, 0 when nothing is shared.
+    A change that is under way is waited for, ten seconds at the most. The exit status is 1 when a check failed, 0
+    when nothing is shared.
     """
     session = session_of(context)
     present = session.manager.status()
@@ -43,8 +44,13 @@ def _print(session: Session, present: "SharingStatus", mappings: "Sequence[Mappi
     out, record = session.out, present.record
     if record is not None and not record.complete:
         count = quantity(len(record.entries), "change")
-        out.line(Cell("A change of what is shared was cut off", "bold red"), f"; {count} on record.")
-        out.line("  ", Cell("mend: ", "bold"), "icshare stop takes them back; icshare share brings a new state about")
+        if present.changing:
+            out.line(Cell("What is shared is being changed", "bold yellow"), f"; {count} on record.")
+        else:
+            out.line(Cell("A change of what is shared was cut off", "bold red"), f"; {count} on record.")
+            out.line(
+                "  ", Cell("mend: ", "bold"), "icshare stop takes them back; icshare share brings a new state about"
+            )
         if record.sharing is None:
             return
         out.line()

@@ -23,7 +23,7 @@ def show(context: typer.Context, json: Json = False, _verbose: Verbose = 0) -> N
     """
     session = session_of(context)
     access_point, passphrase = session.manager.keys.present()
-    record = session.manager.status().record
+    record = session.manager.record()
     security = security_in(entry.step for entry in (record.entries if record else ()))
     if json:
         from icshare.cli.documents import wifi_document

@@ -233,6 +233,14 @@ def undone(snapshot: Snapshot, record: Record) -> Iterator[Check]:
         yield _failed("routing", f"something has undone what sharing needs: {'; '.join(found)}", _AGAIN)
 
 
+def change(record: Record | None, *, under_way: bool) -> Iterator[Check]:
+    """Look whether the last change reached its end, or may do so yet as it is under way."""
+    if under_way:
+        yield _warning("journal", "what is shared is being changed, which may be why something failed", "look again")
+    elif record is not None and not record.complete:
+        yield _failed("journal", "a change of the sharing was cut off", "icshare stop, then share again")
+
+
 def fast_path(snapshot: Snapshot, record: Record) -> Iterator[Check]:
     """Look whether the fast path that was chosen is in force: a link that was plugged in again has none."""
     ways = {one.path for one in record.paths if one.path is not Path.KERNEL}

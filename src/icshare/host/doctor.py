@@ -46,8 +46,6 @@ def examine(snapshot: Snapshot, record: Record | None, service: Service) -> Heal
     if record is not None:
         found += checks.check(snapshot, record.wanted, record.segments, service).checks
         found += checks.fast_path(snapshot, record)
-    if record is not None and not record.complete:
-        found.append(_failed("journal", "a change of the sharing was cut off", "icshare stop, then share again"))
     if record is None and snapshot.ruleset is not None:
         found.append(
             Check(

@@ -9,8 +9,11 @@ Source:
 import ctypes
 import errno
 import os
+import select
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +36,31 @@ _ANYTHING: Final = _COMING | _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN
 
 _EVENT: Final = struct.Struct("=iIII")
 _READ: Final = 1 << 16
+
+
+def wait_until(done: Callable[[], bool], directory: Path, seconds: float) -> bool:
+    """Wait until *done*, which is asked at first and when something happens in *directory*; tell whether it is.
+
+    Args:
+        done: What is waited for.
+        directory: Where the files are that it depends on; need not exist.
+        seconds: How long to wait at the most; 0 or less asks once.
+
+    Raises:
+        HostError: The kernel gives no inotify, or no more watches.
+        PrivilegeError: The directory may not be read.
+    """
+    if (found := done()) or seconds <= 0:
+        return found
+    deadline = time.monotonic() + seconds
+    with closing(Directories([directory])) as directories:
+        poll = select.poll()
+        poll.register(directories, select.POLLIN)
+        while not (found := done()):
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                break
+            directories.changed()
+    return found
 
 
 class Directories:

@@ -61,6 +61,19 @@ class FileJournal:
         """Tell whether there is a lock file: another icshare is at work, or was killed with nothing on record."""
         return self._place.lock_path.exists()
 
+    def is_changing(self) -> bool:
+        """Tell whether a process holds the lock, and so changes something; needs no privilege."""
+        return self._place.is_taken()
+
+    @property
+    def version(self) -> tuple[int, int, int, int] | None:
+        """What differs when the journal was written to meanwhile; None when there is none."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return _identity(status)
+
     def load(self) -> Record | None:
         """Return what is on record, None when nothing is.
 
@@ -124,7 +137,7 @@ class FileJournal:
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
-                identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+                identity = _identity(status)
                 seen = self._seen
                 known = seen is not None and seen[0] == identity
                 content = b"" if known else file.read(min(status.st_size, MAX_JOURNAL_BYTES))
@@ -191,6 +204,10 @@ class FileJournal:
             os.close(fd)
             raise
         return fd
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def boot_id() -> str:

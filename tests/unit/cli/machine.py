@@ -25,7 +25,7 @@ from icshare.model.names import interface_name
 from icshare.model.sharing import Sharing, Wanted
 from icshare.model.status import Check, Grade, Health
 from icshare.model.wifi import AccessPoint, Passphrase, Ssid, passphrase
-from icshare.ports import Progress
+from icshare.ports import Progress, Record
 from icshare.testing import FakeHost, FakeJournal
 
 NOW = 1_800_000_000.0
@@ -411,12 +411,17 @@ class FakeManager:
         self.firewalls.clear()
         return count
 
+    def record(self) -> Record | None:
+        """Return what is on record."""
+        record = self.engine.record()
+        return replace(record, since=self.since) if record else None
+
     def status(self) -> SharingStatus:
         """Return what is on record, and the host's health."""
-        record = self.engine.record()
+        record = self.record()
         if record is None:
             return SharingStatus(record=None, health=Health())
-        return SharingStatus(record=replace(record, since=self.since), health=self.host.health, packets=self.packets)
+        return SharingStatus(record=record, health=self.host.health, packets=self.packets, changing=self.journal.locked)
 
     def clients(self) -> tuple[Client, ...]:
         """Return the clients that the test has set."""

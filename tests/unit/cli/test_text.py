@@ -155,6 +155,8 @@ def test_status_tells_of_a_change_that_was_cut_off(golden: Golden) -> None:
     golden(SCREENS / "status-cut-off.txt", _screen(machine, "status"))
     machine.manager.journal.record = replace(record, complete=False, sharing=None)
     golden(SCREENS / "status-cut-off-at-first.txt", _screen(machine, "status"))
+    machine.manager.journal.locked = True
+    golden(SCREENS / "status-changing-at-first.txt", _screen(machine, "status"))
 
 
 def test_clients_are_shown_in_words(golden: Golden) -> None:

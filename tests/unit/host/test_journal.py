@@ -19,6 +19,7 @@ from tests.mortal import KilledError, Life, MortalHost, MortalJournal
 
 from icshare.engine import Engine
 from icshare.errors import ConflictError, HostError, PrivilegeError
+from icshare.host import inotify
 from icshare.host import journal as on_disk
 from icshare.host.journal import FileJournal
 from icshare.model.names import InterfaceName
@@ -214,6 +215,30 @@ def test_two_processes_never_hold_the_lock_together(directory: Path, holder: tup
     waiter.join(10)
     assert held == [True]
     assert not directory.exists()
+
+
+def test_whoever_reads_sees_that_another_process_changes_something(
+    directory: Path, file_journal: FileJournal, holder: tuple[Pipe, int]
+) -> None:
+    """Also without privilege; that somebody waits for the lock is no change."""
+    pipe, _ = holder
+    ours, theirs = _fork.Pipe()
+    nobody = _fork.Process(target=_look_as_nobody, args=(directory, theirs))
+    nobody.start()
+    assert ours.recv() is True
+    nobody.join()
+    assert file_journal.is_changing()
+    pipe.send("go")
+    assert inotify.wait_until(lambda: not file_journal.is_changing(), directory, 10)
+    assert not inotify.wait_until(file_journal.is_changing, directory, 0.01)
+
+
+def _look_as_nobody(directory: Path, pipe: Pipe) -> None:
+    for parent in (directory, *directory.parents):
+        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
+            parent.chmod(0o755)
+    os.setuid(_NOBODY)
+    pipe.send(FileJournal(directory).is_changing())
 
 
 def test_the_lock_of_a_killed_process_is_free(directory: Path, holder: tuple[Pipe, int]) -> None:
