@@ -107,6 +107,7 @@ _VERDICTS = "elements = { 192.0.2.9 : jump other, 192.0.2.8 : goto decide }"
     [
         "flush table inet icshare",
         "flush chain inet icshare egress",
+        "flush chain inet icshare forward" + 3 * "; add rule inet icshare forward accept",
         "insert rule inet icshare forward accept",
         "chain inet icshare forward { policy drop; }",
         "add chain inet icshare other { type filter hook forward priority -300; policy drop; }",

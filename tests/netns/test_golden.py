@@ -28,9 +28,15 @@ def test_ruleset_can_be_loaded_and_loaded_again(name: str) -> None:
     assert re.findall(r"^table (.*) \{", first, re.MULTILINE) == [*firewall, "inet icshare"]
 
 
-def _rules_in(listing: str) -> dict[str, int]:
+def _rules_in(listing: str) -> dict[str, list[str]]:
     bodies = re.findall(r"^\tchain (\w+) \{\n(.*?)^\t\}", listing, re.MULTILINE | re.DOTALL)
-    return {name: sum(not line.startswith("\t\ttype ") for line in body.splitlines()) for name, body in bodies}
+    return {
+        name: [_reason(line) for line in body.splitlines() if not line.startswith("\t\ttype ")] for name, body in bodies
+    }
+
+
+def _reason(rule: str) -> str:
+    return rule.rpartition(' comment "icshare: ')[2].removesuffix('"')
 
 
 @pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.load(name).present is not None])

@@ -1,6 +1,6 @@
 """Our tables in the kernel: loaded, found again, read, dropped."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -12,11 +12,10 @@ from icshare.model.names import MacAddress
 from icshare.plan.steps import digest
 from icshare.render.firewall import FIREWALL_TABLE
 from icshare.render.nft import CLIENT_DAYS, DHCP_WINDOW_SECONDS, TABLE
-from icshare.render.text import rules_of
+from icshare.render.text import chain, rule, rules_of
 
 _BOOTP_CLIENT = 68
 _MARK = "version"
-_TAG = "icshare: version "
 
 ALTERED = "altered"
 """In place of the digest: the table is ours, and somebody has changed it."""
@@ -89,13 +88,13 @@ def load_firewall(text: str) -> None:
 
 
 def _tag(table: str, text: str) -> str:
-    mark = f"{_TAG}{digest(text)} {_outline(rules_of(text))}"
-    return f'table inet {table} {{\n\tchain {_MARK} {{\n\t\tcounter comment "{mark}"\n\t}}\n}}\n'
+    mark = rule("counter", f"version {digest(text)} {_outline(rules_of(text))}")
+    return f"table inet {table} {{\n{chain(_MARK, '', [mark])}\n}}\n"
 
 
-def _outline(rules: Mapping[str, int]) -> str:
-    """Return what tells chains with these numbers of rules from others."""
-    return digest(" ".join(f"{chain}:{number}" for chain, number in sorted(rules.items())))
+def _outline(rules: Mapping[str, Sequence[str]]) -> str:
+    """Return what tells chains with rules for these reasons from others."""
+    return digest(" ".join(f"{name}:{list(reasons)}" for name, reasons in sorted(rules.items())))
 
 
 def refusal(text: str) -> str | None:
@@ -138,7 +137,7 @@ def learn_public_addresses(addresses: Iterable[IPv4Address]) -> None:
 def loaded(table: str = TABLE) -> str | None:
     """Return the digest of the loaded text of a table of ours, or `ALTERED`; None when there is no table.
 
-    Without the privilege to look it is None too. A rule that was replaced by another one is not noticed.
+    Without the privilege to look it is None too.
 
     Raises:
         HostError: A table of that name is somebody else's; to load ours would destroy it.
@@ -159,13 +158,12 @@ def loaded(table: str = TABLE) -> str | None:
 
 
 def _version(found: Mapping[str, list[dict[str, Any]]]) -> str:
-    """Return the digest of the loaded text, or `ALTERED`: by chains, numbers of rules, a policy, a dormant table."""
-    rules = {one["name"]: 0 for one in found["chain"]}
+    """Return the digest of the loaded text, or `ALTERED`: by chains, reasons of rules, a policy, a dormant table."""
+    rules: dict[str, list[str]] = {one["name"]: [] for one in found["chain"]}
     for one in found["rule"]:
-        rules[one["chain"]] += 1
-    marks = [one.get("comment", "") for one in found["rule"] if one["chain"] == _MARK]
-    rules.pop(_MARK, None)
-    version, _, outline = str(marks[0]).removeprefix(_TAG).partition(" ") if marks else ("", "", "")
+        rules[one["chain"]].append(str(one.get("comment", "")).removeprefix("icshare: "))
+    mark = rules.pop(_MARK, [])
+    version, _, outline = mark[0].removeprefix("version ").partition(" ") if mark else ("", "", "")
     closed = any(one.get("policy", "accept") != "accept" for one in found["chain"])
     return ALTERED if outline != _outline(rules) or closed or _is_dormant(found) else version
 

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 
 from icshare.model.names import InterfaceName
 
-_COMMENT = ' comment "icshare: '
+_REASON = re.compile(r' comment "icshare: (.*)"$', re.MULTILINE)
 _CHAIN = re.compile(r"^\tchain (\w+) \{\n((?:\t\t.*\n)*)\t\}", re.MULTILINE)
 
 
 def rule(text: str, why: str) -> str:
     """Return a rule with the reason for it as its comment."""
-    return f'{text}{_COMMENT}{why}"'
+    return f'{text} comment "icshare: {why}"'
 
 
-def rules_of(text: str) -> dict[str, int]:
-    """Return how many rules each chain has of *text*, which was made by these functions."""
-    return {name: body.count(_COMMENT) for name, body in _CHAIN.findall(text)}
+def rules_of(text: str) -> dict[str, list[str]]:
+    """Return the reasons for the rules of each chain of *text*, which was made by these functions."""
+    return {name: _REASON.findall(body) for name, body in _CHAIN.findall(text)}
 
 
 def chain(name: str, hook: str, rules: Iterable[str]) -> str:

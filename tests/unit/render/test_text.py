@@ -1,4 +1,4 @@
-"""What a text of ours says of its own size, which the kernel's listing is held against."""
+"""What a text of ours says of its own rules, which the kernel's listing is held against."""
 
 from icshare.render.text import chain, rule, rules_of
 
@@ -13,6 +13,6 @@ _TEXT = "table inet icshare {\n" + "\n\n".join(
 )
 
 
-def test_the_rules_of_each_chain_are_counted_and_nothing_that_only_looks_like_one() -> None:
-    assert rules_of(_TEXT) == {"forward": 1, "decide": 2, "empty": 0}
+def test_the_rules_of_each_chain_are_known_and_nothing_that_only_looks_like_one() -> None:
+    assert rules_of(_TEXT) == {"forward": ["a chain of words"], "decide": ['because "so"', "and so"], "empty": []}
     assert rules_of("add chain inet icshare helpers\ndelete chain inet icshare helpers\n") == {}
