@@ -116,6 +116,8 @@ int icshare_xdp(struct xdp_md *ctx)
 		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &found);
 	if (!reason && p.length > found.hop->mtu)
 		reason = TOO_BIG;
+	if (!reason && is_partial(&p))
+		reason = PARTIAL;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, ctx->ingress_ifindex, XDP);
 	if (reason) {

@@ -50,6 +50,7 @@ enum reason {
 	TOO_BIG,	   /* larger than the MTU of the route */
 	NO_ACCOUNT,	   /* too many clients and mappings to count its bytes */
 	NO_ROOM,	   /* too many next hops at a time, or no cache at all */
+	PARTIAL,	   /* its transport checksum is yet to be computed, which XDP cannot have done */
 	REASONS,
 };
 

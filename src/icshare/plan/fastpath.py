@@ -6,8 +6,9 @@ Rules of choice
   that counts: both links' drivers run and send it, nobody else's program, filter or chain is on them, nobody shapes
   what leaves, no table of somebody else's sees what bridges forward. A bridge has to be ours, because only of it all
   ports are known; all of them have to be able to, because its stations may be behind any.
-* A veth hands over checksums that are yet to be computed, which XDP would pass on as they are. It gets XDP only when
-  that was asked for.
+* From the other end of a veth, and from the guest behind a tap, come packets whose checksums are yet to be computed.
+  XDP can only leave them to the kernel, which they reach slower than without it. These links get XDP only when that was
+  asked for.
 * tc comes after the kernel has made packets of its own, on the links that have the addresses, so it is there for
   everything that eBPF programs run on at all; but not where somebody else's filters or chains come after it.
 * A flowtable is the kernel's own. It is chosen where eBPF cannot run.
@@ -35,7 +36,9 @@ the later ones invalid nor end a connection over a reset that it cannot judge.""
 NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 UNMETERED = "take that rule away, if nobody needs it"
 
-_VETH = "ethtool -K PEER tx off gro on, for its other end PEER"
+_NAPI = "ethtool -K PEER gro on, for its other end PEER"
+_VIRTUAL = {"veth": "a veth", "tun": "a tap"}
+"""Links whose other end leaves checksums to others, by driver."""
 _SWITCHED_OFF = "it is switched off"
 _OFF_HINT = "share with --fast-path auto, which takes what there is"
 
@@ -243,13 +246,13 @@ class _Chooser:
     def _relies(self, segment: Segment) -> str:
         """Return what XDP on *segment* relies on, and cannot be seen from here."""
         links = map(self.baseline.standing_link, (self.sharing.public, *segment.members))
-        veths = [link.name for link in links if self._is_veth(self._below(link))]
-        ends = " and of ".join(veths)
-        return f"; the other end of {ends} must compute checksums (ethtool -K PEER tx off)" if veths else ""
+        ends = " and of ".join(link.name for link in links if self._virtual(self._below(link)))
+        return f"; only what the other end of {ends} computes checksums of (ethtool -K PEER tx off)" if ends else ""
 
-    def _is_veth(self, link: Link) -> bool:
+    def _virtual(self, link: Link) -> str:
+        """Return what sort of link it is whose other end leaves checksums to others, "" for none."""
         ability = self.abilities.link(link.name)
-        return link.kind == "veth" or (ability is not None and ability.driver == "veth")
+        return _VIRTUAL.get("veth" if link.kind == "veth" else ability.driver if ability is not None else "", "")
 
     def _obstacle(self, name: InterfaceName, *, bridged: bool) -> Obstacle | None:
         """Return what keeps a link from XDP, None when nothing does."""
@@ -275,15 +278,12 @@ class _Chooser:
         name = link.name
         if not ability.ethernet:
             yield Obstacle(f"{name} has no Ethernet header")
-        if self._is_veth(link) and self.sharing.fast_path is not Mode.XDP:
-            yield Obstacle(
-                f"{name} is a veth, whose checksums XDP must not trust",
-                f"{_VETH}; then share with --fast-path xdp",
-            )
+        if (virtual := self._virtual(link)) and self.sharing.fast_path is not Mode.XDP:
+            yield Obstacle(f"{name} is {virtual}, by which packets come without checksums, too early for XDP")
         if not ability.native_xdp:
             yield Obstacle(f"{name}: {ability.why_not_native}", "take a network card whose driver has XDP")
         if not ability.sendable:
-            remedy = _VETH if ability.driver == "veth" else "take a network card whose driver sends for XDP"
+            remedy = _NAPI if ability.driver == "veth" else "take a network card whose driver sends for XDP"
             yield Obstacle(f"{name}: {ability.why_not_sendable}", remedy)
 
     def _without_tc(self, name: InterfaceName) -> Obstacle | None:

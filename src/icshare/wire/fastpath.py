@@ -64,6 +64,7 @@ class Reason(IntEnum):
     TOO_BIG = 22
     NO_ACCOUNT = 23
     NO_ROOM = 24
+    PARTIAL = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ def test_two_cards_with_xdp_get_it() -> None:
         ({"shaping": "cake"}, "has the queueing discipline cake"),
         ({"foreign_tcx": True}, "has tcx programs of somebody else"),
         ({"driver": "veth"}, "is a veth"),
+        ({"driver": "tun"}, "is a tap"),
         ({"ethernet": False}, "has no Ethernet header"),
         (None, "has gone"),
     ],
@@ -175,7 +176,7 @@ def test_what_others_have_above_and_below_the_links_of_xdp_counts_as_well() -> N
 def test_xdp_asked_for_is_xdp_where_it_can_be_and_tc_where_not() -> None:
     choice = _choose(Mode.XDP, lan0={"driver": "veth"})
     assert _paths(choice) == [Path.XDP]
-    assert "the other end of lan0 must compute checksums" in _reason(choice)
+    assert "only what the other end of lan0 computes checksums of" in _reason(choice)
     deaf = _choose(Mode.XDP, lan0={"driver": "veth", "sendable": False, "why_not_sendable": "it needs GRO"})
     assert (_paths(deaf), _reason(deaf)) == ([Path.TC], "lan0: it needs GRO")
     assert "gro on" in deaf.pairs[0].remedy
