@@ -18,7 +18,7 @@ from icshare.model.snapshot import Snapshot
 from icshare.model.status import Check, Grade, Health
 from icshare.plan.bypass import Obstacle, goes_past
 from icshare.plan.connections import best_default
-from icshare.plan.fastpath import NEWER_KERNEL, UNMETERED
+from icshare.plan.fastpath import UNMETERED
 from icshare.ports import Record
 from icshare.render.fastpath import Hook
 from icshare.render.nft import TABLE
@@ -218,7 +218,7 @@ def _fast_path(snapshot: Snapshot, record: Record | None) -> Iterator[Check]:
     elif not kernel.bpf:
         instead = "a flowtable" if kernel.flowtable else "no fast path"
         text = f"a sharing would get {instead}, as programs of eBPF cannot run: {kernel.why_not_bpf}"
-        yield _could(text, NEWER_KERNEL)
+        yield _could(text, kernel.bpf_remedy)
     else:
         yield _could("this kernel runs the fast path's programs")
         for one in found.links:

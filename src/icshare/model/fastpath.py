@@ -123,12 +123,14 @@ class KernelAbility:
     Attributes:
         bpf: It takes the fast path's program from this process.
         why_not_bpf: Why not, "" if it does.
+        bpf_remedy: What mends that, "" when it is not known.
         flowtable: It has nftables' flowtables.
         why_not_flowtable: Why not, "" if it has.
     """
 
     bpf: bool
     why_not_bpf: str = ""
+    bpf_remedy: str = ""
     flowtable: bool
     why_not_flowtable: str = ""
 

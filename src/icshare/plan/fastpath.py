@@ -33,7 +33,6 @@ SETTINGS: tuple[Literal["tcp_be_liberal", "tcp_ignore_invalid_rst"], ...] = ("tc
 """Settings of connection tracking for programs of ours: it does not see every segment any more, and must neither call
 the later ones invalid nor end a connection over a reset that it cannot judge."""
 
-NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 UNMETERED = "take that rule away, if nobody needs it"
 
 _NAPI = "ethtool -K PEER gro on, for its other end PEER"
@@ -107,7 +106,7 @@ def choose(sharing: Sharing, segments: Sequence[Segment], baseline: Snapshot, ab
             raise NotSupportedError(f"this kernel has no flowtables: {kernel.why_not_flowtable}", hint=_OFF_HINT)
         if not kernel.flowtable:
             reason = f"{kernel.why_not_bpf}; nor has the kernel flowtables"
-            return _kernel_alone(sharing, segments, reason, NEWER_KERNEL)
+            return _kernel_alone(sharing, segments, reason, kernel.bpf_remedy)
         return chooser.flowtable()
     if not kernel.bpf:
         raise NotSupportedError(f"{mode} cannot run here: {kernel.why_not_bpf}", hint=_OFF_HINT)
@@ -146,9 +145,9 @@ class _Chooser:
         devices = tuple(dict.fromkeys(InterfaceName(self._below(link).name) for link in links))
         known = [self.abilities.link(name) for name in devices]
         offload = all(one is not None and one.hardware_flowtable for one in known)
-        why_not_bpf = self.abilities.kernel.why_not_bpf
+        kernel = self.abilities.kernel
         how = "its hardware forwards" if offload else "forwarded by software"
-        why = Obstacle(f"{why_not_bpf or 'it was asked for'}; {how}", NEWER_KERNEL if why_not_bpf else "")
+        why = Obstacle(f"{kernel.why_not_bpf or 'it was asked for'}; {how}", kernel.bpf_remedy)
         pairs = [self._pair(private, Path.FLOWTABLE, why) for one in self.segments for private in one.members]
         rules = FastPath(links=self._links(self.segments), devices=devices, offload=offload)
         return Choice(pairs=tuple(pairs), rules=rules)

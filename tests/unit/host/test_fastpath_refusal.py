@@ -23,11 +23,15 @@ def refused(number: int, said: str = "", **circumstances: Any) -> NotSupportedEr
 
 
 def test_a_missing_capability_is_named_before_what_follows_from_it() -> None:
-    assert str(refused(errno.EPERM, NO_KFUNC, may_load=False)).endswith("CAP_SYS_ADMIN is missing")
+    error = refused(errno.EPERM, NO_KFUNC, may_load=False)
+    assert error.message.endswith("CAP_SYS_ADMIN is missing")
+    assert "CAP_SYS_ADMIN" in str(error.hint)
 
 
 def test_a_kernel_without_type_information_is_told_by_it() -> None:
-    assert "CONFIG_DEBUG_INFO_BTF" in str(refused(errno.ESRCH, types=False))
+    error = refused(errno.ESRCH, types=False)
+    assert "CONFIG_DEBUG_INFO_BTF" in error.message
+    assert "a kernel from 6.1 on" in str(error.hint)
 
 
 def test_a_missing_function_is_named() -> None:

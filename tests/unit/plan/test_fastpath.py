@@ -201,14 +201,14 @@ def test_one_port_without_xdp_is_enough_for_tc_on_the_bridge() -> None:
     assert f'"name": "{BRIDGE_NAME}"' in choice.programs
 
 
-_NO_BPF = {"bpf": False, "why_not_bpf": "this kernel has no BTF"}
+_NO_BPF = {"bpf": False, "why_not_bpf": "this kernel has no BTF", "bpf_remedy": "boot another"}
 
 
 def test_a_flowtable_comes_where_programs_cannot_run() -> None:
     choice = _choose(kernel=_NO_BPF, links={"lan0": {"kind": "vlan", "vlan": 3, "lower": "lan1"}})
     assert (_paths(choice), choice.programs) == ([Path.FLOWTABLE], "")
     assert _reason(choice) == "this kernel has no BTF; forwarded by software"
-    assert choice.pairs[0].remedy
+    assert choice.pairs[0].remedy == "boot another"
     assert choice.rules is not None
     assert (choice.rules.devices, choice.rules.offload) == ((WAN, LAN1), False)
 

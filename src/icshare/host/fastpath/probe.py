@@ -171,20 +171,26 @@ def _features() -> Mapping[int, netdev.Features] | None:
 
 
 def _kernel(flowtable: str | None, *, attached: bool) -> KernelAbility:
-    bpf = "" if attached else _why_not_bpf()
-    return KernelAbility(bpf=not bpf, why_not_bpf=bpf, flowtable=flowtable is None, why_not_flowtable=flowtable or "")
+    bpf, remedy = ("", "") if attached else _why_not_bpf()
+    return KernelAbility(
+        bpf=not bpf,
+        why_not_bpf=bpf,
+        bpf_remedy=remedy,
+        flowtable=flowtable is None,
+        why_not_flowtable=flowtable or "",
+    )
 
 
 @cache
-def _why_not_bpf() -> str:
-    """Return why the kernel does not take the program that we ship, "" when it does."""
+def _why_not_bpf() -> tuple[str, str]:
+    """Return why the kernel does not take the program that we ship, "" when it does, and what mends it."""
     if (missing := _refusal(_CONNTRACK)) is not None:
-        return missing
+        return missing, ""
     try:
         prepare()  # all three programs ask the same of the kernel; one is enough to know
     except IcshareError as error:
-        return error.message
-    return ""
+        return error.message, error.hint or ""
+    return "", ""
 
 
 def _flowtable(device: str, *, offload: bool = False) -> str:

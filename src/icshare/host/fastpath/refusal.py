@@ -17,6 +17,7 @@ from icshare.host.processes import own_capabilities
 
 _CAP_SYS_ADMIN: Final = 21
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
+_NEWER_KERNEL = "boot a kernel from 6.1 on with BPF and its type information (CONFIG_DEBUG_INFO_BTF), as Debian's"
 _LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 _NO_KFUNC: Final = re.compile(r"extern \(func ksym\) '(?P<name>\w+)'.*: (?:not found|is not found)")
 
@@ -63,30 +64,31 @@ def refused(number: int, said: Sequence[str], circumstances: Circumstances) -> N
         circumstances: What may be behind it.
     """
     words = "".join(said)
-    error = NotSupportedError(
-        f"the kernel does not take the fast path's program: {_reason(number, words, circumstances)}"
-    )
+    reason, hint = _reason(number, words, circumstances)
+    error = NotSupportedError(f"the kernel does not take the fast path's program: {reason}", hint=hint)
     if words:
         error.add_note(words)
     return error
 
 
-def _reason(number: int, words: str, circumstances: Circumstances) -> str:
+def _reason(number: int, words: str, circumstances: Circumstances) -> tuple[str, str | None]:
+    """Return the reason, and what mends it, None when that is not known."""
     if not circumstances.may_load:
-        return "CAP_SYS_ADMIN is missing"
+        return "CAP_SYS_ADMIN is missing", "run it with CAP_SYS_ADMIN, which root has outside of containers"
     if number == errno.ENOSYS:
-        return "it was built without CONFIG_BPF_SYSCALL"
+        return "it was built without CONFIG_BPF_SYSCALL", _NEWER_KERNEL
     if not circumstances.types:
-        return f"it has no type information (CONFIG_DEBUG_INFO_BTF): there is no {_BTF}"
+        return f"it has no type information (CONFIG_DEBUG_INFO_BTF): there is no {_BTF}", _NEWER_KERNEL
     if missing := _NO_KFUNC.search(words):
-        return f"it has no {missing['name']}, which Linux has from 6.1 on where CONFIG_NF_CONNTRACK and BTF are set"
+        since = "which Linux has from 6.1 on where CONFIG_NF_CONNTRACK and BTF are set"
+        return f"it has no {missing['name']}, {since}", _NEWER_KERNEL
     if number in {errno.EPERM, errno.EACCES} and circumstances.lockdown != "none":
-        return f"lockdown ({circumstances.lockdown}) forbids it"
+        return f"lockdown ({circumstances.lockdown}) forbids it", None
     if number == errno.EPERM:
-        return "a user namespace or a policy forbids it (EPERM)"
+        return "a user namespace or a policy forbids it (EPERM)", None
     lines = [line.removeprefix("libbpf: ") for line in words.strip().splitlines()]
     last = next((line for line in reversed(lines) if "failed" in line or "error" in line.lower()), "")
-    return f"{last or os.strerror(number)} ({errno.errorcode.get(number, number)})"
+    return f"{last or os.strerror(number)} ({errno.errorcode.get(number, number)})", None
 
 
 def _lockdown() -> str:
