@@ -11,7 +11,7 @@ from icshare.cli.options import Json, Verbose
 from icshare.cli.output import Cell, Printer, write_json
 from icshare.cli.session import Session, session_of
 from icshare.cli.signals import Interrupted, interruptible
-from icshare.cli.summary import partners, print_notes, print_summary, security_in
+from icshare.cli.summary import partners, paths_in_words, print_notes, print_summary, security_in
 from icshare.cli.words import quantity
 from icshare.errors import IcshareError
 
@@ -223,6 +223,8 @@ def _print_proposal(out: Printer, proposal: "Proposal") -> None:
             out.line("  ", Cell(f"{number:>{width}}", "dim"), "  ", change.describe())
     else:
         out.line(Cell(f"To share {names} would take no change: it is so already.", "bold"))
+    for words in paths_in_words(proposal.plan.paths):
+        out.line(Cell("Fast path: ", "bold"), words)
     out.line()
     out.line(Cell("The ruleset:", "bold"))
     for line in proposal.plan.ruleset.expandtabs(4).splitlines():

@@ -57,7 +57,11 @@ def print_summary(
         pairs += _segment(sharing, segment, main=number == 0)
     if sharing.access_point is not None:
         pairs.append(("Wi-Fi", _in_words(sharing.access_point, placement_in(segments))))
-    pairs += [*_protection(sharing.public, firewalls), *_mappings(mappings), *_fast_path(paths, packets)]
+    pairs += [*_protection(sharing.public, firewalls), *_mappings(mappings)]
+    pairs += [("fast path", words) for words in paths_in_words(paths)]
+    if packets is not None:
+        rest = sum(packets.kernel.values())
+        pairs.append(("packets", f"{packets.fast} went fast, {rest} through the kernel"))
     out.fields(pairs)
 
 
@@ -114,16 +118,13 @@ def _mappings(mappings: "Sequence[MappingStatus]") -> Iterator[tuple[str, str]]:
 _PATHS = {"xdp": "XDP", "tc": "tc", "flowtable": "flowtable", "kernel": "none"}
 
 
-def _fast_path(paths: "Sequence[PairPath]", packets: "FastPackets | None") -> Iterator[tuple[str, str]]:
-    """Yield a line for each path and reason, then what went by it."""
+def paths_in_words(paths: "Sequence[PairPath]") -> Iterator[str]:
+    """Yield a line for each path and reason."""
     ways: dict[tuple[str, str], list[str]] = {}
     for one in paths:
         ways.setdefault((_PATHS[one.path], one.reason), []).append(one.private)
     for (way, reason), privates in ways.items():
-        yield "fast path", f"{way} for {', '.join(privates)}: {reason}"
-    if packets is not None:
-        rest = sum(packets.kernel.values())
-        yield "packets", f"{packets.fast} went fast, {rest} through the kernel"
+        yield f"{way} for {', '.join(privates)}: {reason}"
 
 
 def _segment(sharing: "Sharing", segment: "Segment", *, main: bool) -> Iterator[tuple[str, str]]:

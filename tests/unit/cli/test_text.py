@@ -135,6 +135,7 @@ def test_the_path_of_each_connection_is_told_and_what_went_by_it(golden: Golden)
     slow = {"native_xdp": False, "why_not_native": "the driver r8169 has no native XDP"}
     machine = Machine(manager=FakeManager(packets=FastPackets(fast=123_456, kernel={"tcp_flags": 40, "short": 2})))
     machine.manager.host.abilities = abilities({"fast": {"wan0": {}, "lan0": {}, "lan1": slow}})
+    golden(SCREENS / "share-fast-dry-run.txt", _screen(machine, "share", "wan0", "lan0", "--dry-run"))
     golden(SCREENS / "share-fast.txt", _screen(machine, "share", "wan0", "lan0"))
     golden(SCREENS / "share-slower.txt", _screen(machine, "share", "wan0", "lan0", "lan1"))
     golden(SCREENS / "status-fast.txt", _screen(machine, "status"))
