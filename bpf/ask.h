@@ -46,11 +46,12 @@ static __always_inline __u32 ruleset_sequence(struct nf_conn *ct)
 	return BPF_CORE_READ(nft, base_seq);
 }
 
-static __always_inline bool has_timeout_policy(struct nf_conn *ct)
+/* A helper of a connection that another one has announced is in no bit of its status. */
+static __always_inline bool has_helper_or_timeout(struct nf_conn *ct)
 {
 	struct nf_ct_ext *ext = ct->ext;
 
-	return ext && BPF_CORE_READ(ext, offset[NF_CT_EXT_TIMEOUT]);
+	return ext && (BPF_CORE_READ(ext, offset[NF_CT_EXT_HELPER]) || BPF_CORE_READ(ext, offset[NF_CT_EXT_TIMEOUT]));
 }
 
 static __always_inline enum reason judge(struct nf_conn *ct, __u8 proto)
@@ -62,7 +63,7 @@ static __always_inline enum reason judge(struct nf_conn *ct, __u8 proto)
 		return NOT_ASSURED;
 	if (proto == IPPROTO_TCP && ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
 		return NOT_ASSURED;
-	if (status & (IPS_SEQ_ADJUST | IPS_HELPER | IPS_OFFLOAD | IPS_FIXED_TIMEOUT) || has_timeout_policy(ct))
+	if (status & (IPS_SEQ_ADJUST | IPS_HELPER | IPS_OFFLOAD | IPS_FIXED_TIMEOUT) || has_helper_or_timeout(ct))
 		return HELPER;
 	if (ct->mark & ~(FAST_ORIGINAL | FAST_REPLY))
 		return KEPT;
@@ -130,7 +131,7 @@ static __always_inline enum reason check_source(const struct link *link, const _
 	return segment && *segment == link->l3 ? FAST : SPOOFED;
 }
 
-/* Ask the FIB as the kernel would: by the address after DNAT and the one before SNAT. */
+/* Ask the FIB as the kernel would: by address and port after DNAT and those before SNAT. */
 static __always_inline enum reason find_route(void *ctx, const struct flow *flow, const struct flow6 *flow6,
 					      const struct packet *p, const struct link *link, enum hook hook,
 					      struct hop *hop, bool *public)
@@ -143,7 +144,7 @@ static __always_inline enum reason find_route(void *ctx, const struct flow *flow
 	fib.l4_protocol = p->proto;
 	fib.tot_len = 1; /* so that the MTU is told, and nothing refused for it */
 	fib.ifindex = link->l3;
-	fib.sport = source_port(flow->ports);
+	fib.sport = source_port(*p->ports);
 	fib.dport = destination_port(flow->ports);
 	if (p->v6) {
 		__builtin_memcpy(fib.ipv6_src, &p->ip6->saddr, 16);
@@ -219,7 +220,7 @@ static __always_inline enum reason find_way_out(void *ctx, struct packet *p, str
 {
 	struct flow6 *flow6 = flow6_of(found->number);
 	struct flow *flow = found->flow;
-	struct hop wanted = {};
+	struct hop wanted = {}, *former;
 	enum reason reason;
 	bool public = false;
 
@@ -240,6 +241,11 @@ static __always_inline enum reason find_way_out(void *ctx, struct packet *p, str
 	if (public && (find_segment(p->v6 ? flow6->addrs : &flow->saddr, p->v6) ||
 		       find_segment(p->v6 ? flow6->addrs + 4 : &flow->daddr, p->v6)))
 		return EGRESS;
+	/* So may it when the route leads out by another link than the one that was asked about before. */
+	former = flow->hop ? hop_of(flow->hop) : NULL;
+	flow->hop = 0;
+	if (former && former->l3 != wanted.l3)
+		return UNGRANTED;
 	reason = find_accounts(flow, flow6, ct, p, link, public, original);
 	if (reason)
 		return reason;
@@ -297,6 +303,12 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 		return UNGRANTED;
 	}
 	reason = find_way_out(ctx, p, found, ct, link, original, hook);
+	if (reason == UNGRANTED && !(config.flags & CONFIG_NO_CACHE)) {
+		ct->mark &= ~bit;
+		noted->cleared = time;
+		flow->state = CLEARED;
+		return reason;
+	}
 	flow->state = reason ? PENDING : ACTIVE; /* what is pending is asked about again soon */
 	if (!reason)
 		bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);

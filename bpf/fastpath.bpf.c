@@ -143,6 +143,12 @@ int icshare_xdp(struct xdp_md *ctx)
 /* What has to lie in one piece: Ethernet, IPv6 and TCP without options. */
 #define HEADERS (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
 
+/* What the kernel makes of the type of service when it forwards (rt_tos2priority()): for queues and VLAN tags. */
+static __always_inline __u32 priority_of(__u8 tos)
+{
+	return 0x4620 >> ((tos >> 3 & 3) * 4) & 0xf; /* best effort 0, bulk 2, interactive 6, both 4 */
+}
+
 static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 {
 	struct found found = {};
@@ -159,10 +165,14 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 	}
 	if (skb->vlan_present)
 		reason = LINK; /* for a VLAN above this link */
+	else if (skb->mark)
+		reason = KEPT; /* for a route or queue of somebody else's */
 	else
 		reason = parse(&p, data, end, skb->len, ethernet ? 0 : skb->protocol);
 	if (!reason && p.vlan)
 		reason = LINK;
+	if (!reason && p.padding && skb->gso_size)
+		reason = SHORT; /* it can be trimmed whole, but not segment by segment */
 	if (!reason)
 		reason = look_up(skb, &p, skb->ifindex, TC, &found);
 	if (!reason && p.length > found.hop->mtu && (!skb->gso_size || skb->gso_size + p.headers > found.hop->mtu))
@@ -180,6 +190,8 @@ static __always_inline int forward_skb(struct __sk_buff *skb, bool ethernet)
 			return TC_ACT_SHOT;
 		set_macs(p.eth, found.hop);
 	}
+	if (!p.v6 && (void *)(p.ip + 1) <= p.end)
+		skb->priority = priority_of(p.ip->tos);
 	if (!rewrite_skb(skb, &p, &found, ethernet))
 		return TC_ACT_SHOT;
 	count_packet(found.flow, p.length);

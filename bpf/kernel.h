@@ -95,6 +95,7 @@ struct nf_conn {
 #define IPS_OFFLOAD 0x4000
 
 #define TCP_CONNTRACK_ESTABLISHED 3
+#define NF_CT_EXT_HELPER 0
 #define NF_CT_EXT_TIMEOUT 6
 #define IP_CT_DIR_ORIGINAL 0
 

@@ -2,7 +2,8 @@
 
 * ``fast`` (postrouting): whatever comes by here has been let through by all rules of everybody. For that direction of
   its connection it *grants* the fast path, by a bit of the conntrack mark: TCP and UDP that are assured, between links
-  of ours, that no policy route or IPsec takes elsewhere, and without any mark of somebody else's. A packet of a
+  of ours, that no policy route takes elsewhere, and without any mark of somebody else's. What leaves by IPsec has its
+  connection kept in the kernel, both ways. A packet of a
   connection that is granted both ways costs one rule. The programs of ours take the grant away again when it has to be
   given anew.
 * ``into_flowtable`` (forward), with a flowtable: what was granted both ways goes into it.
@@ -29,6 +30,9 @@ GRANTING: Final = ("fast", *(f"grant_{direction}" for direction in _DIRECTIONS))
 
 _FLOWTABLE: Final = "fast"
 
+_OFFLOAD: Final = 0x4000
+"""Of the status: the connection is in a flowtable (``IPS_OFFLOAD``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FastPath:
@@ -47,11 +51,13 @@ class FastPath:
 
 def fast_chains(fast: FastPath) -> Iterator[str]:
     """Yield the chains that grant, and the one that fills a flowtable if there is one."""
-    yield chain("fast", "type filter hook postrouting priority 299; policy accept;", _fast())
+    yield chain("fast", "type filter hook postrouting priority 299; policy accept;", _fast(fast))
     for direction, (bit, _) in _DIRECTIONS.items():
         yield chain(f"grant_{direction}", "", _grant(fast, bit))
     if fast.devices:
-        flow = rule(f"meta l4proto {{ tcp, udp }} {_BOTH} flow add @{_FLOWTABLE}", "granted both ways")
+        # The grants end with this: once it is out of the flowtable again, both ways have to be granted anew.
+        ours = f"meta l4proto {{ tcp, udp }} {_BOTH}"
+        flow = rule(f"{ours} ct mark set 0 flow add @{_FLOWTABLE}", "granted both ways")
         yield chain(INTO_FLOWTABLE, "type filter hook forward priority 299; policy accept;", [flow])
 
 
@@ -64,7 +70,9 @@ def flowtables(fast: FastPath) -> Iterator[tuple[str, list[str]]]:
         yield f"flowtable {_FLOWTABLE}", [hook, *flags, "counter"]
 
 
-def _fast() -> Iterator[str]:
+def _fast(fast: FastPath) -> Iterator[str]:
+    if fast.devices:
+        yield rule(f"ct status & {_OFFLOAD:#x} != 0 return", "in the flowtable")
     yield rule(f"{_BOTH} return", "granted both ways")
     # One bit is the direction's own, which is to be zero as all others are but that of the other direction.
     for direction, (_, other) in _DIRECTIONS.items():
@@ -75,5 +83,7 @@ def _fast() -> Iterator[str]:
 def _grant(fast: FastPath, bit: int) -> Iterator[str]:
     pairs = one_of(f'"{one}" . "{other}"' for one in fast.links for other in fast.links)
     yield rule("meta l4proto != { tcp, udp } return", "nothing that goes fast")
-    ours = f"ct state established meta mark 0 rt ipsec missing iifname . oifname {pairs}"
-    yield rule(f"{ours} ct mark set ct mark | {bit:#010x}", "this direction may go fast")
+    yield rule(f"iifname . oifname != {pairs} return", "not between links of ours")
+    # What comes back has to pass the policies of IPsec, which only the kernel asks.
+    yield rule(f"rt ipsec exists ct mark set ct mark | {KEEP:#010x} return", "IPsec keeps it in the kernel")
+    yield rule(f"ct state established meta mark 0 ct mark set ct mark | {bit:#010x}", "this direction may go fast")

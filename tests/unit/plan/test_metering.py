@@ -28,6 +28,22 @@ def _listing(
         ("# recent: UPDATE seconds: 60 side: source drop", "meters"),
         ("numgen random mod 2 0 drop", "draws lots about"),
         ("dup to 192.0.2.9 device eth0", "copies"),
+        ('limit name "slow" drop', "limits the rate of"),
+        ("tcp flags ack / syn,ack limit rate over 10/second drop", "limits the rate of"),
+        ("meta random < 10 drop", "draws lots about"),
+        ("ip ttl set 65", "rewrites"),
+        ("ip6 hoplimit set 65", "rewrites"),
+        ("ip dscp set ef", "rewrites"),
+        ("udp checksum set 0", "rewrites"),
+        ("@th,64,32 set 0x1", "rewrites"),
+        ("counter packets 0 bytes 0 # TTL set to 65", "rewrites"),
+        ("meta priority set 1:10", "sets the priority of"),
+        ("meta length > 500 drop", "looks into"),
+        ("udp dport 53 @th,64,32 0x65766900 drop", "looks into"),
+        ("ip dscp cs1 drop", "looks into"),
+        ("ip ttl 1-5 drop", "looks into"),
+        ("tcp window 0 drop", "looks into"),
+        ('# counter STRING match "evil" ALGO name bm drop', "looks into"),
         ('limit rate 5/second log prefix "x" drop', "limits the rate of"),
     ],
 )
@@ -46,6 +62,13 @@ def test_a_rule_that_needs_every_packet_is_found(rule: str, verb: str) -> None:
         "ct state { new, untracked } ct count over 20 reject",
         "tcp flags & (fin|syn|rst|ack) == syn limit rate 10/second accept",
         "tcp flags syn / fin,syn,rst,ack limit rate 10/second accept",
+        "tcp flags syn / syn,rst tcp option maxseg size set rt mtu",
+        "tcp option maxseg size set 1300",
+        "ip saddr 192.0.2.1 udp sport 53 th dport 5353 drop",
+        "ip protocol udp drop",
+        "meta mark set 0x1",
+        "ct mark set ct mark | 0x1",
+        "add @seen { ip saddr }",
         'comment "limit rate 5/second"',
         'ip saddr 192.0.2.1 log prefix "quota " accept',
     ],
@@ -65,6 +88,17 @@ def test_a_rule_that_no_established_connection_needs_is_passed_over(rule: str) -
 )
 def test_only_where_forwarded_packets_come_by_it_counts(base: str, found: bool) -> None:
     assert bool(find_metering(_listing("limit rate over 10/second drop", base=base))) is found
+
+
+def test_a_set_that_limits_who_updates_it_counts_where_it_is_updated() -> None:
+    limited = "\tset q { # handle 5\n\t\ttype ipv4_addr\n\t\tflags dynamic\n\t\tlimit rate over 9/second\n\t}\n"
+    assert "limits the rate of" in find_metering(_listing("update @q { ip saddr } drop", more=limited))
+    assert find_metering(_listing("ip saddr @q drop", more=limited)) == ""
+    assert find_metering(_listing("update @other { ip saddr } drop", more=limited)) == ""
+
+
+def test_the_acceptance_of_what_is_related_leaves_the_rest_its_way() -> None:
+    assert "limits the rate of" in find_metering(_listing("ct state related accept", "limit rate over 10/second drop"))
 
 
 def test_what_comes_after_the_acceptance_of_all_that_is_established_is_passed_over() -> None:
