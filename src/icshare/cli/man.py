@@ -32,11 +32,12 @@ The first packets of a connection go through every rule of the kernel. The later
 'icshare share --fast-path' chooses: 'xdp' is in the drivers of the links where they can, and tc elsewhere; 'tc' comes
 after the drivers, and does for every link; 'flowtable' is the kernel's own, for kernels that run no eBPF; 'off' is
 none. 'auto' takes the best of them that goes past nothing that others have set up. 'icshare status' tells which it is
-and why.
+and why. 'xdp' and 'tc' need Linux 6.1 or newer, libbpf1 and CAP_SYS_ADMIN; without these 'auto' takes a flowtable or
+none.
 
-Nothing stays resident but a DHCP and DNS server for the clients, and where it is wanted what writes the firewall's log
-and what follows a mapping's host to its next address. All that was changed is on record, and 'icshare stop' gives the
-machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in
+No process stays resident but a DHCP and DNS server for the clients, and where it is wanted what writes the firewall's
+log and what follows a mapping's host to its next address. All that was changed is on record, and 'icshare stop' gives
+the machine back as it was, also after a crash. What was asked for is remembered over a reboot, but nothing of it is in
 force again by itself.
 
 A connection is called by the name of its interface, as 'icshare list' shows it. What pppd can dial, the files in
@@ -111,6 +112,12 @@ _EXAMPLES = (
     ("sudo icshare stop", "Take everything back."),
 )
 
+_PAGES = ("icshare.toml (5)", "nft (8)", "dnsmasq (8)", "ip (8)", "tc (8)", "ethtool (8)")
+_DOCUMENTS = """\
+With the source come docs/fast-path.md, which has the rules, needs and limits of the fast path, and docs/json.md, which
+has what --json prints.
+"""
+
 _SETTINGS_DESCRIPTION = """\
 The administrator's settings, in TOML. Everything is optional, and options of the command line overrule it. A key that
 is not listed here is an error, and so is a value that has no meaning: nothing is shared until the file is right.
@@ -131,8 +138,8 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "sharing.fast_path": (
         "word",
         (
-            "How the later packets of connections go: xdp, tc, flowtable, off, or auto for the best that this machine "
-            "can; see icshare(1). Default: auto."
+            "How the later packets of connections go: xdp, tc, flowtable, off, or auto for the fastest that goes past "
+            "nothing that others have set up; see icshare(1). Default: auto."
         ),
     ),
     "sharing.dial_on_demand": (
@@ -202,7 +209,7 @@ def command_page() -> str:
             ("FILES", _terms(_FILES)),
             ("ENVIRONMENT", _terms(_ENVIRONMENT)),
             ("EXAMPLES", _terms(_EXAMPLES)),
-            ("SEE ALSO", [".BR icshare.toml (5),", ".BR nft (8),", ".BR dnsmasq (8),", ".BR ip (8)"]),
+            ("SEE ALSO", [*(f".BR {page}," for page in _PAGES[:-1]), f".BR {_PAGES[-1]}", *_paragraphs(_DOCUMENTS)]),
         ),
     )
 

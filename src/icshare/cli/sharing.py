@@ -96,8 +96,9 @@ def share(
         typer.Option(
             metavar="PATH",
             autocompletion=_complete_fast_path,
-            help="How the later packets of connections go: xdp, tc, flowtable, off, or auto for the best that this "
-            "machine can. [default: auto]",
+            help="How the later packets of connections go: xdp, tc, flowtable, off, or auto for the fastest that goes "
+            "past nothing that others have set up. [default: fast_path in icshare.toml, else auto; not what was chosen "
+            "for the sharing before]",
         ),
     ] = None,
     ssid: Annotated[

@@ -11,10 +11,10 @@ from icshare.plan.transition import sysctl_key
 _ROOT = Path("/proc/sys/net")
 
 SETTINGS = ("ipv4/forwarding", "ipv4/rp_filter")
-"""The settings that sharing reads and may change; nothing else is ever written."""
+"""The settings of a link that sharing reads and may change."""
 
 CONNTRACK = ("tcp_be_liberal", "tcp_ignore_invalid_rst")
-"""The same of connection tracking, without the ``nf_conntrack_`` that they begin with."""
+"""The same of connection tracking, without the ``nf_conntrack_`` that they begin with; nothing else is ever written."""
 
 
 def read_settings(links: Iterable[str]) -> Mapping[str, str]:
