@@ -24,6 +24,7 @@ from uuid import UUID
 from icshare.control.requests import AUTO, Requests
 from icshare.errors import (
     GoneError,
+    HostError,
     IcshareError,
     InvalidRequestError,
     NotSupportedError,
@@ -549,16 +550,21 @@ class SharingManager:
         """Return what *look* finds while nobody changes anything, and whether somebody did all the time."""
         journal, deadline = self._journal, time.monotonic() + _CHANGE_SECONDS
         while True:
-            if changing := journal.is_changing():
-                from icshare.host.inotify import wait_until
-
-                left = deadline - time.monotonic()
-                changing = not wait_until(lambda: not journal.is_changing(), self._directory, left)
+            changing = journal.is_changing() and not self._wait_for_others(deadline - time.monotonic())
             version = journal.version
             found = look()
-            changing = changing or journal.version != version or journal.is_changing()
-            if not changing or time.monotonic() > deadline:
-                return found, changing
+            if not changing and journal.version == version and not journal.is_changing():
+                return found, False
+            if changing or time.monotonic() > deadline:
+                return found, True
+
+    def _wait_for_others(self, seconds: float) -> bool:
+        from icshare.host.inotify import wait_until
+
+        try:
+            return wait_until(lambda: not self._journal.is_changing(), self._directory, seconds)
+        except HostError:  # no more inotify: what there is can be told all the same
+            return False
 
     def _status(self) -> SharingStatus:
         from icshare.host import checks

@@ -23,7 +23,7 @@ from tests.netns.gateway import (
 
 from icshare.host import command
 from icshare.host.command import Process
-from icshare.lab import ECHO_ADDRESS, UPLINK, Lab
+from icshare.lab import ECHO_ADDRESS, GATEWAY, UPLINK, Lab
 
 pytestmark = pytest.mark.netns
 
@@ -104,6 +104,18 @@ def test_a_connection_through_an_unchanged_private_survives_others_coming_and_go
     assert address(lab, "c0") == held
     session.exchange("goodbye")
     session.end()
+
+
+def test_a_bridged_sharing_can_be_changed_after_others_switched_forwarding_on(make_lab: MakeLab) -> None:
+    """Docker and libvirt do so: from then on each change of a sharing with a bridge failed, until a stop."""
+    lab = make_lab(privates=2)
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    assert document(lab, "share", "wan0", "lan0", "lan1")["changes"] == []
+    document(lab, "share", "wan0", "lan0", "lan1", "--fast-path", "off")
+    document(lab, "share", "wan0", "lan0")
+    document(lab, "share", "wan0", "lan0", "lan1")
+    assert document(lab, "status")["healthy"]
 
 
 def test_a_link_that_is_no_longer_private_is_cut_off(make_lab: MakeLab) -> None:

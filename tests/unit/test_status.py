@@ -7,6 +7,8 @@ import pytest
 
 from icshare import api
 from icshare.api import SharingManager, SharingStatus
+from icshare.errors import HostError
+from icshare.host import inotify
 from icshare.host.journal import FileJournal
 from icshare.model.settings import Settings
 from icshare.model.sharing import Wanted
@@ -52,6 +54,17 @@ def test_a_change_during_the_look_is_a_reason_to_look_again(
     monkeypatch.setattr(manager, "_status", look)
     assert not manager.status().changing
     assert looks == [0, 1]
+
+
+def test_where_it_cannot_be_waited_what_there_is_is_told(
+    directory: Path, manager: SharingManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise HostError("cannot watch directories: Too many open files")
+
+    monkeypatch.setattr(inotify, "wait_until", refuse)
+    with FileJournal(directory).lock():
+        assert manager.status().changing
 
 
 def test_a_change_without_end_is_told_of(

@@ -218,7 +218,7 @@ class StatusDocument(Document, frozen=True):
     """Printed by `icshare status --json`."""
 
     shared: Annotated[bool, Meta(description="A connection is shared.")]
-    healthy: Annotated[bool, Meta(description="No check failed, and no change was cut off.")]
+    healthy: Annotated[bool, Meta(description="No check failed, and the last change reached its end.")]
     complete: Annotated[
         bool,
         Meta(

@@ -42,15 +42,13 @@ def status(context: typer.Context, json: Json = False, _verbose: Verbose = 0) ->
 
 def _print(session: Session, present: "SharingStatus", mappings: "Sequence[MappingStatus]") -> None:
     out, record = session.out, present.record
-    if record is not None and not record.complete:
+    if present.changing:
+        out.line(Cell("What is shared is being changed", "bold yellow"), "; this is what there is meanwhile.")
+        out.line()
+    elif record is not None and not record.complete:
         count = quantity(len(record.entries), "change")
-        if present.changing:
-            out.line(Cell("What is shared is being changed", "bold yellow"), f"; {count} on record.")
-        else:
-            out.line(Cell("A change of what is shared was cut off", "bold red"), f"; {count} on record.")
-            out.line(
-                "  ", Cell("mend: ", "bold"), "icshare stop takes them back; icshare share brings a new state about"
-            )
+        out.line(Cell("A change of what is shared was cut off", "bold red"), f"; {count} on record.")
+        out.line("  ", Cell("mend: ", "bold"), "icshare stop takes them back; icshare share brings a new state about")
         if record.sharing is None:
             return
         out.line()

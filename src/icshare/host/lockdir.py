@@ -69,17 +69,34 @@ class LockedDirectory:
         raise HostError(f"{self.lock_path} cannot be made: files made in this directory do not stay", hint=self._hint)
 
     def is_taken(self) -> bool:
-        """Tell whether a process holds the lock, as far as one can see from this PID namespace; needs no privilege.
+        """Tell whether a process holds the lock; needs no privilege.
 
-        Only root may open the lock file, or anybody could keep everybody waiting; whose locks there are all may read.
+        Who may not open the lock file looks into the kernel's list of locks, which has none of processes outside of the
+        own PID namespace, and may call an overlay's or a subvolume's file system otherwise than stat(2). Could anybody
+        open the file, anybody could hold the lock, and keep everybody waiting.
 
         Source:
-            proc_locks(5).
+            flock(2), proc_locks(5).
         """
+        try:
+            descriptor = os.open(self.lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError:
+            return self._is_listed()
+        except OSError:
+            return False  # there is none, or the place is not what it should be, of which whoever reads there tells
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _is_listed(self) -> bool:
         try:
             status = self.lock_path.lstat()
         except OSError:
-            return False  # there is none, or the place is not what it should be, of which whoever reads there tells
+            return False
         device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
         with Path("/proc/locks").open(encoding="ascii") as locks:
             return any(_held(line) == f"{device}:{status.st_ino}" for line in locks)

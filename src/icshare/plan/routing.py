@@ -25,7 +25,10 @@ NOBODYS_ADDRESS = IPv4Interface("192.0.0.8/32")
 def forward(baseline: Snapshot, public: Link, segments: Sequence[Segment]) -> Iterator[AnyStep]:
     """Turn forwarding on for the links of the sharing alone: the host is no router for others."""
     for ref in [*(LinkRef.called(segment.interface, baseline) for segment in segments), LinkRef.to(public)]:
-        previous = _sysctl(baseline, ref.name, "ipv4/forwarding", "0")
+        # What a link that we make has inherited is no reason to leave the step out: others may change the default while
+        # the link is there, and taking back a step that is not wanted any more would cut its clients off.
+        made = baseline.link(ref.name) is None
+        previous = "0" if made else _sysctl(baseline, ref.name, "ipv4/forwarding", "0")
         if previous != "1":
             yield s.SetSysctl(link=ref, setting="ipv4/forwarding", value="1", previous=previous)
 
