@@ -12,6 +12,7 @@ from tests.netns.gateway import (
     document,
     fails,
     icshare_command,
+    json_of,
     neighbour,
     output,
     page,
@@ -25,6 +26,7 @@ from icshare.lab import (
     DNS_ADDRESS,
     ECHO_ADDRESS,
     FAR_ADDRESS,
+    GATEWAY,
     SECOND_UPLINK,
     UPLINK,
     UPLINK_ROUTER,
@@ -55,6 +57,52 @@ def try_everything(lab: Lab, node: str) -> None:
     for protocol in ([], ["-u"]):
         argv = ["nc", *protocol, "-w", "1", str(ECHO_ADDRESS), "7"]
         assert lab.run(node, argv, input="in vain\n", check=False).stdout == ""
+
+
+# --------------------------------------------------------------------------------------------- a second public link
+
+
+@pytest.mark.parametrize("everywhere", ["all", "wan1"])
+def test_status_sees_that_answers_are_dropped_by_the_reverse_path_filter(make_lab: MakeLab, everywhere: str) -> None:
+    """It called a sharing well whose clients were cut off by a distribution's file of sysctls."""
+    lab = make_lab(second_uplink=True)
+    share(lab, "wan1", "lan0")
+    udhcpc(lab, "c0")
+    if everywhere == "wan1":
+        output(lab, GATEWAY, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+        share(lab, "wan1", "lan0")
+    output(lab, GATEWAY, "sysctl", "-qw", f"net.ipv4.conf.{everywhere}.rp_filter=1")
+    assert "rp_filter is strict" in icshare_command(lab, "status").stdout
+    share(lab, "wan1", "lan0")
+    assert document(lab, "status")["healthy"]
+    assert page(lab, "c0") == str(SECOND_UPLINK.ip)
+
+
+def test_status_sees_that_the_gateway_of_a_second_uplink_is_another_one_now(make_lab: MakeLab) -> None:
+    lab = make_lab(second_uplink=True)
+    share(lab, "wan1", "lan0")
+    udhcpc(lab, "c0")
+    other = SECOND_UPLINK.network.broadcast_address - 1
+    output(lab, "inet", "ip", "address", "add", f"{other}/{SECOND_UPLINK.network.prefixlen}", "dev", "isp1")
+    (old,) = json_of(lab, GATEWAY, "ip", "-json", "route", "show", "default", "dev", "wan1")
+    output(
+        lab,
+        GATEWAY,
+        "ip",
+        "route",
+        "replace",
+        "default",
+        "via",
+        str(other),
+        "dev",
+        "wan1",
+        "metric",
+        str(old["metric"]),
+    )
+    assert f"wan1 leads to the Internet by {other}" in icshare_command(lab, "status").stdout
+    share(lab, "wan1", "lan0")
+    assert document(lab, "status")["healthy"]
+    assert page(lab, "c0") == str(SECOND_UPLINK.ip)
 
 
 # --------------------------------------------------------------------------------------------------------------- MTU

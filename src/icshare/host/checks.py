@@ -29,7 +29,14 @@ from icshare.plan.packets import bridged_packets, forwarded_packets, service_pac
 from icshare.plan.peers import undialled
 from icshare.plan.questions import detours, may_ask_here, tells_name_servers
 from icshare.plan.routing import PINNED_TABLE
-from icshare.plan.steps import AddRoute, AddRule, RemoveAddress, RemoveRoute, SetConntrack, StartFastPath
+from icshare.plan.steps import (
+    AddRoute,
+    AddRule,
+    RemoveAddress,
+    RemoveRoute,
+    SetConntrack,
+    StartFastPath,
+)
 from icshare.plan.transition import in_force, sysctl_key
 from icshare.plan.wayout import way_out
 from icshare.ports import Record
@@ -233,6 +240,15 @@ def undone(snapshot: Snapshot, record: Record) -> Iterator[Check]:
         yield _failed("routing", f"something has undone what sharing needs: {'; '.join(found)}", _AGAIN)
 
 
+def _is_strict(snapshot: Snapshot, link: str) -> bool:
+    """Tell whether a link takes only what it would answer to itself; that of all links counts when it is higher.
+
+    Source:
+        The kernel's ``ip-sysctl.rst``, ``rp_filter``.
+    """
+    return max(snapshot.sysctls.get(sysctl_key(name, "ipv4/rp_filter"), "0") for name in ("all", link)) == "1"
+
+
 def change(record: Record | None, *, under_way: bool) -> Iterator[Check]:
     """Look whether the last change reached its end, or may do so yet as it is under way."""
     if under_way:
@@ -340,11 +356,19 @@ def _public(snapshot: Snapshot, sharing: Sharing) -> Check:
     if not _carries(link):
         return _warning("public", f"{sharing.public} is not connected; clients reach the Internet once it is")
     own = way_out(snapshot, link)
-    pinned = any(route.table == PINNED_TABLE and route.index == link.index for route in snapshot.routes)
-    if own is not None and not pinned:  # the kernel drops a link's routes when it goes down, and nobody puts ours back
+    pinned = next((one for one in snapshot.routes if one.table == PINNED_TABLE and one.index == link.index), None)
+    if (
+        own is not None and pinned is None
+    ):  # the kernel drops a link's routes when it goes down, and nobody puts ours back
         return _failed(
             "public", f"{sharing.public} is not the host's default route, and the clients' own one is gone", _AGAIN
         )
+    if own is not None and pinned is not None and pinned.gateway != own.gateway:
+        text = f"{sharing.public} leads to the Internet by {own.gateway}, and clients are led to {pinned.gateway}"
+        return _failed("public", text, _AGAIN)
+    if pinned is not None and _is_strict(snapshot, sharing.public):
+        text = f"answers that come in by {sharing.public} are dropped, as rp_filter is strict"
+        return _failed("public", text, _AGAIN)
     if own is None and not _best(snapshot, link):
         return _warning("public", f"{sharing.public} has no default route; clients reach the Internet once it has one")
     if link.facts.ppp is not None and link.facts.ppp.waiting:
