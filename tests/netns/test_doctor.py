@@ -129,6 +129,15 @@ def test_status_sees_that_others_changed_rules_of_ours_and_sharing_again_mends_t
     assert output(lab, GATEWAY, "nft", "-s", "list", "table", "inet", "icshare") == before
 
 
+def test_a_port_that_is_down_is_not_called_unplugged(lab: Lab) -> None:
+    share(lab, "wan0", "lan0", "lan1")
+    output(lab, GATEWAY, "ip", "link", "set", "lan0", "down")
+    status, checks = _checks(lab, "status")
+    assert (status, checks["segment"][0]["text"]) == (1, "lan0 is down")
+    share(lab, "wan0", "lan0", "lan1")
+    assert _checks(lab, "status")[0] == 0
+
+
 def test_status_names_the_foreign_chain_that_came_later(lab: Lab) -> None:
     share(lab, "wan0", "lan0")
     output(

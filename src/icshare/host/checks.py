@@ -137,6 +137,9 @@ def _segment(snapshot: Snapshot, segment: Segment) -> Check:
         astray = [one.name for one in members if one.master != link.index]
         if astray:
             return _failed("segment", f"{', '.join(astray)} left bridge {segment.interface}", _AGAIN)
+        down = [one.name for one in members if not one.up]
+        if down:
+            return _failed("segment", f"{', '.join(down)} is down", f"ip link set {down[0]} up")
     networks = ", ".join(map(str, segment.networks))
     serving = segment.access_point.interface if segment.access_point else None  # which has a check of its own
     unplugged = [one.name for one in members if one.name != serving and not one.flags & IFF_RUNNING]
