@@ -11,7 +11,7 @@ from tests.netns.gateway import Capture, address, document, fails, icshare_comma
 
 from icshare.host import fastpath
 from icshare.host.command import end
-from icshare.lab import GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, Lab
+from icshare.lab import GATEWAY, INTERNET, UPLINK, UPLINK_ROUTER, WEB_ADDRESS, Lab
 from icshare.wire.fastpath import Reason
 
 pytestmark = [pytest.mark.netns, pytest.mark.programs]
@@ -39,27 +39,64 @@ def test_what_clients_tell_each_other_does_not_leave_when_the_route_to_one_has_g
         client.connect((FAR, PORT))
         other.connect((inside, PORT))
         stack.enter_context(standing_in(lab, GATEWAY))
-        begun, deadline = went_fast(), time.monotonic() + PATIENCE
-        while went_fast() < begun + 2 * EXCHANGES:  # both ways: each of them is granted by itself
-            assert time.monotonic() < deadline, fastpath.reasons()
-            begun = went_fast()
-            for _ in range(EXCHANGES):
-                client.send(b"there")
-                other.recv(64)
-                other.send(b"back")
-                client.recv(64)
-                time.sleep(0.01)
-
+        _exchange_until_fast(client, other)
         capture = Capture(lab, INTERNET, "isp0")
         output(lab, GATEWAY, "ip", "link", "set", "tun0", "down")
         # Longer than the program remembers a route. Some changes have the flow granted anew: then the ruleset stops it.
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
-            client.send(b"nobody is there")
-            time.sleep(0.01)
+        _send_for(1.5, client, b"nobody is there")
         output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", str(UPLINK_ROUTER))
         assert [line for line in capture.until(f"> {UPLINK_ROUTER} icmp 8") if inside in line or FAR in line] == []
         assert icshare_command(lab, "stop").returncode == 0
+
+
+@pytest.mark.usefixtures("lab_allowed")
+def test_a_route_by_another_link_has_the_rules_asked_again() -> None:
+    """For up to 28 s packets left by a link to which a rule of somebody else's forbids them the way."""
+    with laboratory("elsewhere", privates=1) as lab, ExitStack() as stack:
+        compute_checksums(lab)
+        stack.enter_context(_tunnel(lab))
+        document(lab, "share", "wan0", "lan0", "tun0", "--fast-path", "tc")
+        udhcpc(lab, "c0")
+        forbids = "type filter hook forward priority -150; iifname lan0 oifname tun0 counter drop"
+        output(lab, GATEWAY, "nft", f"table ip other {{ chain gate {{ {forbids}; }}; }}")
+        with standing_in(lab, INTERNET):
+            other = stack.enter_context(_datagrams(str(WEB_ADDRESS)))
+        with standing_in(lab, "c0"):
+            client = stack.enter_context(_datagrams(address(lab, "c0")))
+        client.connect((str(WEB_ADDRESS), PORT))
+        client.send(b"first")
+        other.connect(other.recvfrom(64)[1])
+        stack.enter_context(standing_in(lab, GATEWAY))
+        _exchange_until_fast(client, other)
+
+        output(lab, GATEWAY, "ip", "route", "add", f"{WEB_ADDRESS}/32", "via", FAR, "dev", "tun0")
+        _send_for(1.5, client, b"somewhere")  # as long as the program may remember a route
+        capture = Capture(lab, INTERNET, "tunnels")
+        _send_for(1.5, client, b"elsewhere")
+        output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", FAR)
+        assert [line for line in capture.until(f"> {FAR} icmp 8") if str(WEB_ADDRESS) in line] == []
+        assert icshare_command(lab, "stop").returncode == 0
+
+
+def _exchange_until_fast(client: socket.socket, other: socket.socket) -> None:
+    """Have both talk until both ways go fast, each of which is granted by itself."""
+    begun, deadline = went_fast(), time.monotonic() + PATIENCE
+    while went_fast() < begun + 2 * EXCHANGES:
+        assert time.monotonic() < deadline, fastpath.reasons()
+        begun = went_fast()
+        for _ in range(EXCHANGES):
+            client.send(b"there")
+            other.recv(64)
+            other.send(b"back")
+            client.recv(64)
+            time.sleep(0.01)
+
+
+def _send_for(seconds: float, client: socket.socket, what: bytes) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        client.send(what)
+        time.sleep(0.01)
 
 
 def went_fast() -> int:
