@@ -385,6 +385,65 @@ def test_who_comes_by_a_mapping_from_inside_is_served_as_without_a_fast_path(pai
     assert pair.reasons(Reason.EGRESS) > back
 
 
+SIP_HELPER = f"""
+table ip telephony {{
+    ct helper phone {{ type "sip" protocol udp; }}
+    chain calls {{
+        type filter hook prerouting priority mangle;
+        ip saddr {CLIENT_ADDRESS} udp dport 5060 ct helper set "phone";
+    }}
+}}
+"""
+
+
+def test_a_call_that_another_connection_has_announced_keeps_its_helper(pair: Pair) -> None:
+    """Private addresses went out in calls: its helper is in no bit of such a connection's status."""
+    for gateway in (pair.right, pair.fast):
+        gateway.forget_flows()
+        output(gateway.lab, GATEWAY, "nft", "-f", "-", input=SIP_HELPER)
+    try:
+        registration = Flow(proto=frames.UDP, client=5060, server=5060, first={})
+        asks, answers = (
+            _sip("REGISTER sip:203.0.113.99 SIP/2.0", CLIENT_ADDRESS),
+            _sip("SIP/2.0 200 OK", PUBLIC_ADDRESS),
+        )
+        said = [
+            packet(registration, CLIENT, Segment(payload=asks)),
+            packet(registration, STRANGER, Segment(payload=answers)),
+        ]
+        expected, found = pair.both(said)  # whose checksums are left to hardware
+        assert expected == found
+        call = Flow(proto=frames.UDP, client=5060, server=7000, mapped=True, first={})
+        for _ in range(30):  # as long as it takes others to be assured and granted
+            told = differences(*pair.both([packet(call, side, Segment(payload=b"x")) for side in (STRANGER, CLIENT)]))
+            assert not told, told
+            time.sleep(0.1)
+        helped, answer = pair.reasons(Reason.HELPER), _sip("SIP/2.0 200 OK", CLIENT_ADDRESS)
+        expected, found = pair.both([packet(call, CLIENT, Segment(payload=answer))])
+        assert expected == found
+        (arrived,) = expected[STRANGER]
+        assert str(PUBLIC_ADDRESS).encode() in arrived
+        assert pair.reasons(Reason.HELPER) > helped
+    finally:
+        for gateway in (pair.right, pair.fast):
+            output(gateway.lab, GATEWAY, "nft", "delete table ip telephony")
+
+
+def _sip(begins: str, own: IPv4Address) -> bytes:
+    """Return a message of a telephone at *own* (RFC 3261)."""
+    lines = [
+        begins,
+        f"Via: SIP/2.0/UDP {own}:5060;branch=z9hG4bK1",
+        "From: <sip:a@203.0.113.99>;tag=1",
+        "To: <sip:a@203.0.113.99>;tag=2",
+        "Call-ID: 1",
+        "CSeq: 1 REGISTER",
+        f"Contact: <sip:a@{own}:5060>;expires=3600",
+        "Content-Length: 0",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def _granted(gateway: Tapped) -> int:
     """Return how many connections from inside to the public address may go fast in both directions."""
     argv = ["conntrack", "-L", "-m", f"{FAST_ORIGINAL | FAST_REPLY}", "--orig-dst", str(PUBLIC_ADDRESS)]
