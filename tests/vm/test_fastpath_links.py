@@ -105,6 +105,30 @@ def test_a_flowtable_takes_what_the_ruleset_has_granted(isp: Node, gateway: Node
         is_given_back(gateway)
 
 
+def test_after_a_change_of_ours_the_flowtable_takes_nothing_that_a_new_rule_stops(
+    isp: Node, gateway: Node, client: Node
+) -> None:
+    """Grants stayed with the connection, so the next packet out had answers skip a rule that none of them had met."""
+    line_between(isp, gateway)
+    share(gateway, "eth0", "flowtable")
+    lease(client, "eth0")
+    with conversation(client) as connection:
+        assert "[OFFLOAD]" in tracked(gateway)
+        stops = "type filter hook forward priority -10; ct direction reply counter drop"
+        gateway.run("nft", f"table ip other {{ chain gate {{ {stops}; }}; }}")
+        share(gateway, "eth0", "flowtable")
+        connection.settimeout(3)
+        for _ in range(3):
+            connection.sendall(b"nobody answers\n")
+            with pytest.raises(TimeoutError):
+                connection.recv(64)
+        assert "[OFFLOAD]" not in tracked(gateway)
+        gateway.run("nft", "delete table ip other")
+        connection.settimeout(_ANSWER_SECONDS)
+        assert b"nobody answers\n" in connection.recv(1024)
+    is_given_back(gateway)
+
+
 def tracked(node: Node) -> str:
     """Return what connection tracking has about the echo server."""
     table = node.run("cat", "/proc/net/nf_conntrack").stdout
