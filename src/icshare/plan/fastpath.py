@@ -268,7 +268,8 @@ class _Chooser:
         ability = self.abilities.link(below.name)
         if ability is None:
             return Obstacle(f"{below.name} has gone")
-        if link.kind == "vlan" and ability.takes_vlan_tags:
+        tagged = any(one.kind == "vlan" and one.lower == below.index for one in self.baseline.links)
+        if tagged and ability.takes_vlan_tags:
             text = f"{below.name} takes VLAN tags off before XDP sees them"
             return Obstacle(text, f"ethtool -K {below.name} rxvlan off")
         return next(self._of_device(below, ability), None)

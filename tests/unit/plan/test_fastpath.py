@@ -99,6 +99,11 @@ def test_a_vlan_whose_tags_the_device_takes_off_goes_by_tc_with_the_command_that
     choice = _choose(links={"lan0": {"kind": "vlan", "vlan": 3, "lower": "lan1"}}, lan1={"takes_vlan_tags": True})
     (pair,) = choice.pairs
     assert (pair.path, pair.remedy) == (Path.TC, "ethtool -K lan1 rxvlan off")
+    below: dict[str, dict[str, Any]] = {"vlan3": {"kind": "vlan", "vlan": 3, "lower": "lan0"}}
+    assert _paths(_choose(links=below)) == [Path.XDP]
+    assert _paths(_choose(links=below, lan0={"takes_vlan_tags": True})) == [
+        Path.TC
+    ]  # whose frames look like lan0's own
 
 
 def test_a_vlan_is_no_port_for_xdp() -> None:
