@@ -220,7 +220,7 @@ static __always_inline enum reason find_way_out(void *ctx, struct packet *p, str
 {
 	struct flow6 *flow6 = flow6_of(found->number);
 	struct flow *flow = found->flow;
-	struct hop wanted = {}, *former;
+	struct hop wanted = {};
 	enum reason reason;
 	bool public = false;
 
@@ -242,10 +242,12 @@ static __always_inline enum reason find_way_out(void *ctx, struct packet *p, str
 		       find_segment(p->v6 ? flow6->addrs + 4 : &flow->daddr, p->v6)))
 		return EGRESS;
 	/* So may it when the route leads out by another link than the one that was asked about before. */
-	former = flow->hop ? hop_of(flow->hop) : NULL;
+	found->hop = flow->hop ? hop_of(flow->hop) : NULL;
 	flow->hop = 0;
-	if (former && former->l3 != wanted.l3)
+	if (found->hop && found->hop->l3 != wanted.l3) {
+		flow->generation--; /* so that the next packet takes the grant back */
 		return UNGRANTED;
+	}
 	reason = find_accounts(flow, flow6, ct, p, link, public, original);
 	if (reason)
 		return reason;
@@ -303,12 +305,6 @@ static __always_inline enum reason ask_about(void *ctx, struct packet *p, const 
 		return UNGRANTED;
 	}
 	reason = find_way_out(ctx, p, found, ct, link, original, hook);
-	if (reason == UNGRANTED && !(config.flags & CONFIG_NO_CACHE)) {
-		ct->mark &= ~bit;
-		noted->cleared = time;
-		flow->state = CLEARED;
-		return reason;
-	}
 	flow->state = reason ? PENDING : ACTIVE; /* what is pending is asked about again soon */
 	if (!reason)
 		bpf_ct_change_timeout(ct, p->proto == IPPROTO_TCP ? config.tcp_established_ms : config.udp_stream_ms);
