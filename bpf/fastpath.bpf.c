@@ -112,16 +112,15 @@ int icshare_xdp(struct xdp_md *ctx)
 	enum reason reason;
 
 	reason = parse(&p, data, end, end - data, 0);
-	if (!reason)
-		reason = look_up(ctx, &p, ctx->ingress_ifindex, XDP, &found);
+	if (!reason) /* asked for first, as afterwards the stack is full */
+		reason = is_partial(&p) ? PARTIAL : look_up(ctx, &p, ctx->ingress_ifindex, XDP, &found);
 	if (!reason && p.length > found.hop->mtu)
 		reason = TOO_BIG;
-	if (!reason && is_partial(&p))
-		reason = PARTIAL;
 	if (reason == TCP_FLAGS)
 		end_flow(&p, ctx->ingress_ifindex, XDP);
 	if (reason) {
-		struct link *link = p.eth && reason < UNTRACKED ? find_link(ctx->ingress_ifindex, p.vlan) : NULL;
+		bool unseen = p.eth && (reason < UNTRACKED || reason == PARTIAL);
+		struct link *link = unseen ? find_link(ctx->ingress_ifindex, p.vlan) : NULL;
 
 		if (link)
 			learn(link, ctx->ingress_ifindex, p.eth->h_source);

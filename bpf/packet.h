@@ -81,10 +81,9 @@ static __always_inline __u16 fold(__u32 sum)
 /*
  * Whether the transport checksum has been left to hardware. A guest's or a veth's other end hands over what has none,
  * and nothing that XDP sees says so, but for what is in the checksum's place: the sum of the pseudo-header (the kernel's
- * CHECKSUM_PARTIAL). One in 65,535 packets has that by chance, and goes to the kernel as well. A function of its own, as
- * the stack of its caller is full.
+ * CHECKSUM_PARTIAL). One in 65,535 packets has that by chance, and goes to the kernel as well.
  */
-static __noinline bool is_partial(const struct packet *p)
+static __always_inline bool is_partial(const struct packet *p)
 {
 	const __be32 *words = source_address(p);
 	__u64 sum = bpf_htons(p->proto);
