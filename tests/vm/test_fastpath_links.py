@@ -16,8 +16,8 @@ _PACKETS = 40
 """A page of 1.2 MB has some hundreds of segments, of which those that GRO has joined count as one."""
 
 
-def share(gateway: Node, public: str, path: str, *options: str) -> None:
-    told = gateway.document("share", public, "lan0", "--fast-path", path, *options)
+def share(gateway: Node, public: str, path: str) -> None:
+    told = gateway.document("share", public, "lan0", "--fast-path", path)
     assert [one["path"] for one in told["fast_path"]] == [path], told["fast_path"]
 
 
@@ -117,7 +117,8 @@ def test_after_a_change_of_ours_the_flowtable_takes_nothing_that_a_new_rule_stop
         # Only answers of this connection, or the share would be refused.
         stops = f"type filter hook forward priority -10; ip saddr {ECHO_ADDRESS} ct direction reply counter drop"
         gateway.run("nft", f"table ip other {{ chain gate {{ {stops}; }}; }}")
-        share(gateway, "eth0", "flowtable", "--no-firewall")  # another ruleset, so it is loaded anew
+        gateway.document("share", "eth0", "lan0", "--fast-path", "off")
+        share(gateway, "eth0", "flowtable")
         connection.settimeout(3)
         for _ in range(3):
             connection.sendall(b"nobody answers\n")
