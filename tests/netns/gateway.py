@@ -47,11 +47,16 @@ def start_icshare(lab: Lab, *arguments: str) -> Process:
     return lab.popen(GATEWAY, [*_ICSHARE, *arguments], env=_ENVIRONMENT, stderr=command.PIPE)
 
 
+def processes_of(lab: Lab, node: str) -> list[int]:
+    """Return the numbers of all processes in the network namespace of *node*."""
+    space = Path("/run/netns", lab.namespace(node)).stat()
+    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in everybody if namespace_of(pid) == (space.st_dev, space.st_ino)]
+
+
 def kill_all(lab: Lab) -> int:
     """Kill every process of icshare on the gateway, as a crash would; return how many there were."""
-    space = Path("/run/netns", lab.namespace(GATEWAY)).stat()
-    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    found = [pid for pid in everybody if namespace_of(pid) == (space.st_dev, space.st_ino)]
+    found = processes_of(lab, GATEWAY)
     for pid in found:
         os.kill(pid, signal.SIGKILL)
     return len(found)
