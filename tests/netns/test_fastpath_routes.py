@@ -22,60 +22,58 @@ PATIENCE = 30
 EXCHANGES = 10
 
 
-@pytest.mark.usefixtures("lab_allowed")
-def test_what_clients_tell_each_other_does_not_leave_when_the_route_to_one_has_gone() -> None:
-    """It was granted for the way between two segments, and the program took the default route, un-translated."""
-    with laboratory("routes", privates=1) as lab, ExitStack() as stack:
+@pytest.fixture
+def lab(lab_allowed: None) -> Iterator[Lab]:  # noqa: ARG001 - asked for, not used
+    """Give a lab that shares with two segments by tc: a cable, and a tunnel to a client somewhere in the Internet."""
+    with laboratory("routes", privates=1) as lab:
         compute_checksums(lab)
-        stack.enter_context(_tunnel(lab))
-        document(lab, "share", "wan0", "lan0", "tun0", "--fast-path", "tc")
-        udhcpc(lab, "c0")
-        inside = address(lab, "c0")
-        output(lab, INTERNET, "ip", "route", "add", f"{inside}/32", "dev", "tunnels")
+        with _tunnel(lab):
+            document(lab, "share", "wan0", "lan0", "tun0", "--fast-path", "tc")
+            udhcpc(lab, "c0")
+            with standing_in(lab, GATEWAY):
+                yield lab
+            assert icshare_command(lab, "stop").returncode == 0
+
+
+@contextmanager
+def _talk(lab: Lab, there: str) -> Iterator[socket.socket]:
+    """Have the client behind the cable talk with *there* in the Internet until both ways go fast; give its socket."""
+    with ExitStack() as stack:
         with standing_in(lab, INTERNET):
-            other = stack.enter_context(_datagrams(FAR))
+            other = stack.enter_context(_datagrams(there))
         with standing_in(lab, "c0"):
-            client = stack.enter_context(_datagrams(inside))
-        client.connect((FAR, PORT))
-        other.connect((inside, PORT))
-        stack.enter_context(standing_in(lab, GATEWAY))
+            client = stack.enter_context(_datagrams(address(lab, "c0")))
+        client.connect((there, PORT))
+        client.send(b"first")
+        other.connect(other.recvfrom(64)[1])
         _exchange_until_fast(client, other)
+        yield client
+
+
+def test_what_clients_tell_each_other_does_not_leave_when_the_route_to_one_has_gone(lab: Lab) -> None:
+    """It was granted for the way between two segments, and the program took the default route, un-translated."""
+    inside = address(lab, "c0")
+    output(lab, INTERNET, "ip", "route", "add", f"{inside}/32", "dev", "tunnels")
+    with _talk(lab, FAR) as client:
         capture = Capture(lab, INTERNET, "isp0")
         output(lab, GATEWAY, "ip", "link", "set", "tun0", "down")
         # Longer than the program remembers a route. Some changes have the flow granted anew: then the ruleset stops it.
         _send_for(1.5, client, b"nobody is there")
         output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", str(UPLINK_ROUTER))
         assert [line for line in capture.until(f"> {UPLINK_ROUTER} icmp 8") if inside in line or FAR in line] == []
-        assert icshare_command(lab, "stop").returncode == 0
 
 
-@pytest.mark.usefixtures("lab_allowed")
-def test_a_route_by_another_link_has_the_rules_asked_again() -> None:
+def test_a_route_by_another_link_has_the_rules_asked_again(lab: Lab) -> None:
     """For up to 28 s packets left by a link to which a rule of somebody else's forbids them the way."""
-    with laboratory("elsewhere", privates=1) as lab, ExitStack() as stack:
-        compute_checksums(lab)
-        stack.enter_context(_tunnel(lab))
-        document(lab, "share", "wan0", "lan0", "tun0", "--fast-path", "tc")
-        udhcpc(lab, "c0")
-        forbids = "type filter hook forward priority -150; iifname lan0 oifname tun0 counter drop"
-        output(lab, GATEWAY, "nft", f"table ip other {{ chain gate {{ {forbids}; }}; }}")
-        with standing_in(lab, INTERNET):
-            other = stack.enter_context(_datagrams(str(WEB_ADDRESS)))
-        with standing_in(lab, "c0"):
-            client = stack.enter_context(_datagrams(address(lab, "c0")))
-        client.connect((str(WEB_ADDRESS), PORT))
-        client.send(b"first")
-        other.connect(other.recvfrom(64)[1])
-        stack.enter_context(standing_in(lab, GATEWAY))
-        _exchange_until_fast(client, other)
-
+    forbids = "type filter hook forward priority -150; iifname lan0 oifname tun0 counter drop"
+    output(lab, GATEWAY, "nft", f"table ip other {{ chain gate {{ {forbids}; }}; }}")
+    with _talk(lab, str(WEB_ADDRESS)) as client:
         output(lab, GATEWAY, "ip", "route", "add", f"{WEB_ADDRESS}/32", "via", FAR, "dev", "tun0")
         _send_for(1.5, client, b"somewhere")  # as long as the program may remember a route
         capture = Capture(lab, INTERNET, "tunnels")
         _send_for(1.5, client, b"elsewhere")
         output(lab, GATEWAY, "ping", "-c", "1", "-W", "10", FAR)
         assert [line for line in capture.until(f"> {FAR} icmp 8") if str(WEB_ADDRESS) in line] == []
-        assert icshare_command(lab, "stop").returncode == 0
 
 
 def _exchange_until_fast(client: socket.socket, other: socket.socket) -> None:
