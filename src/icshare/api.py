@@ -13,18 +13,17 @@
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from icshare.control.requests import AUTO, Requests
 from icshare.errors import (
     GoneError,
-    HostError,
     IcshareError,
     InvalidRequestError,
     NotSupportedError,
@@ -61,12 +60,7 @@ if TYPE_CHECKING:  # most of what is here is not needed by `icshare list`, and i
     from icshare.model.client import Client
     from icshare.plan.dialling import OnDemand
 
-_Found = TypeVar("_Found")
-
 _MAX_ALIAS = 255
-
-_CHANGE_SECONDS = 10.0
-"""How long to wait for others' changes before telling what there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -543,28 +537,10 @@ class SharingManager:
         Raises:
             HostError: The host or the journal could not be read.
         """
-        found, changing = self._between_changes(self._status)
+        from icshare.control.stillness import look_between_changes
+
+        found, changing = look_between_changes(self._journal, self._directory, self._status)
         return replace(found, changing=changing)
-
-    def _between_changes(self, look: Callable[[], _Found]) -> tuple[_Found, bool]:
-        """Return what *look* finds while nobody changes anything, and whether somebody did all the time."""
-        journal, deadline = self._journal, time.monotonic() + _CHANGE_SECONDS
-        while True:
-            changing = journal.is_changing() and not self._wait_for_others(deadline - time.monotonic())
-            version = journal.version
-            found = look()
-            if not changing and journal.version == version and not journal.is_changing():
-                return found, False
-            if changing or time.monotonic() > deadline:
-                return found, True
-
-    def _wait_for_others(self, seconds: float) -> bool:
-        from icshare.host.inotify import wait_until
-
-        try:
-            return wait_until(lambda: not self._journal.is_changing(), self._directory, seconds)
-        except HostError:  # no more inotify: what there is can be told all the same
-            return False
 
     def _status(self) -> SharingStatus:
         from icshare.host import checks
@@ -614,13 +590,14 @@ class SharingManager:
 
     def doctor(self) -> Health:
         """Return what on this machine stands in the way of sharing, and what mends it."""
+        from icshare.control.stillness import look_between_changes
         from icshare.host import checks
 
         def look() -> tuple[Record | None, Health]:
             record = self._journal.load()
             return record, self._host.examine(record)
 
-        (record, found), changing = self._between_changes(look)
+        (record, found), changing = look_between_changes(self._journal, self._directory, look)
         return replace(found, checks=(*found.checks, *checks.change(record, under_way=changing)))
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from icshare import api
 from icshare.api import SharingManager, SharingStatus
+from icshare.control import stillness
 from icshare.errors import HostError
-from icshare.host import inotify
 from icshare.host.journal import FileJournal
 from icshare.model.settings import Settings
 from icshare.model.sharing import Wanted
@@ -62,7 +61,7 @@ def test_where_it_cannot_be_waited_what_there_is_is_told(
     def refuse(*_: object) -> bool:
         raise HostError("cannot watch directories: Too many open files")
 
-    monkeypatch.setattr(inotify, "wait_until", refuse)
+    monkeypatch.setattr(stillness, "wait_until", refuse)
     with FileJournal(directory).lock():
         assert manager.status().changing
 
@@ -70,6 +69,6 @@ def test_where_it_cannot_be_waited_what_there_is_is_told(
 def test_a_change_without_end_is_told_of(
     directory: Path, manager: SharingManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "_CHANGE_SECONDS", 0.1)
+    monkeypatch.setattr(stillness, "PATIENCE", 0.1)
     with FileJournal(directory).lock():
         assert manager.status().changing
