@@ -509,7 +509,6 @@ def _strike(lab: Lab, number: int, *arguments: str) -> Completed:
     return lab.run(GATEWAY, [sys.executable, "-c", _VICTIM, str(number), *arguments], env=ENVIRONMENT, check=False)
 
 
-@pytest.mark.silent
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("how", "target"),
@@ -550,7 +549,6 @@ def test_after_a_kill_at_any_line_the_next_command_makes_state_and_kernel_agree(
         assert_agreement(lab)
 
 
-@pytest.mark.silent
 def test_twenty_writers_at_once_lose_nothing(lab: Lab) -> None:
     running = [
         start_icshare(lab, "map", "add", f"m{number}", "tcp", str(8000 + number), "c0:80") for number in range(20)
@@ -605,7 +603,6 @@ assert manager.mappings.all() == ()
 """
 
 
-@pytest.mark.silent
 @pytest.mark.timeout(900)
 def test_ten_thousand_mappings_come_and_go(lab: Lab) -> None:
     argv = [sys.executable, "-c", _MANY, "10000"]
